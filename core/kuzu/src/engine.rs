@@ -1,0 +1,71 @@
+//! The database, its connection, and every statement prepared so far.
+//!
+//! Each `prepare` of Kùzu 0.11.3 leaks until the connection is dropped, so a text is prepared once. A statement keeps the
+//! parameters of its last execution, and one that is missing silently takes the old value or NULL: callers pass all
+//! of them, always. `PreparedStatement` is not `Send`, and so neither is the store.
+
+use std::collections::BTreeMap;
+
+use kuzu::{Connection, Database, PreparedStatement, SystemConfig};
+use kuzusync_core::store::StoreError;
+
+use crate::statement::refused;
+
+/// Smaller pools (16 MiB) run out within a thousand updates.
+const BUFFER_POOL_BYTES: u64 = 64 << 20;
+
+/// The default reserves 8 TiB of address space, and the 16th database of a process fails. A power of two.
+const DATABASE_BYTES_MAX: u64 = 1 << 30;
+
+/// Rows of values, as Kùzu returned them.
+pub(crate) type Rows = Vec<Vec<kuzu::Value>>;
+
+/// An open connection. Statements are dropped before the connection they were prepared on.
+struct Session<'database> {
+    statements: BTreeMap<String, PreparedStatement>,
+    connection: Connection<'database>,
+}
+
+self_cell::self_cell!(
+    struct OpenDatabase {
+        owner: Database,
+        #[not_covariant]
+        dependent: Session,
+    }
+);
+
+/// An in-memory database with one connection.
+pub(crate) struct Engine(OpenDatabase);
+
+impl Engine {
+    /// Opens an empty database.
+    pub(crate) fn open() -> Result<Engine, StoreError> {
+        let config = SystemConfig::default()
+            .buffer_pool_size(BUFFER_POOL_BYTES)
+            .max_num_threads(1)
+            .max_db_size(DATABASE_BYTES_MAX);
+        let connect = |database: &_| Ok(Session { statements: BTreeMap::new(), connection: Connection::new(database)? });
+        let open = || OpenDatabase::try_new(Database::in_memory(config)?, connect);
+        open().map(Engine).map_err(|error: kuzu::Error| refused("open an in-memory database", error))
+    }
+
+    /// Runs a statement that will come again, with all its parameters.
+    pub(crate) fn execute(&mut self, text: &str, parameters: Vec<(&str, kuzu::Value)>) -> Result<Rows, StoreError> {
+        let run = |session: &mut Session<'_>| -> Result<Rows, kuzu::Error> {
+            if !session.statements.contains_key(text) {
+                let prepared = session.connection.prepare(text)?;
+                session.statements.insert(text.to_owned(), prepared);
+            }
+            let statement = session.statements.get_mut(text).expect("it was prepared above");
+            Ok(session.connection.execute(statement, parameters)?.collect())
+        };
+        self.0.with_dependent_mut(|_, session| run(session)).map_err(|error| refused(text, error))
+    }
+
+    /// Runs a statement that comes once.
+    pub(crate) fn query(&mut self, text: &str) -> Result<Rows, StoreError> {
+        self.0
+            .with_dependent(|_, session| session.connection.query(text).map(Iterator::collect))
+            .map_err(|error| refused(text, error))
+    }
+}

@@ -1,0 +1,34 @@
+//! The graph store on real Kùzu 0.11.3: one in-memory database that holds one replica's view.
+//!
+//! The change log is the truth and this store a view of it. The store never asks Kùzu for permission: it keeps its own
+//! catalogue of tables and keys and refuses there what a database would refuse, because what Kùzu 0.11.3 does badly is
+//! failing. A rolled-back `SET` is a use-after-free, a rolled-back `ALTER` leaves its column behind, and a statement that
+//! fails rolls back implicitly. So there is no transaction of ours, only single statements that commit themselves, and
+//! after any error the store is in doubt: it says so until [`KuzuStore::rebuild`] has thrown the database away.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `store` | [`KuzuStore`]: the order of things, batches, doubt |
+//! | `catalogue` | what exists, and every refusal that does not need Kùzu |
+//! | `statement` | the text of every statement, and quoting |
+//! | `engine` | the database, its connection and the prepared statements |
+//! | `reading` | the view, read back from Kùzu alone |
+//! | `value` | values and types, there and back |
+//!
+//! [`KuzuStore::rebuild`]: kuzusync_core::store::GraphStore::rebuild
+
+#[cfg(feature = "kuzu")]
+mod catalogue;
+#[cfg(feature = "kuzu")]
+mod engine;
+#[cfg(feature = "kuzu")]
+mod reading;
+#[cfg(feature = "kuzu")]
+mod statement;
+#[cfg(feature = "kuzu")]
+mod store;
+#[cfg(feature = "kuzu")]
+mod value;
+
+#[cfg(feature = "kuzu")]
+pub use store::KuzuStore;

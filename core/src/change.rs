@@ -1,0 +1,191 @@
+//! A change: one atomic group of operations by one replica, as it travels and as the log keeps it.
+//!
+//! Operations name tables and columns by id, never by name, so a rename elsewhere does not disturb them. Each change
+//! carries what its author had applied ([`Seen`]), so that every receiver applies causes before effects, and the digest
+//! of the author's previous change, so that two replicas that share one identity are noticed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Rank, Seen, Timestamp};
+use crate::ddl::Ddl;
+use crate::error::Error;
+use crate::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
+use crate::value::Value;
+
+/// Identity of a change: its author and its gapless number there, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChangeId {
+    /// The author.
+    pub replica: ReplicaId,
+    /// 1 for the author's first change.
+    pub seq: u64,
+}
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.replica.short(), self.seq)
+    }
+}
+
+/// A node of the graph: its table and its primary key, which never changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Node {
+    /// The node table.
+    pub table: TableId,
+    /// The primary key.
+    pub key: Value,
+}
+
+/// An edge of the graph. Two edges of one table between the same ends differ in their discriminator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Edge {
+    /// The edge table.
+    pub table: TableId,
+    /// Where it starts.
+    pub from: Node,
+    /// Where it ends.
+    pub to: Node,
+    /// `""` unless given.
+    pub discriminator: String,
+}
+
+/// A node or an edge: what is inserted, updated and deleted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Element {
+    /// A node.
+    Node(Node),
+    /// An edge.
+    Edge(Edge),
+}
+
+impl Element {
+    /// The table it is a row of.
+    #[must_use]
+    pub fn table(&self) -> TableId {
+        match self {
+            Element::Node(node) => node.table,
+            Element::Edge(edge) => edge.table,
+        }
+    }
+}
+
+/// Property values by column; a column that is absent is not written.
+pub type Cells = BTreeMap<ColumnId, Value>;
+
+/// One operation of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Makes an element and writes the given cells.
+    Insert {
+        /// What is made.
+        element: Element,
+        /// Its properties, without the primary key.
+        cells: Cells,
+    },
+    /// Writes cells of an element its author saw.
+    Update {
+        /// What is updated.
+        element: Element,
+        /// The written properties.
+        cells: Cells,
+    },
+    /// Deletes an element. The edges of a deleted node that the author knew are deleted by operations of their own.
+    Delete {
+        /// What is deleted.
+        element: Element,
+    },
+    /// Changes the schema.
+    Schema(Ddl),
+}
+
+/// Whether a change alters data or the schema (DDL Synchronisation, case A1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ChangeType {
+    /// Rows and edges only.
+    Dml,
+    /// At least one schema operation.
+    Ddl,
+}
+
+/// One atomic group of operations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Who wrote it and its number there.
+    pub id: ChangeId,
+    /// The transaction it carries out.
+    pub tx: TxId,
+    /// The digest of the author's change before it, zeroes for the first.
+    pub previous: Digest,
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// What its author had applied.
+    pub seen: Seen,
+    /// Further changes that must be applied before it, as its client asked.
+    pub depends_on: Vec<ChangeId>,
+    /// What it does, in order.
+    pub ops: Vec<Op>,
+}
+
+impl Change {
+    /// The greatest number of operations in one change.
+    pub const OPS_MAX: usize = 100_000;
+
+    /// The digest of the canonical bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_value(self)
+    }
+
+    /// DDL if any operation is.
+    #[must_use]
+    pub fn change_type(&self) -> ChangeType {
+        if self.ops.iter().any(|op| matches!(op, Op::Schema(_))) { ChangeType::Ddl } else { ChangeType::Dml }
+    }
+
+    /// The operations, each with its place in the conflict order.
+    pub fn ranked_ops(&self) -> impl Iterator<Item = (Rank, &Op)> {
+        (0_u32..).zip(&self.ops).map(|(index, op)| (self.rank(index), op))
+    }
+
+    /// The place of operation `index` in the conflict order.
+    #[must_use]
+    pub fn rank(&self, index: u32) -> Rank {
+        Rank { timestamp: self.timestamp, change: self.id, index }
+    }
+
+    /// Whether neither author had seen the other's change.
+    #[must_use]
+    pub fn is_concurrent_with(&self, other: &Change) -> bool {
+        self.id != other.id && !self.seen.contains(other.id) && !other.seen.contains(self.id)
+    }
+
+    /// What a receiver can judge of a change by itself, before looking at any state.
+    ///
+    /// # Errors
+    /// [`Error::MalformedChange`], naming the change and what is wrong with it.
+    pub fn check(&self) -> Result<(), Error> {
+        let malformed = |problem: &str| Err(Error::MalformedChange { change: self.id, problem: problem.to_owned() });
+        if self.id.seq == 0 {
+            return malformed("sequence numbers start at 1");
+        }
+        if self.seen.head(self.id.replica) != self.id.seq - 1 {
+            return malformed("an author has seen exactly its own earlier changes");
+        }
+        if self.ops.is_empty() || self.ops.len() > Self::OPS_MAX {
+            return malformed("a change has between 1 and 100,000 operations");
+        }
+        if !(0..=Timestamp::MAX_MS).contains(&self.timestamp.ms) {
+            return malformed("its timestamp is outside the years 1970 to 9999");
+        }
+        if self.depends_on.contains(&self.id) {
+            return malformed("it depends on itself");
+        }
+        Ok(())
+    }
+}

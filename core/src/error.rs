@@ -1,0 +1,210 @@
+//! Bad input from outside: what a client or a peer got wrong. A bug of our own panics instead.
+//!
+//! Every message names the offender and, where there is one, the remedy.
+
+use crate::change::ChangeId;
+use crate::id::{DatabaseId, ReplicaId};
+use crate::message::Role;
+use crate::value::Type;
+
+/// Why an input was refused. Nothing was logged and nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A name cannot be an identifier.
+    #[error("`{name}` cannot name a {what}: {problem}")]
+    InvalidName {
+        /// Table or column.
+        what: &'static str,
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A table of that name is there already.
+    #[error("table `{0}` exists already; choose another name")]
+    TableExists(String),
+    /// No table of that name, or it is of the other kind.
+    #[error("there is no {kind} table `{name}`; create it first")]
+    UnknownTable {
+        /// Node or edge.
+        kind: &'static str,
+        /// As it was given.
+        name: String,
+    },
+    /// No column of that name.
+    #[error("table `{table}` has no column `{column}`")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// As it was given.
+        column: String,
+    },
+    /// One name twice among the columns of a table.
+    #[error("table `{table}` has column `{column}` twice")]
+    DuplicateColumn {
+        /// The table.
+        table: String,
+        /// The name, as given the second time.
+        column: String,
+    },
+    /// The primary key names no column.
+    #[error("primary key `{key}` of table `{table}` is none of its columns")]
+    UnknownKeyColumn {
+        /// The table.
+        table: String,
+        /// As it was given.
+        key: String,
+    },
+    /// A primary key's type cannot be indexed.
+    #[error("primary key `{key}` of table `{table}` is {found}; a key is INT64 or STRING")]
+    KeyType {
+        /// The table.
+        table: String,
+        /// The key column.
+        key: String,
+        /// Its type.
+        found: Type,
+    },
+    /// A row without its key.
+    #[error("a row of table `{table}` needs a value for its primary key `{key}`")]
+    MissingKey {
+        /// The table.
+        table: String,
+        /// The key column.
+        key: String,
+    },
+    /// Keys never change.
+    #[error("`{key}` is the primary key of table `{table}` and cannot be updated; delete the row and create another")]
+    ImmutableKey {
+        /// The table.
+        table: String,
+        /// The key column.
+        key: String,
+    },
+    /// A value of another type than its column's.
+    #[error("column `{column}` of table `{table}` is {expected}; {found} is no such value")]
+    TypeMismatch {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// The column's type.
+        expected: Type,
+        /// The value, as text.
+        found: String,
+    },
+    /// A row of that key is there already.
+    #[error("{element} exists already; update it instead")]
+    Exists {
+        /// The row, as text.
+        element: String,
+    },
+    /// No such row.
+    #[error("there is no {element}")]
+    NotFound {
+        /// The row, as text.
+        element: String,
+    },
+    /// A transaction without statements.
+    #[error("a transaction needs at least one statement")]
+    EmptyTransaction,
+    /// A transaction longer than a change may be.
+    #[error("a transaction has {found} operations, {max} at most; split it")]
+    TransactionTooLong {
+        /// Its operations.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A transaction whose change would not fit a frame.
+    #[error("a transaction takes {bytes} bytes, {max} at most; split it")]
+    TransactionTooLarge {
+        /// Its encoded bytes.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// An explicit dependency that this replica has never applied.
+    #[error("dependency {0} is not applied here; synchronise first")]
+    UnknownDependency(ChangeId),
+    /// The queue of unacknowledged operations is full; what is queued stays.
+    #[error("the offline queue holds {queued} operations, {max} at most; connect and synchronise first")]
+    QueueFull {
+        /// Operations queued.
+        queued: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Bytes that are no message or record of ours.
+    #[error("{what} of {length} bytes cannot be read: {problem}")]
+    Malformed {
+        /// Message or record.
+        what: &'static str,
+        /// Its length.
+        length: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A change that no correct replica writes.
+    #[error("change {change} is malformed: {problem}")]
+    MalformedChange {
+        /// The change.
+        change: ChangeId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A number that the database's main did not give.
+    #[error("change {change} came as number {lsn}, which this database's main did not give it")]
+    ForeignNumber {
+        /// The change.
+        change: ChangeId,
+        /// The number it came with.
+        lsn: u64,
+    },
+    /// Another protocol version.
+    #[error("the peer speaks protocol {found}, this replica {expected}; upgrade the older")]
+    ProtocolVersion {
+        /// The peer's.
+        found: String,
+        /// Ours.
+        expected: String,
+    },
+    /// A replica of another graph.
+    #[error("the peer holds database {found}, this replica {expected}")]
+    ForeignDatabase {
+        /// The peer's.
+        found: DatabaseId,
+        /// Ours.
+        expected: DatabaseId,
+    },
+    /// A second main for one database.
+    #[error("{found} claims to be the main of this database; its main is {expected}")]
+    ForeignMain {
+        /// The claimant.
+        found: ReplicaId,
+        /// The main this replica knows.
+        expected: ReplicaId,
+    },
+    /// A database either has a main, or all its replicas are peers.
+    #[error(
+        "a replica in the role {found:?} cannot join one in the role {expected:?}: a database with a main has no peers"
+    )]
+    MixedRoles {
+        /// The other's part.
+        found: Role,
+        /// This replica's.
+        expected: Role,
+    },
+    /// Two replicas write under one identity.
+    #[error("two replicas write as {replica}: wipe one of the copies and let it join anew")]
+    ClonedReplica {
+        /// The shared identity.
+        replica: ReplicaId,
+    },
+    /// The disk refused a record, so nothing this replica says could be relied on.
+    #[error("this replica has stopped because its disk refused a record; open it again from its records")]
+    Stopped,
+    /// Durable records that do not make a replica.
+    #[error("the replica's records cannot be opened: {0}")]
+    Records(String),
+}

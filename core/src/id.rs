@@ -1,0 +1,129 @@
+//! Identities: 128-bit numbers of one shape, each with one job.
+//!
+//! In JSON they are 32 hexadecimal digits, on the wire 16 bytes. [`Digest`] is the first half of a SHA-256; every
+//! content-derived identity is one.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 16]);
+
+        impl $name {
+            /// The first eight hexadecimal digits: enough for people, never for comparison.
+            #[must_use]
+            pub fn short(&self) -> String {
+                self.to_string()[..8].to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", u128::from_be_bytes(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.short())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return <[u8; 16]>::deserialize(deserializer).map($name);
+                }
+                let text = String::deserialize(deserializer)?;
+                let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                match u128::from_str_radix(&text, 16) {
+                    Ok(number) if digits => Ok($name(number.to_be_bytes())),
+                    _ => Err(de::Error::custom(format!("`{text}` is not an identity of 32 hexadecimal digits"))),
+                }
+            }
+        }
+    };
+}
+
+identity! {
+    /// One incarnation of a replica: random, made anew when a replica is wiped or restored.
+    ReplicaId
+}
+identity! {
+    /// The graph that a set of replicas holds together; replicas of different databases refuse each other.
+    DatabaseId
+}
+identity! {
+    /// What is deduplicated: a client that submits one transaction twice gets one change.
+    TxId
+}
+identity! {
+    /// A table for its whole life, whatever it is called: see [`crate::schema`].
+    TableId
+}
+identity! {
+    /// A column for its whole life, whatever it is called: see [`crate::schema`].
+    ColumnId
+}
+identity! {
+    /// The first half of a SHA-256 over canonical bytes.
+    Digest
+}
+
+impl Digest {
+    /// The digest of `parts`, each preceded by its length so that no two lists of parts look alike.
+    #[must_use]
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let full: [u8; 32] = hasher.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        Digest(half)
+    }
+
+    /// The digest of a value's canonical bytes.
+    #[must_use]
+    pub fn of_value<T: Serialize>(value: &T) -> Self {
+        let bytes = postcard::to_stdvec(value).expect("every vocabulary type has a canonical encoding");
+        Digest::of(&[&bytes])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_told_apart_by_their_lengths() {
+        assert_ne!(Digest::of(&[b"ab", b"c"]), Digest::of(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn an_identity_survives_json_and_bad_text_is_refused() {
+        let id = ReplicaId([7; 16]);
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<ReplicaId>(&json).unwrap(), id);
+        for bad in ["\"\"", "\"07\"", "\"+7070707070707070707070707070707\"", "\"zz\"", "7"] {
+            assert!(serde_json::from_str::<ReplicaId>(bad).is_err(), "{bad}");
+        }
+    }
+}

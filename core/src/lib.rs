@@ -1,0 +1,53 @@
+//! The sync engine for Kùzu graphs: a pure state machine.
+//!
+//! Many replicas hold one graph. Each takes changes while it is offline, sends them when it can, and ends with what all
+//! the others end with. This crate is all the rules of that and none of its surroundings: it asks nobody the time, opens
+//! nothing, spawns nothing and draws no random numbers. A host feeds it inputs and carries out its outputs; the contract
+//! is one paragraph in [`replica`].
+//!
+//! # The map
+//!
+//! Each module depends only on those above it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`value`], [`id`], [`change`], [`ddl`], [`clock`], [`statement`], [`view`], [`error`] | the vocabulary: plain data |
+//! | [`message`] | all that crosses the wire or lies on a disk, and its bytes |
+//! | [`log`], [`schema`], [`state`] | what a replica knows |
+//! | [`store`] | the port to a graph database |
+//! | [`causal`], [`conflict`], [`resolve`] | the rules |
+//! | [`session`], [`queue`] | getting changes across |
+//! | [`replica`] | the machine |
+//! | [`planted`] | bugs on purpose |
+//!
+//! # Invariants
+//!
+//! * **Nothing is applied before its causes, and nothing twice.** [`causal`] holds and [`log`] knows.
+//! * **One order decides every conflict**: [`clock::Rank`]. Never arrival.
+//! * **The view is a pure function of the applied changes.** The store never disagrees with the log; if in doubt it is
+//!   rebuilt.
+//! * **Nothing is said that is not durable.**
+//! * **No input panics.** Bad input is an [`error::Error`] that names the offender, and changes nothing.
+
+pub mod causal;
+pub mod change;
+pub mod clock;
+pub mod conflict;
+pub mod ddl;
+pub mod error;
+pub mod id;
+pub mod log;
+pub mod message;
+pub mod planted;
+pub mod queue;
+pub mod replica;
+pub mod resolve;
+pub mod schema;
+pub mod session;
+pub mod state;
+pub mod statement;
+pub mod store;
+pub mod value;
+pub mod view;
+
+pub use error::Error;

@@ -1,0 +1,327 @@
+//! All that crosses the wire or lies on a disk, and its bytes.
+//!
+//! A frame is a magic byte, a format version, eight bytes of checksum and a body. Reading survives any input: a frame is
+//! refused by its length before anything is allocated, by its checksum before anything is parsed, and a parsed sequence
+//! never reserves more than the bytes that are left could fill.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::change::{Change, ChangeId};
+use crate::clock::{Seen, VectorClock};
+use crate::error::Error;
+use crate::id::{DatabaseId, Digest, ReplicaId};
+use crate::log::Lsn;
+
+/// The version of the protocol, as document D names it.
+pub const PROTOCOL_VERSION: &str = "1.0";
+
+/// Bytes of a frame at most.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// What a replica is to its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Numbers every change; there is one per database.
+    Main,
+    /// Works offline; its changes are acknowledged by the main's number.
+    Edge,
+    /// One of equals in a database without a main; its changes are acknowledged by any other that holds them.
+    Peer,
+}
+
+/// How two replicas bring each other up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncMode {
+    /// Each sends what the other's cursor lacks.
+    Incremental,
+}
+
+impl SyncMode {
+    /// The mode's name in documents and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SyncMode::Incremental => "incremental",
+        }
+    }
+}
+
+/// What a replica holds durably: all its author sequences, and the main's numbers up to one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Applied changes.
+    pub seen: Seen,
+    /// The last number of the main's gapless sequence that is known here, 0 for none.
+    pub lsn: Lsn,
+}
+
+impl Cursor {
+    /// Whether all that `other` holds is held here.
+    #[must_use]
+    pub fn includes(&self, other: &Cursor) -> bool {
+        self.lsn >= other.lsn && self.seen.includes(&other.seen)
+    }
+
+    /// Raises this cursor to `other`. What a replica once held durably it holds for good.
+    pub fn merge(&mut self, other: &Cursor) {
+        self.seen.merge(&other.seen);
+        self.lsn = self.lsn.max(other.lsn);
+    }
+}
+
+/// A change on its way, with the main's number once it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The change.
+    #[serde(with = "shared")]
+    pub change: Arc<Change>,
+    /// Its place in the main's log.
+    pub lsn: Option<Lsn>,
+}
+
+/// Serde for shared changes without serde's `rc` feature, which would change flags of every crate in the build.
+mod shared {
+    use super::{Arc, Change};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(change: &Arc<Change>, serializer: S) -> Result<S::Ok, S::Error> {
+        change.as_ref().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Change>, D::Error> {
+        Change::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+/// How a replica introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`] of the sender.
+    pub protocol_version: String,
+    /// How it wants to synchronise.
+    pub mode: SyncMode,
+    /// The graph it holds.
+    pub database: DatabaseId,
+    /// Who it is.
+    pub replica: ReplicaId,
+    /// Its part.
+    pub role: Role,
+    /// What it holds.
+    pub cursor: Cursor,
+    /// Schema operations it knows.
+    pub schema_version: u64,
+    /// Whether this answers a hello and wants no answer.
+    pub is_reply: bool,
+}
+
+/// What one replica says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// The handshake.
+    Hello(Hello),
+    /// Changes the receiver lacks, causes before effects.
+    Changes {
+        /// The sender's clock.
+        clock: VectorClock,
+        /// The changes.
+        entries: Vec<Entry>,
+    },
+    /// What the sender holds durably: acknowledges changes and asks for what is missing.
+    Ack(Cursor),
+    /// The sender ends the session, for this reason.
+    Refused(String),
+}
+
+/// What a log remembers: either a new change, or the number of one it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogRecord {
+    /// A change enters the log.
+    Append(Entry),
+    /// A change of the log has its place in the main's.
+    Number {
+        /// Which change.
+        id: ChangeId,
+        /// Its place.
+        lsn: Lsn,
+    },
+}
+
+/// One durable record. A replica is its records: see [`crate::replica::Replica::open`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// The first: who the replica is.
+    Created {
+        /// Its identity.
+        replica: ReplicaId,
+        /// Its graph.
+        database: DatabaseId,
+        /// Its part.
+        role: Role,
+    },
+    /// The database's main, once known, for good.
+    Main(ReplicaId),
+    /// What one input brought, all or nothing.
+    Batch {
+        /// In order of application.
+        log: Vec<LogRecord>,
+        /// The vector clock after it.
+        clock: VectorClock,
+    },
+}
+
+const MAGIC: u8 = 0x4B;
+const FORMAT_VERSION: u8 = 1;
+const CHECKSUM_BYTES: usize = 8;
+const HEADER_BYTES: usize = 2 + CHECKSUM_BYTES;
+
+impl Message {
+    /// The message as a frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        frame(self)
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for bytes that are no message, [`Error::MalformedChange`] for a change no replica writes.
+    pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
+        let message = unframe("message", bytes)?;
+        if let Message::Changes { entries, .. } = &message {
+            entries.iter().try_for_each(|entry| entry.change.check())?;
+        }
+        Ok(message)
+    }
+}
+
+impl Record {
+    /// The record as a frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        frame(self)
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for bytes that are no record.
+    pub fn decode(bytes: &[u8]) -> Result<Record, Error> {
+        unframe("record", bytes)
+    }
+}
+
+fn frame<T: Serialize>(content: &T) -> Vec<u8> {
+    let header = vec![0; HEADER_BYTES];
+    let mut bytes = postcard::to_extend(content, header).expect("every vocabulary type has a canonical encoding");
+    let checksum = Digest::of(&[&bytes[HEADER_BYTES..]]);
+    bytes[0] = MAGIC;
+    bytes[1] = FORMAT_VERSION;
+    bytes[2..HEADER_BYTES].copy_from_slice(&checksum.0[..CHECKSUM_BYTES]);
+    bytes
+}
+
+fn unframe<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
+    let malformed = |problem: &str| Error::Malformed { what, length: bytes.len(), problem: problem.to_owned() };
+    if bytes.len() > FRAME_BYTES_MAX {
+        return Err(malformed("it is longer than 16 MiB"));
+    }
+    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return Err(malformed("it is shorter than a header"));
+    };
+    if header[0] != MAGIC {
+        return Err(malformed("it does not start like one of ours"));
+    }
+    if header[1] != FORMAT_VERSION {
+        return Err(malformed(&format!("its format is {}, this build reads {FORMAT_VERSION}", header[1])));
+    }
+    if header[2..] != Digest::of(&[body]).0[..CHECKSUM_BYTES] {
+        return Err(malformed("its checksum does not match"));
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((content, [])) => Ok(content),
+        Ok((_, rest)) => Err(malformed(&format!("{} bytes follow its end", rest.len()))),
+        Err(error) => Err(malformed(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Op;
+    use crate::clock::Timestamp;
+    use crate::ddl::{Column, Ddl};
+    use crate::id::TxId;
+    use crate::value::Type;
+    use proptest::prelude::*;
+
+    fn sample() -> Message {
+        let columns = vec![Column { name: "id".into(), column_type: Type::Int64 }];
+        let ddl = Ddl::CreateNodeTable { name: "User".into(), birth: 0, columns, primary_key: "id".into() };
+        let change = Change {
+            id: ChangeId { replica: ReplicaId([1; 16]), seq: 1 },
+            tx: TxId([2; 16]),
+            previous: Digest::default(),
+            timestamp: Timestamp { ms: 5, counter: 0 },
+            seen: Seen::default(),
+            depends_on: Vec::new(),
+            ops: vec![Op::Schema(ddl)],
+        };
+        Message::Changes {
+            clock: VectorClock::default(),
+            entries: vec![Entry { change: Arc::new(change), lsn: Some(1) }],
+        }
+    }
+
+    /// `body` with the header that makes the checksum pass, so that the parser itself is reached.
+    fn framed(body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![MAGIC, FORMAT_VERSION];
+        bytes.extend_from_slice(&Digest::of(&[body]).0[..CHECKSUM_BYTES]);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn a_message_survives_its_encoding() {
+        assert_eq!(Message::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_refused() {
+        let bytes = sample().encode();
+        for position in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 1 << (position % 8);
+            assert!(matches!(Message::decode(&flipped), Err(Error::Malformed { .. })), "byte {position}");
+            assert!(matches!(Message::decode(&bytes[..position]), Err(Error::Malformed { .. })), "cut at {position}");
+        }
+        let mut longer = bytes[HEADER_BYTES..].to_vec();
+        longer.push(0);
+        let refused = Message::decode(&framed(&longer)).unwrap_err();
+        assert!(refused.to_string().contains("1 bytes follow"), "{refused}");
+    }
+
+    #[test]
+    fn a_change_no_replica_writes_is_refused() {
+        let Message::Changes { clock, mut entries } = sample() else { unreachable!("the sample is changes") };
+        let mut change = entries[0].change.as_ref().clone();
+        change.id.seq = 2;
+        entries[0].change = Arc::new(change);
+        let refused = Message::decode(&Message::Changes { clock, entries }.encode());
+        assert!(matches!(refused, Err(Error::MalformedChange { .. })), "{refused:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Message::decode(&body);
+            let _ = Record::decode(&framed(&body));
+            if let Ok(message) = Message::decode(&framed(&body)) {
+                prop_assert_eq!(Message::decode(&message.encode()), Ok(message));
+            }
+        }
+    }
+}

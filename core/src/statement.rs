@@ -1,0 +1,107 @@
+//! What a client asks for, by name: the form in which scenarios, plan files and programs write changes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::ChangeId;
+use crate::ddl::Column;
+use crate::id::TxId;
+use crate::value::Value;
+
+/// Property values by column name.
+pub type Properties = BTreeMap<String, Value>;
+
+/// Which edge is meant: its table, its ends' keys, and what tells it from others between the same ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EdgeName {
+    /// The edge table.
+    pub table: String,
+    /// The table and key of the node it starts at.
+    pub from: (String, Value),
+    /// The table and key of the node it ends at.
+    pub to: (String, Value),
+    /// `""` unless there are several between the same ends.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub discriminator: String,
+}
+
+/// One thing a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statement {
+    /// A new node table.
+    CreateNodeTable {
+        /// Its name.
+        table: String,
+        /// Its columns, the primary key among them.
+        columns: Vec<Column>,
+        /// The name of the key column.
+        primary_key: String,
+    },
+    /// A new edge table between two node tables.
+    CreateEdgeTable {
+        /// Its name.
+        table: String,
+        /// The node table its edges start in.
+        from: String,
+        /// The node table its edges end in.
+        to: String,
+        /// Its property columns.
+        columns: Vec<Column>,
+    },
+    /// A new node; the primary key is among the properties.
+    CreateNode {
+        /// The node table.
+        table: String,
+        /// Its properties.
+        properties: Properties,
+    },
+    /// New property values of a node.
+    UpdateNode {
+        /// The node table.
+        table: String,
+        /// Its primary key.
+        key: Value,
+        /// The properties to write; others keep their values.
+        properties: Properties,
+    },
+    /// The end of a node and of every edge known to touch it.
+    DeleteNode {
+        /// The node table.
+        table: String,
+        /// Its primary key.
+        key: Value,
+    },
+    /// A new edge between two nodes.
+    CreateEdge {
+        /// Which edge.
+        edge: EdgeName,
+        /// Its properties.
+        properties: Properties,
+    },
+    /// New property values of an edge.
+    UpdateEdge {
+        /// Which edge.
+        edge: EdgeName,
+        /// The properties to write; others keep their values.
+        properties: Properties,
+    },
+    /// The end of an edge.
+    DeleteEdge {
+        /// Which edge.
+        edge: EdgeName,
+    },
+}
+
+/// Statements that become one change, all or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// What is deduplicated: submitting one transaction again gives the change it gave the first time.
+    pub tx: TxId,
+    /// What it does, in order; a later statement sees what an earlier one made.
+    pub statements: Vec<Statement>,
+    /// Changes that must be applied before it everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<ChangeId>,
+}
