@@ -77,6 +77,7 @@ pub enum Input {
 }
 
 /// What a replica wants done.
+#[expect(clippy::large_enum_variant, reason = "outputs are made and carried out one at a time, never stored in bulk")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Make this durable.
@@ -160,7 +161,7 @@ pub enum Notice {
         peer: Peer,
     },
     /// A write lost to a concurrent one.
-    Lost(Loss),
+    Lost(Box<Loss>),
 }
 
 /// Every timer there is.
@@ -507,7 +508,8 @@ impl Replica {
         if !(is_planted(Bug::Canary) && id.replica != self.id && inserts(&change)) {
             batch.delta.join(&mut self.state, &change);
         }
-        batch.notices.extend(self.audit.record(&change).into_iter().map(Notice::Lost));
+        let losses = self.audit.record(&change).into_iter();
+        batch.notices.extend(losses.map(|loss| Notice::Lost(Box::new(loss))));
         self.log.append(Arc::clone(&change), None);
         if id.replica == self.id && self.config.role != Role::Main {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));

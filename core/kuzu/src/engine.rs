@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use kuzu::{Connection, Database, PreparedStatement, SystemConfig};
+use kuzu::{Connection, Database, LogicalType, PreparedStatement, SystemConfig};
 use kuzusync_core::store::StoreError;
 
-use crate::statement::refused;
+use crate::statement::{MEMORY_USED, refused};
 
-/// Smaller pools (16 MiB) run out within a thousand updates.
-const BUFFER_POOL_BYTES: u64 = 64 << 20;
+/// What a database may use before it fails. A node table takes 1 MiB of it, and memory that is not used costs nothing.
+pub(crate) const BUFFER_POOL_BYTES: u64 = 256 << 20;
 
 /// The default reserves 8 TiB of address space, and the 16th database of a process fails. A power of two.
 const DATABASE_BYTES_MAX: u64 = 1 << 30;
@@ -24,6 +24,12 @@ pub(crate) type Rows = Vec<Vec<kuzu::Value>>;
 struct Session<'database> {
     statements: BTreeMap<String, PreparedStatement>,
     connection: Connection<'database>,
+}
+
+impl<'database> Session<'database> {
+    fn open(database: &'database Database) -> Result<Self, kuzu::Error> {
+        Ok(Session { statements: BTreeMap::new(), connection: Connection::new(database)? })
+    }
 }
 
 self_cell::self_cell!(
@@ -44,9 +50,8 @@ impl Engine {
             .buffer_pool_size(BUFFER_POOL_BYTES)
             .max_num_threads(1)
             .max_db_size(DATABASE_BYTES_MAX);
-        let connect = |database: &_| Ok(Session { statements: BTreeMap::new(), connection: Connection::new(database)? });
-        let open = || OpenDatabase::try_new(Database::in_memory(config)?, connect);
-        open().map(Engine).map_err(|error: kuzu::Error| refused("open an in-memory database", error))
+        let open = || OpenDatabase::try_new(Database::in_memory(config)?, |database| Session::open(database));
+        open().map(Engine).map_err(|error| refused("open an in-memory database", error))
     }
 
     /// Runs a statement that will come again, with all its parameters.
@@ -62,10 +67,28 @@ impl Engine {
         self.0.with_dependent_mut(|_, session| run(session)).map_err(|error| refused(text, error))
     }
 
+    /// Bytes of the pool in use.
+    pub(crate) fn memory_used(&mut self) -> Result<u64, StoreError> {
+        let answer = self.execute(MEMORY_USED, Vec::new())?;
+        match answer.first().map(Vec::as_slice) {
+            Some([kuzu::Value::UInt64(bytes)]) => Ok(*bytes),
+            _ => Err(refused(MEMORY_USED, format!("not a number of bytes: {answer:?}"))),
+        }
+    }
+
     /// Runs a statement that comes once.
     pub(crate) fn query(&mut self, text: &str) -> Result<Rows, StoreError> {
         self.0
             .with_dependent(|_, session| session.connection.query(text).map(Iterator::collect))
             .map_err(|error| refused(text, error))
+    }
+
+    /// The names and types of the columns that a statement returns.
+    pub(crate) fn header(&mut self, text: &str) -> Result<Vec<(String, LogicalType)>, StoreError> {
+        let header = |session: &Session<'_>| -> Result<Vec<_>, kuzu::Error> {
+            let result = session.connection.query(text)?;
+            Ok(result.get_column_names().into_iter().zip(result.get_column_data_types()).collect())
+        };
+        self.0.with_dependent(|_, session| header(session)).map_err(|error| refused(text, error))
     }
 }

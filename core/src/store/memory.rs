@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::store::{GraphStore, StoreError};
-use crate::view::{Describe, Row, RowChange, SchemaStep, TableKind, View, ViewDelta};
+use crate::view::{Describe, EdgeRef, Row, RowChange, SchemaStep, TableKind, View, ViewDelta};
 
 /// A graph in ordered maps.
 #[derive(Debug, Default)]
@@ -68,6 +68,11 @@ impl MemoryStore {
         for (table, changes) in &delta.nodes {
             let rows = self.view.nodes.get_mut(table).ok_or_else(|| refused("MATCH", table, "no such node table"))?;
             for (key, change) in select(changes, deletions) {
+                let touches =
+                    |edge: &EdgeRef| [&edge.from, &edge.to].iter().any(|end| end.table == *table && end.key == *key);
+                if deletions && self.view.edges.values().flat_map(BTreeMap::keys).any(touches) {
+                    return Err(refused("DELETE", table, &format!("an edge touches {}", key.describe())));
+                }
                 apply_row(rows, table, key, change)?;
             }
         }

@@ -1,0 +1,338 @@
+//! What exists, by our own account, and every refusal that does not need Kùzu.
+//!
+//! A failing statement costs the whole database (see the essay of the crate), so nothing is sent that the catalogue can
+//! tell will fail. It holds the schema, the keys of all rows and how many edge ends touch each node, and takes up each
+//! change before its statement is sent: if the statement fails all the same, the store is in doubt and the catalogue
+//! is thrown away with the database.
+//!
+//! Kùzu compares the names of tables and columns without the case of ASCII letters; a name is found here by its exact
+//! spelling, and a second spelling of a name is refused.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use kuzusync_core::ddl::{fold, same_name};
+use kuzusync_core::store::StoreError;
+use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind};
+
+use crate::statement::{self, refused};
+
+/// Kùzu's own columns, in its lower case. It refuses them in CREATE TABLE and, worse, takes them in ALTER TABLE.
+const RESERVED_COLUMNS: [&str; 12] = [
+    "_id",
+    "_label",
+    "_src",
+    "_dst",
+    "_direction",
+    "_length",
+    "_nodes",
+    "_rels",
+    "_place_holder",
+    "_row_offset",
+    "_src_offset",
+    "_dst_offset",
+];
+
+/// Tables and the keys of their rows.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    tables: BTreeMap<String, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    columns: BTreeMap<String, Type>,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Nodes {
+        primary_key: String,
+        /// How many ends of edges touch each node.
+        touching: BTreeMap<Value, usize>,
+    },
+    /// The edges from one table to another: the keys of both ends and the discriminator.
+    Edges(BTreeMap<(String, String), BTreeSet<(Value, Value, String)>>),
+}
+
+/// A node table as an edge meets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeEnd {
+    pub(crate) table: String,
+    pub(crate) primary_key: String,
+}
+
+/// What statements on the rows of a node table need.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeShape {
+    pub(crate) end: NodeEnd,
+    pub(crate) key_type: Type,
+    /// All columns but the key.
+    pub(crate) columns: Vec<(String, Type)>,
+}
+
+/// What statements on the edges of one pair of an edge table need.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeShape {
+    pub(crate) table: String,
+    pub(crate) from: NodeEnd,
+    pub(crate) to: NodeEnd,
+    pub(crate) columns: Vec<(String, Type)>,
+}
+
+impl Catalogue {
+    pub(crate) fn create_table(&mut self, name: &str, table: &Table) -> Result<(), StoreError> {
+        let statement = format!("CREATE TABLE {name}");
+        statement::quoted(name)?;
+        if let Some(known) = self.tables.keys().find(|known| same_name(known, name)) {
+            return Err(refused(statement, format!("{known} exists already")));
+        }
+        let mut names = BTreeSet::new();
+        for column in table.columns.keys() {
+            check_column_name(&statement, column)?;
+            if !names.insert(fold(column)) {
+                return Err(refused(statement, format!("column {column} comes twice")));
+            }
+        }
+        let rows = match &table.kind {
+            TableKind::Node { primary_key } => match table.columns.get(primary_key) {
+                Some(key_type) if key_type.can_be_key() => {
+                    Rows::Nodes { primary_key: primary_key.clone(), touching: BTreeMap::new() }
+                }
+                Some(key_type) => {
+                    return Err(refused(statement, format!("{primary_key} {key_type} cannot be the key")));
+                }
+                None => return Err(refused(statement, format!("no column {primary_key}, which is to be the key"))),
+            },
+            TableKind::Edge { pairs } if pairs.is_empty() => return Err(refused(statement, "no pair of tables")),
+            TableKind::Edge { pairs } => {
+                for end in pairs.iter().flat_map(|(from, to)| [from, to]) {
+                    self.end(&statement, end)?;
+                }
+                Rows::Edges(pairs.iter().map(|pair| (pair.clone(), BTreeSet::new())).collect())
+            }
+        };
+        self.tables.insert(name.to_owned(), Known { columns: table.columns.clone(), rows });
+        Ok(())
+    }
+
+    /// A table's name also stands in the pairs of edge tables.
+    pub(crate) fn rename_table(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
+        let statement = format!("RENAME TABLE {from} TO {to}");
+        statement::quoted(to)?;
+        if let Some(known) = self.tables.keys().find(|known| same_name(known, to) && (*known != from || from == to)) {
+            return Err(refused(statement, format!("{known} exists already")));
+        }
+        let Some(table) = self.tables.remove(from) else {
+            return Err(refused(statement, "no such table"));
+        };
+        self.tables.insert(to.to_owned(), table);
+        let renamed = |name: String| if name == from { to.to_owned() } else { name };
+        for known in self.tables.values_mut() {
+            if let Rows::Edges(pairs) = &mut known.rows {
+                let old = std::mem::take(pairs).into_iter();
+                pairs.extend(old.map(|((start, end), edges)| ((renamed(start), renamed(end)), edges)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_column(&mut self, table: &str, column: &str, column_type: Type) -> Result<(), StoreError> {
+        let statement = format!("ALTER TABLE {table} ADD {column} {column_type}");
+        check_column_name(&statement, column)?;
+        let columns = &mut self.table(&statement, table)?.columns;
+        if let Some(known) = columns.keys().find(|known| same_name(known, column)) {
+            return Err(refused(statement, format!("column {known} exists already")));
+        }
+        columns.insert(column.to_owned(), column_type);
+        Ok(())
+    }
+
+    pub(crate) fn retype_column(&mut self, table: &str, column: &str, column_type: Type) -> Result<(), StoreError> {
+        let statement = format!("ALTER TABLE {table} DROP {column}, ADD {column} {column_type}");
+        let known = self.table(&statement, table)?;
+        if matches!(&known.rows, Rows::Nodes { primary_key, .. } if primary_key == column) {
+            return Err(refused(statement, "it is the key"));
+        }
+        match known.columns.get_mut(column) {
+            Some(known) => *known = column_type,
+            None => return Err(refused(statement, "no such column")),
+        }
+        Ok(())
+    }
+
+    /// Whether the pair is new; a known one is no error.
+    pub(crate) fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<bool, StoreError> {
+        let statement = format!("ALTER TABLE {table} ADD FROM {from} TO {to}");
+        self.end(&statement, from)?;
+        self.end(&statement, to)?;
+        match &mut self.table(&statement, table)?.rows {
+            Rows::Nodes { .. } => Err(refused(statement, "it is a node table")),
+            Rows::Edges(pairs) => match pairs.entry((from.to_owned(), to.to_owned())) {
+                Entry::Vacant(place) => {
+                    place.insert(BTreeSet::new());
+                    Ok(true)
+                }
+                Entry::Occupied(_) => Ok(false),
+            },
+        }
+    }
+
+    /// What statements on the rows of node table `name` need.
+    pub(crate) fn node_shape(&self, name: &str) -> Result<NodeShape, StoreError> {
+        let statement = format!("MATCH (:{name})");
+        let end = self.end(&statement, name)?;
+        let columns = &self.tables[name].columns;
+        let others = columns.iter().filter(|(column, _)| **column != end.primary_key);
+        let others = others.map(|(column, column_type)| (column.clone(), *column_type)).collect();
+        Ok(NodeShape { key_type: columns[&end.primary_key], columns: others, end })
+    }
+
+    /// What statements on the edges of table `name` between two node tables need.
+    pub(crate) fn edge_shape(&self, name: &str, from: &str, to: &str) -> Result<EdgeShape, StoreError> {
+        let statement = format!("MATCH (:{from})-[:{name}]->(:{to})");
+        let (from, to) = (self.end(&statement, from)?, self.end(&statement, to)?);
+        let Some(Known { columns, rows: Rows::Edges(_) }) = self.tables.get(name) else {
+            return Err(refused(statement, "no such edge table"));
+        };
+        let columns = columns.iter().map(|(column, column_type)| (column.clone(), *column_type)).collect();
+        Ok(EdgeShape { table: name.to_owned(), from, to, columns })
+    }
+
+    /// How many nodes a table holds.
+    pub(crate) fn node_count(&self, name: &str) -> usize {
+        match self.tables.get(name) {
+            Some(Known { rows: Rows::Nodes { touching, .. }, .. }) => touching.len(),
+            _ => 0,
+        }
+    }
+
+    /// Refuses what is not the name of an edge table.
+    pub(crate) fn check_edge_table(&self, name: &str) -> Result<(), StoreError> {
+        match self.tables.get(name) {
+            Some(Known { rows: Rows::Edges(_), .. }) => Ok(()),
+            _ => Err(refused(format!("MATCH ()-[:{name}]->()"), "no such edge table")),
+        }
+    }
+
+    /// Takes up the change of a node row.
+    pub(crate) fn change_node(&mut self, table: &str, key: &Value, change: &RowChange) -> Result<(), StoreError> {
+        let statement = || format!("{} {table}({key})", verb(change));
+        let Some(Known { columns, rows: Rows::Nodes { primary_key, touching } }) = self.tables.get_mut(table) else {
+            return Err(refused(statement(), "no such node table"));
+        };
+        if key.type_of() != columns.get(primary_key).copied() {
+            return Err(refused(statement(), format!("{primary_key} cannot be {key}")));
+        }
+        if let RowChange::Create(row) | RowChange::Update(row) = change {
+            if row.contains_key(primary_key) {
+                return Err(refused(statement(), format!("{primary_key} is the key and no part of a row")));
+            }
+            check_row(columns, row).map_err(|problem| refused(statement(), problem))?;
+        }
+        match (change, touching.entry(key.clone())) {
+            (RowChange::Create(_), Entry::Vacant(place)) => drop(place.insert(0)),
+            (RowChange::Update(_), Entry::Occupied(_)) => {}
+            (RowChange::Delete, Entry::Occupied(place)) if *place.get() == 0 => drop(place.remove()),
+            (RowChange::Delete, Entry::Occupied(place)) => {
+                return Err(refused(statement(), format!("{} ends of edges touch it", place.get())));
+            }
+            (RowChange::Create(_), Entry::Occupied(_)) => return Err(refused(statement(), "it exists already")),
+            (RowChange::Update(_) | RowChange::Delete, Entry::Vacant(_)) => {
+                return Err(refused(statement(), "no such node"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up the change of an edge row.
+    pub(crate) fn change_edge(&mut self, table: &str, edge: &EdgeRef, change: &RowChange) -> Result<(), StoreError> {
+        let statement = || format!("{} {table} {}", verb(change), edge.describe());
+        let Some(Known { columns, rows: Rows::Edges(pairs) }) = self.tables.get_mut(table) else {
+            return Err(refused(statement(), "no such edge table"));
+        };
+        if let RowChange::Create(row) | RowChange::Update(row) = change {
+            check_row(columns, row).map_err(|problem| refused(statement(), problem))?;
+        }
+        let Some(edges) = pairs.get_mut(&(edge.from.table.clone(), edge.to.table.clone())) else {
+            return Err(refused(statement(), "its table has no such pair"));
+        };
+        let key = (edge.from.key.clone(), edge.to.key.clone(), edge.discriminator.clone());
+        match change {
+            RowChange::Create(_) => {
+                if !edges.insert(key) {
+                    return Err(refused(statement(), "it exists already"));
+                }
+                for end in [&edge.from, &edge.to] {
+                    let missing = || refused(statement(), format!("no node {}", end.describe()));
+                    *self.touching(end).ok_or_else(missing)? += 1;
+                }
+            }
+            RowChange::Update(_) if edges.contains(&key) => {}
+            RowChange::Delete if edges.remove(&key) => {
+                for end in [&edge.from, &edge.to] {
+                    *self.touching(end).expect("a node stays while edges touch it") -= 1;
+                }
+            }
+            RowChange::Update(_) | RowChange::Delete => return Err(refused(statement(), "no such edge")),
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, statement: &str, name: &str) -> Result<&mut Known, StoreError> {
+        self.tables.get_mut(name).ok_or_else(|| refused(statement, format!("no table {name}")))
+    }
+
+    fn end(&self, statement: &str, name: &str) -> Result<NodeEnd, StoreError> {
+        match self.tables.get(name) {
+            Some(Known { rows: Rows::Nodes { primary_key, .. }, .. }) => {
+                Ok(NodeEnd { table: name.to_owned(), primary_key: primary_key.clone() })
+            }
+            _ => Err(refused(statement, format!("no node table {name}"))),
+        }
+    }
+
+    fn touching(&mut self, node: &NodeRef) -> Option<&mut usize> {
+        match &mut self.tables.get_mut(&node.table)?.rows {
+            Rows::Nodes { touching, .. } => touching.get_mut(&node.key),
+            Rows::Edges(_) => None,
+        }
+    }
+}
+
+fn verb(change: &RowChange) -> &'static str {
+    match change {
+        RowChange::Create(_) => "CREATE",
+        RowChange::Update(_) => "UPDATE",
+        RowChange::Delete => "DELETE",
+    }
+}
+
+fn check_column_name(statement: &str, name: &str) -> Result<(), StoreError> {
+    statement::quoted(name)?;
+    let problem = if RESERVED_COLUMNS.contains(&fold(name).as_str()) {
+        "the name is Kùzu's own"
+    } else if name == statement::DISCRIMINATOR {
+        "the name is this store's own"
+    } else if name == "*" {
+        "Kùzu reads it as all columns, also between backticks"
+    } else {
+        return Ok(());
+    };
+    Err(refused(statement, format!("column {name}: {problem}")))
+}
+
+fn check_row(columns: &BTreeMap<String, Type>, row: &Row) -> Result<(), String> {
+    for (column, value) in row {
+        match (columns.get(column), value.type_of()) {
+            (None, _) => return Err(format!("no column {column}")),
+            (Some(column_type), Some(found)) if found != *column_type => {
+                return Err(format!("column {column} is {column_type}, not {found}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

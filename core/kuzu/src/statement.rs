@@ -1,0 +1,228 @@
+//! The text of every statement that is sent, and the quoting of names.
+//!
+//! Names come from people and stand between backticks, which they cannot contain. Values never stand in a text: they are
+//! parameters, and inside a text only `$key` (one row) or `r.key` (a row of a list) stands for them. So the number of
+//! texts is bounded by the number of schemas, and no value can be read as a statement.
+
+use std::fmt::Display;
+
+use kuzusync_core::store::StoreError;
+use kuzusync_core::value::Type;
+use kuzusync_core::view::{Table, TableKind};
+
+use crate::catalogue::{EdgeShape, NodeEnd, NodeShape};
+
+/// The property of ours that tells parallel edges apart. No column of a user contains a `~`.
+pub(crate) const DISCRIMINATOR: &str = "~discriminator";
+
+/// A name that no table keeps: Kùzu takes a change of case for no change, and refuses it without a step between.
+pub(crate) const BETWEEN_NAMES: &str = "~between names";
+
+/// What happens to rows, one kind per statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Create,
+    Update,
+    Delete,
+}
+
+/// How rows are passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One row, its values as parameters.
+    Single,
+    /// A list of structs as the parameter `rows`.
+    List,
+}
+
+impl Form {
+    fn opening(self) -> &'static str {
+        match self {
+            Form::Single => "",
+            Form::List => "UNWIND $rows AS r ",
+        }
+    }
+
+    /// What a statement returns to say how many rows it found: one row each, which costs nothing, or their number,
+    /// which costs a tenth of a millisecond.
+    fn found(self) -> &'static str {
+        match self {
+            Form::Single => "RETURN 1",
+            Form::List => "RETURN count(*)",
+        }
+    }
+
+    /// What stands for the value of a field.
+    fn value(self, field: &str) -> String {
+        match self {
+            Form::Single => format!("${field}"),
+            Form::List => format!("r.{field}"),
+        }
+    }
+}
+
+/// The field of a row with a node's key.
+pub(crate) const KEY: &str = "k";
+/// The field of a row with the key of an edge's start.
+pub(crate) const FROM: &str = "a";
+/// The field of a row with the key of an edge's end.
+pub(crate) const TO: &str = "b";
+/// The field of a row with an edge's discriminator.
+pub(crate) const NAME: &str = "d";
+
+/// The field of a row with the value of the column at `index` of its shape.
+pub(crate) fn field(index: usize) -> String {
+    format!("p{index}")
+}
+
+/// The refusal of a statement.
+pub(crate) fn refused(statement: impl Into<String>, message: impl Display) -> StoreError {
+    StoreError { store: "kuzu", statement: statement.into(), message: message.to_string() }
+}
+
+/// `name` between backticks.
+///
+/// # Errors
+/// A name that cannot stand there; core lets none through.
+pub(crate) fn quoted(name: &str) -> Result<String, StoreError> {
+    if name.is_empty() || name.contains(['`', '\0']) {
+        return Err(refused(format!("quote {name:?}"), "no name is empty or contains a backtick or NUL"));
+    }
+    Ok(format!("`{name}`"))
+}
+
+/// `text` as a literal, for the calls that take a table's name as a string. Kùzu unescapes by dropping the backslash,
+/// whatever follows it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Makes a table. A node table's key column comes first: see [`crate::reading`].
+pub(crate) fn create_table(name: &str, table: &Table) -> Result<String, StoreError> {
+    let name = quoted(name)?;
+    match &table.kind {
+        TableKind::Node { primary_key } => {
+            let key_type = table.columns.iter().filter(|(column, _)| *column == primary_key);
+            let others = table.columns.iter().filter(|(column, _)| *column != primary_key);
+            let columns = key_type.chain(others).map(definition).collect::<Result<Vec<_>, _>>()?.join(", ");
+            Ok(format!("CREATE NODE TABLE {name} ({columns}, PRIMARY KEY ({}))", quoted(primary_key)?))
+        }
+        TableKind::Edge { pairs } => {
+            let pairs = pairs.iter().map(|(from, to)| pair(from, to)).collect::<Result<Vec<_>, _>>()?.join(", ");
+            let columns = table.columns.iter().map(|column| Ok(format!(", {}", definition(column)?)));
+            let columns = columns.collect::<Result<Vec<_>, StoreError>>()?.concat();
+            Ok(format!("CREATE REL TABLE {name} ({pairs}, {} STRING{columns})", quoted(DISCRIMINATOR)?))
+        }
+    }
+}
+
+fn definition((name, column_type): (&String, &Type)) -> Result<String, StoreError> {
+    Ok(format!("{} {column_type}", quoted(name)?))
+}
+
+fn pair(from: &str, to: &str) -> Result<String, StoreError> {
+    Ok(format!("FROM {} TO {}", quoted(from)?, quoted(to)?))
+}
+
+pub(crate) fn rename_table(from: &str, to: &str) -> Result<String, StoreError> {
+    Ok(format!("ALTER TABLE {} RENAME TO {}", quoted(from)?, quoted(to)?))
+}
+
+pub(crate) fn add_column(table: &str, column: &str, column_type: Type) -> Result<String, StoreError> {
+    Ok(format!("ALTER TABLE {} ADD {} {column_type}", quoted(table)?, quoted(column)?))
+}
+
+pub(crate) fn drop_column(table: &str, column: &str) -> Result<String, StoreError> {
+    Ok(format!("ALTER TABLE {} DROP {}", quoted(table)?, quoted(column)?))
+}
+
+/// On an edge table only: on a node table the same statement crashes Kùzu 0.11.3.
+pub(crate) fn add_pair(table: &str, from: &str, to: &str) -> Result<String, StoreError> {
+    Ok(format!("ALTER TABLE {} ADD {}", quoted(table)?, pair(from, to)?))
+}
+
+/// Changes node rows with the fields [`KEY`] and one per column. Kùzu checks that a created key is new.
+pub(crate) fn change_nodes(verb: Verb, form: Form, shape: &NodeShape) -> Result<String, StoreError> {
+    let (opening, found) = (form.opening(), form.found());
+    let node = format!("{} {{{}: {}", quoted(&shape.end.table)?, quoted(&shape.end.primary_key)?, form.value(KEY));
+    Ok(match verb {
+        Verb::Create => format!("{opening}CREATE (:{node}{}}})", cells(form, &shape.columns)?),
+        Verb::Update => {
+            format!("{opening}MATCH (n:{node}}}) SET {} {found}", assignments("n", form, &shape.columns)?)
+        }
+        Verb::Delete => format!("{opening}MATCH (n:{node}}}) DELETE n {found}"),
+    })
+}
+
+/// Changes edge rows with the fields [`FROM`], [`TO`], [`NAME`] and one per column.
+///
+/// With one MATCH over the whole pattern, Kùzu joins a list with all edges of the table: six times slower.
+pub(crate) fn change_edges(verb: Verb, form: Form, shape: &EdgeShape) -> Result<String, StoreError> {
+    let (opening, found) = (form.opening(), form.found());
+    let edge = format!("{} {{{}: {}", quoted(&shape.table)?, quoted(DISCRIMINATOR)?, form.value(NAME));
+    let end = |end: &NodeEnd, field| {
+        Ok(format!("{} {{{}: {}}}", quoted(&end.table)?, quoted(&end.primary_key)?, form.value(field)))
+    };
+    let (from, to): (String, String) = (end(&shape.from, FROM)?, end(&shape.to, TO)?);
+    let existing = format!("{opening}MATCH (a:{from}) MATCH (a)-[e:{edge}}}]->(b:{to})");
+    Ok(match verb {
+        Verb::Create => {
+            let cells = cells(form, &shape.columns)?;
+            format!("{opening}MATCH (a:{from}) MATCH (b:{to}) CREATE (a)-[:{edge}{cells}}}]->(b) {found}")
+        }
+        Verb::Update => format!("{existing} SET {} {found}", assignments("e", form, &shape.columns)?),
+        Verb::Delete => format!("{existing} DELETE e {found}"),
+    })
+}
+
+/// `, column: value` for every column.
+fn cells(form: Form, columns: &[(String, Type)]) -> Result<String, StoreError> {
+    let cell = |(index, (column, _)): (usize, &(String, Type))| {
+        Ok(format!(", {}: {}", quoted(column)?, form.value(&field(index))))
+    };
+    columns.iter().enumerate().map(cell).collect()
+}
+
+/// `variable.column = value` for every column.
+fn assignments(variable: &str, form: Form, columns: &[(String, Type)]) -> Result<String, StoreError> {
+    let assignment = |(index, (column, _)): (usize, &(String, Type))| {
+        Ok(format!("{variable}.{} = {}", quoted(column)?, form.value(&field(index))))
+    };
+    let assignments: Result<Vec<String>, StoreError> = columns.iter().enumerate().map(assignment).collect();
+    Ok(assignments?.join(", "))
+}
+
+pub(crate) const MEMORY_USED: &str = "CALL bm_info() RETURN mem_usage";
+
+pub(crate) const SHOW_TABLES: &str = "CALL show_tables() RETURN name, type";
+
+pub(crate) fn show_columns(table: &str) -> String {
+    format!("CALL table_info({}) RETURN *", literal(table))
+}
+
+pub(crate) fn show_pairs(table: &str) -> String {
+    format!("CALL show_connection({}) RETURN *", literal(table))
+}
+
+/// Returns no row of every column, in the table's order.
+pub(crate) fn scan_header(table: &str, is_node: bool) -> Result<String, StoreError> {
+    let table = quoted(table)?;
+    let pattern = if is_node { format!("(n:{table})") } else { format!("()-[n:{table}]->()") };
+    Ok(format!("MATCH {pattern} RETURN n.* LIMIT 0"))
+}
+
+/// Returns the named columns of every node.
+pub(crate) fn scan_nodes(table: &str, columns: &[&str]) -> Result<String, StoreError> {
+    let columns = columns.iter().map(|column| Ok(format!("n.{}", quoted(column)?)));
+    let columns = columns.collect::<Result<Vec<_>, StoreError>>()?.join(", ");
+    Ok(format!("MATCH (n:{}) RETURN {columns}", quoted(table)?))
+}
+
+/// Returns both keys and the named columns of every edge between two tables.
+pub(crate) fn scan_edges(table: &str, from: &NodeEnd, to: &NodeEnd, columns: &[&str]) -> Result<String, StoreError> {
+    let keys = format!("a.{}, b.{}", quoted(&from.primary_key)?, quoted(&to.primary_key)?);
+    let columns = columns.iter().map(|column| Ok(format!(", e.{}", quoted(column)?)));
+    let columns = columns.collect::<Result<Vec<_>, StoreError>>()?.concat();
+    let pattern = format!("(a:{})-[e:{}]->(b:{})", quoted(&from.table)?, quoted(table)?, quoted(&to.table)?);
+    Ok(format!("MATCH {pattern} RETURN {keys}{columns}"))
+}

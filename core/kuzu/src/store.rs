@@ -1,0 +1,311 @@
+//! The store itself: what is sent, in which order and in what portions, and when the store is in doubt.
+//!
+//! One statement is sent per kind of change and table, with up to [`ROWS_MAX`] rows as one parameter. Every statement
+//! that finds its rows returns how many it found: Kùzu takes a MATCH without a result for a success, and nothing may
+//! silently not happen.
+//!
+//! Kùzu 0.11.3 keeps every version of an updated row: a SET takes about 16 KiB for each number and 10 KiB for each text
+//! it sets, and a database in memory never checkpoints, which is when a database on disk gives that back. Some
+//! thousands of updates fill any pool. So the store looks at the pool from time to time and, when it has
+//! grown enough, reads the view and starts again with a new database.
+
+use std::collections::BTreeMap;
+
+use kuzusync_core::store::{GraphStore, StoreError};
+use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{EdgeRef, Row, RowChange, SchemaStep, View, ViewDelta};
+
+use crate::catalogue::{Catalogue, EdgeShape, NodeShape};
+use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
+use crate::reading;
+use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
+use crate::value::parameter;
+
+/// Rows of one statement at most.
+const ROWS_MAX: usize = 1_000;
+
+/// Up to so many rows are sent one by one: 0.1 to 0.5 ms each, where a list of any length starts at 0.3 to 2 ms.
+const SINGLES_MAX: usize = 3;
+
+/// Between larger tables new edges are sent one by one, 0.3 ms each: Kùzu pairs each row of a list with all nodes of
+/// a table, 0.05 ms for every thousand of them.
+const NODES_FOR_LIST_MAX: usize = 5_000;
+
+/// Statements between two looks at the pool, which take 0.05 ms.
+const STATEMENTS_PER_LOOK: usize = 64;
+
+/// By how much the pool may grow before the store starts again: about 700 updates of four columns.
+const GROWTH_BYTES_MAX: u64 = 32 << 20;
+
+/// The fields of one row and their values; the same fields in the same order for all rows of a statement.
+type Fields = Vec<(String, kuzu::Value)>;
+
+/// A view in an in-memory Kùzu database.
+///
+/// It is not `Send`: a prepared statement of Kùzu stays on its thread.
+pub struct KuzuStore {
+    engine: Engine,
+    catalogue: Catalogue,
+    in_doubt: bool,
+    statements_since_look: usize,
+    memory_bytes_max: u64,
+}
+
+impl KuzuStore {
+    /// Opens an empty database.
+    ///
+    /// # Errors
+    /// Kùzu's own, such as no address space left.
+    pub fn in_memory() -> Result<KuzuStore, StoreError> {
+        let (engine, catalogue) = (Engine::open()?, Catalogue::default());
+        Ok(KuzuStore {
+            engine,
+            catalogue,
+            in_doubt: false,
+            statements_since_look: 0,
+            memory_bytes_max: GROWTH_BYTES_MAX,
+        })
+    }
+}
+
+impl GraphStore for KuzuStore {
+    fn name(&self) -> &'static str {
+        "kuzu"
+    }
+
+    fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+        self.without_doubt("apply", |store| {
+            store.carry_out(delta)?;
+            store.start_again_if_grown()
+        })
+    }
+
+    fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
+        self.in_doubt = true;
+        self.start_again(view)?;
+        self.in_doubt = false;
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<View, StoreError> {
+        self.without_doubt("read", |store| reading::read(&mut store.engine))
+    }
+}
+
+impl KuzuStore {
+    /// Does `work`, unless something failed before. The doubt lasts until the work is done, also when it panics.
+    fn without_doubt<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.in_doubt {
+            return Err(refused(what, "an earlier statement failed; the store is in doubt and needs a rebuild"));
+        }
+        self.in_doubt = true;
+        let done = work(self)?;
+        self.in_doubt = false;
+        Ok(done)
+    }
+
+    /// A new database that holds `view`. The doubt is the caller's.
+    fn start_again(&mut self, view: &View) -> Result<(), StoreError> {
+        *self = KuzuStore { in_doubt: true, ..KuzuStore::in_memory()? };
+        self.carry_out(&view.to_delta())?;
+        // Twice what a large view needs, so that each start again is paid for by as many changes.
+        let used = self.engine.memory_used()?;
+        let doubled = (2 * used + GROWTH_BYTES_MAX).min(BUFFER_POOL_BYTES / 4 * 3);
+        self.memory_bytes_max = doubled.max(used + GROWTH_BYTES_MAX);
+        Ok(())
+    }
+
+    fn start_again_if_grown(&mut self) -> Result<(), StoreError> {
+        if self.statements_since_look < STATEMENTS_PER_LOOK {
+            return Ok(());
+        }
+        self.statements_since_look = 0;
+        if self.engine.memory_used()? <= self.memory_bytes_max {
+            return Ok(());
+        }
+        let view = reading::read(&mut self.engine)?;
+        self.start_again(&view)
+    }
+
+    fn carry_out(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+        for step in &delta.schema {
+            self.apply_step(step)?;
+        }
+        self.apply_edges(delta, &[Verb::Delete])?;
+        self.apply_nodes(delta, &[Verb::Delete])?;
+        self.apply_nodes(delta, &[Verb::Create, Verb::Update])?;
+        self.apply_edges(delta, &[Verb::Create, Verb::Update])
+    }
+
+    fn apply_step(&mut self, step: &SchemaStep) -> Result<(), StoreError> {
+        match step {
+            SchemaStep::CreateTable { name, table } => {
+                self.catalogue.create_table(name, table)?;
+                self.alter(&statement::create_table(name, table)?)
+            }
+            SchemaStep::RenameTable { from, to } => {
+                self.catalogue.rename_table(from, to)?;
+                if !kuzusync_core::ddl::same_name(from, to) {
+                    return self.alter(&statement::rename_table(from, to)?);
+                }
+                self.alter(&statement::rename_table(from, statement::BETWEEN_NAMES)?)?;
+                self.alter(&statement::rename_table(statement::BETWEEN_NAMES, to)?)
+            }
+            SchemaStep::AddColumn { table, column, column_type } => {
+                self.catalogue.add_column(table, column, *column_type)?;
+                self.alter(&statement::add_column(table, column, *column_type)?)
+            }
+            SchemaStep::RetypeColumn { table, column, column_type } => {
+                self.catalogue.retype_column(table, column, *column_type)?;
+                self.alter(&statement::drop_column(table, column)?)?;
+                self.alter(&statement::add_column(table, column, *column_type)?)
+            }
+            SchemaStep::AddPair { table, from, to } => {
+                if self.catalogue.add_pair(table, from, to)? {
+                    self.alter(&statement::add_pair(table, from, to)?)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn alter(&mut self, text: &str) -> Result<(), StoreError> {
+        self.engine.query(text).map(drop)
+    }
+
+    fn apply_nodes(&mut self, delta: &ViewDelta, verbs: &[Verb]) -> Result<(), StoreError> {
+        for (table, changes) in &delta.nodes {
+            let shape = self.catalogue.node_shape(table)?;
+            for &verb in verbs {
+                let mut rows = Vec::new();
+                for (key, change) in changes.iter().filter(|(_, change)| self::verb(change) == verb) {
+                    self.catalogue.change_node(table, key, change)?;
+                    rows.push(node_fields(&shape, key, change));
+                }
+                // A table of nothing but its key has nothing to update.
+                if verb != Verb::Update || !shape.columns.is_empty() {
+                    let sending = Sending { singles_max: SINGLES_MAX, finds: verb != Verb::Create };
+                    self.send(rows, sending, |form| statement::change_nodes(verb, form, &shape))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_edges(&mut self, delta: &ViewDelta, verbs: &[Verb]) -> Result<(), StoreError> {
+        for (table, changes) in &delta.edges {
+            self.catalogue.check_edge_table(table)?;
+            for &verb in verbs {
+                // Kùzu finds the ends of edges by the names of their tables: one statement per pair.
+                let mut pairs: BTreeMap<(&str, &str), (EdgeShape, Vec<Fields>)> = BTreeMap::new();
+                for (edge, change) in changes.iter().filter(|(_, change)| self::verb(change) == verb) {
+                    self.catalogue.change_edge(table, edge, change)?;
+                    let pair = (edge.from.table.as_str(), edge.to.table.as_str());
+                    if !pairs.contains_key(&pair) {
+                        pairs.insert(pair, (self.catalogue.edge_shape(table, pair.0, pair.1)?, Vec::new()));
+                    }
+                    if let Some((shape, rows)) = pairs.get_mut(&pair) {
+                        rows.push(edge_fields(shape, edge, change));
+                    }
+                }
+                for (shape, rows) in pairs.into_values() {
+                    if verb != Verb::Update || !shape.columns.is_empty() {
+                        let large = [&shape.from, &shape.to].map(|end| self.catalogue.node_count(&end.table));
+                        let large = verb == Verb::Create && large.into_iter().any(|nodes| nodes > NODES_FOR_LIST_MAX);
+                        let singles_max = if large { usize::MAX } else { SINGLES_MAX };
+                        let sending = Sending { singles_max, finds: true };
+                        self.send(rows, sending, |form| statement::change_edges(verb, form, &shape))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends rows and checks that each of them was found, unless they are all new.
+    fn send(&mut self, rows: Vec<Fields>, sending: Sending, text: impl Fn(Form) -> Text) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if rows.len() <= sending.singles_max {
+            let text = text(Form::Single)?;
+            for row in rows {
+                let parameters = row.iter().map(|(field, value)| (field.as_str(), value.clone())).collect();
+                let answer = self.execute(&text, parameters)?;
+                check_found(&text, sending, &[kuzu::Value::Int64(1)], &answer)?;
+            }
+            return Ok(());
+        }
+        let text = text(Form::List)?;
+        let mut rows = rows.into_iter().map(kuzu::Value::Struct).peekable();
+        while let Some(first) = rows.peek() {
+            let row_type = kuzu::LogicalType::from(first);
+            let portion: Vec<_> = rows.by_ref().take(ROWS_MAX).collect();
+            let count = kuzu::Value::Int64(portion.len() as i64);
+            let answer = self.execute(&text, vec![("rows", kuzu::Value::List(row_type, portion))])?;
+            check_found(&text, sending, &[count], &answer)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, text: &str, parameters: Vec<(&str, kuzu::Value)>) -> Result<Rows, StoreError> {
+        self.statements_since_look += 1;
+        self.engine.execute(text, parameters)
+    }
+}
+
+/// How rows are sent.
+#[derive(Clone, Copy)]
+struct Sending {
+    /// Up to so many rows go one by one.
+    singles_max: usize,
+    /// Whether the statement finds its rows, and says so, or they are new.
+    finds: bool,
+}
+
+type Text = Result<String, StoreError>;
+
+fn check_found(text: &str, sending: Sending, all: &[kuzu::Value], answer: &Rows) -> Result<(), StoreError> {
+    if sending.finds && answer.as_slice() != [all] {
+        return Err(refused(text, format!("it should have answered {all:?} and answered {answer:?}")));
+    }
+    Ok(())
+}
+
+fn verb(change: &RowChange) -> Verb {
+    match change {
+        RowChange::Create(_) => Verb::Create,
+        RowChange::Update(_) => Verb::Update,
+        RowChange::Delete => Verb::Delete,
+    }
+}
+
+fn node_fields(shape: &NodeShape, key: &Value, change: &RowChange) -> Fields {
+    let key = (KEY.to_owned(), parameter(Some(key), shape.key_type));
+    std::iter::once(key).chain(cells(&shape.columns, change)).collect()
+}
+
+fn edge_fields(shape: &EdgeShape, edge: &EdgeRef, change: &RowChange) -> Fields {
+    // The catalogue has checked that no key is NULL, so the type given here never stands for a value.
+    let key = |field: &str, key| (field.to_owned(), parameter(Some(key), Type::String));
+    let name = (NAME.to_owned(), kuzu::Value::String(edge.discriminator.clone()));
+    let identity = [key(FROM, &edge.from.key), key(TO, &edge.to.key), name];
+    identity.into_iter().chain(cells(&shape.columns, change)).collect()
+}
+
+/// Every column of the shape, NULL where the row has no value; none for a deletion.
+fn cells(columns: &[(String, Type)], change: &RowChange) -> Fields {
+    let cell = |row: &Row, index, (column, column_type): &(String, Type)| {
+        (statement::field(index), parameter(row.get(column), *column_type))
+    };
+    match change {
+        RowChange::Create(row) | RowChange::Update(row) => {
+            columns.iter().enumerate().map(|(index, column)| cell(row, index, column)).collect()
+        }
+        RowChange::Delete => Vec::new(),
+    }
+}

@@ -1,0 +1,111 @@
+//! The Kùzu store from outside: what goes in comes out, what a database would refuse is refused, and it agrees with the
+//! reference store whatever the history.
+#![cfg(feature = "kuzu")]
+
+mod agreement;
+mod doubt;
+mod names;
+mod refusals;
+mod rows;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use kuzusync_core::store::GraphStore;
+use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
+use kuzusync_kuzu::KuzuStore;
+
+/// The store under test and the reference, side by side.
+struct Both {
+    kuzu: KuzuStore,
+    memory: MemoryStore,
+}
+
+impl Both {
+    fn new() -> Both {
+        Both { kuzu: KuzuStore::in_memory().unwrap(), memory: MemoryStore::default() }
+    }
+
+    /// Both accept `delta` and hold the same afterwards.
+    #[track_caller]
+    fn apply(&mut self, delta: ViewDelta) {
+        self.memory.apply(&delta).unwrap();
+        self.kuzu.apply(&delta).unwrap();
+        self.check();
+    }
+
+    #[track_caller]
+    fn check(&mut self) {
+        let read = self.kuzu.read().unwrap();
+        assert_eq!(read.differences(self.memory.view(), 10), [] as [String; 0]);
+        assert_eq!(read, *self.memory.view());
+    }
+}
+
+fn node_table(primary_key: (&str, Type), columns: &[(&str, Type)]) -> Table {
+    let kind = TableKind::Node { primary_key: primary_key.0.to_owned() };
+    let columns = columns.iter().chain([&primary_key]).map(|(name, column)| ((*name).to_owned(), *column)).collect();
+    Table { kind, columns }
+}
+
+fn edge_table(pairs: &[(&str, &str)], columns: &[(&str, Type)]) -> Table {
+    let pairs = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+    let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), *column)).collect();
+    Table { kind: TableKind::Edge { pairs }, columns }
+}
+
+fn create_table(name: &str, table: Table) -> SchemaStep {
+    SchemaStep::CreateTable { name: name.to_owned(), table }
+}
+
+fn row(cells: &[(&str, Value)]) -> Row {
+    cells.iter().map(|(column, value)| ((*column).to_owned(), value.clone())).collect()
+}
+
+fn edge(from: (&str, Value), to: (&str, Value), discriminator: &str) -> EdgeRef {
+    let node = |(table, key): (&str, Value)| NodeRef { table: table.to_owned(), key };
+    EdgeRef { from: node(from), to: node(to), discriminator: discriminator.to_owned() }
+}
+
+fn schema(steps: impl IntoIterator<Item = SchemaStep>) -> ViewDelta {
+    ViewDelta { schema: steps.into_iter().collect(), ..ViewDelta::default() }
+}
+
+fn nodes(table: &str, changes: impl IntoIterator<Item = (Value, RowChange)>) -> ViewDelta {
+    let changes: BTreeMap<_, _> = changes.into_iter().collect();
+    ViewDelta { nodes: BTreeMap::from([(table.to_owned(), changes)]), ..ViewDelta::default() }
+}
+
+fn edges(table: &str, changes: impl IntoIterator<Item = (EdgeRef, RowChange)>) -> ViewDelta {
+    let changes: BTreeMap<_, _> = changes.into_iter().collect();
+    ViewDelta { edges: BTreeMap::from([(table.to_owned(), changes)]), ..ViewDelta::default() }
+}
+
+/// Users who follow each other, with rows: 1 → 2 twice, 2 → 2 once.
+fn users() -> ViewDelta {
+    let user = node_table(("id", Type::Int64), &[("name", Type::String), ("age", Type::Int64)]);
+    let follows = edge_table(&[("User", "User")], &[("since", Type::Int64), ("note", Type::String)]);
+    let ends = |from: i64, to: i64, name| edge(("User", from.into()), ("User", to.into()), name);
+    let mut delta = schema([create_table("User", user), create_table("Follows", follows)]);
+    delta.nodes = nodes(
+        "User",
+        [
+            (1.into(), RowChange::Create(row(&[("name", "Ada".into()), ("age", 36.into())]))),
+            (2.into(), RowChange::Create(row(&[("name", "Bo".into())]))),
+            (3.into(), RowChange::Create(Row::new())),
+        ],
+    )
+    .nodes;
+    delta.edges = edges(
+        "Follows",
+        [
+            (ends(1, 2, ""), RowChange::Create(row(&[("since", 2001.into())]))),
+            (ends(1, 2, "again"), RowChange::Create(row(&[("note", "twice".into())]))),
+            (ends(2, 2, ""), RowChange::Create(Row::new())),
+        ],
+    )
+    .edges;
+    delta
+}

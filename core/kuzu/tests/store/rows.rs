@@ -1,0 +1,178 @@
+//! Rows of every kind, one by one and by the thousand.
+
+use super::*;
+
+fn every_value() -> Vec<Value> {
+    let doubles = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 5e-324, 0.1].map(Value::from);
+    let integers = [0, -1, i64::MIN, i64::MAX].map(Value::from);
+    let long = "more than the twelve bytes that Kùzu holds in place 🦀".repeat(100);
+    let texts = ["", " ", "\0", "a\0b", "🦀", "é", "e\u{301}", "\u{feff}", "\n", "\\n", "'\"`", "NULL", long.as_str()];
+    let others = [Value::Bool(true), Value::Bool(false)];
+    doubles.into_iter().chain(integers).chain(texts.map(Value::from)).chain(others).collect()
+}
+
+fn column_of(value: &Value) -> &'static str {
+    match value.type_of().unwrap() {
+        Type::Bool => "bool",
+        Type::Int64 => "int",
+        Type::Double => "double",
+        Type::String => "text",
+    }
+}
+
+const COLUMNS: [(&str, Type); 4] =
+    [("bool", Type::Bool), ("int", Type::Int64), ("double", Type::Double), ("text", Type::String)];
+
+#[test]
+fn every_value_survives_as_property_of_nodes_and_edges_in_small_and_large_deltas() {
+    for portion in [1, 1_000] {
+        let mut both = Both::new();
+        let tables = [("N", node_table(("id", Type::Int64), &COLUMNS)), ("E", edge_table(&[("N", "N")], &COLUMNS))];
+        both.apply(schema(tables.map(|(name, table)| create_table(name, table))));
+        let rows: Vec<_> = every_value().iter().map(|value| row(&[(column_of(value), value.clone())])).collect();
+        for (start, rows) in rows.chunks(portion).enumerate().map(|(index, rows)| (index * portion, rows)) {
+            let keys = (start as i64..).map(Value::from);
+            let change = |(key, row): (Value, &Row)| (key, RowChange::Create(row.clone()));
+            both.apply(nodes("N", keys.clone().zip(rows).map(change)));
+            let change = |(key, row): (Value, &Row)| {
+                (edge(("N", key.clone()), ("N", key), "a\0b"), RowChange::Create(row.clone()))
+            };
+            both.apply(edges("E", keys.zip(rows).map(change)));
+        }
+    }
+}
+
+#[test]
+fn every_key_survives_and_is_found_again() {
+    for portion in [1, 1_000] {
+        let mut both = Both::new();
+        let numbered = node_table(("key", Type::Int64), &COLUMNS);
+        let named = node_table(("key", Type::String), &COLUMNS);
+        let pairs = edge_table(&[("Numbered", "Numbered"), ("Named", "Named")], &COLUMNS);
+        let tables = [("Numbered", numbered), ("Named", named), ("E", pairs)];
+        both.apply(schema(tables.map(|(name, table)| create_table(name, table))));
+        for (table, key_type) in [("Numbered", Type::Int64), ("Named", Type::String)] {
+            let keys: Vec<_> = every_value().into_iter().filter(|value| value.type_of() == Some(key_type)).collect();
+            for keys in keys.chunks(portion) {
+                let loops = |change: RowChange| {
+                    let own = |key: &Value| edge((table, key.clone()), (table, key.clone()), "");
+                    edges("E", keys.iter().map(move |key| (own(key), change.clone())))
+                };
+                let all = |change: RowChange| nodes(table, keys.iter().map(move |key| (key.clone(), change.clone())));
+                both.apply(all(RowChange::Create(row(&[("int", 1.into())]))));
+                both.apply(loops(RowChange::Create(row(&[("int", 1.into())]))));
+                both.apply(all(RowChange::Update(row(&[("int", 2.into())]))));
+                both.apply(loops(RowChange::Update(row(&[("text", "changed".into())]))));
+                both.apply(loops(RowChange::Delete));
+                both.apply(all(RowChange::Delete));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_sets_exactly_the_row_and_everything_else_to_null() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(nodes("User", [(1.into(), RowChange::Update(row(&[("name", "Ada Lovelace".into())])))]));
+    let follows = |name| edge(("User", 1.into()), ("User", 2.into()), name);
+    both.apply(edges("Follows", [(follows(""), RowChange::Update(row(&[("note", "no longer since".into())])))]));
+    both.apply(edges("Follows", [(follows("again"), RowChange::Update(Row::new()))]));
+    both.apply(nodes("User", [(1.into(), RowChange::Update(Row::new()))]));
+}
+
+#[test]
+fn a_row_whose_first_of_a_list_is_null_keeps_the_types_of_the_others() {
+    let mut both = Both::new();
+    both.apply(schema([create_table("N", node_table(("id", Type::Int64), &COLUMNS))]));
+    let full = row(&[("bool", true.into()), ("int", 7.into()), ("double", 0.5.into()), ("text", "t".into())]);
+    let rows = (0..10).map(|id| (Value::from(id), RowChange::Create(if id == 0 { Row::new() } else { full.clone() })));
+    both.apply(nodes("N", rows));
+    let rows = (0..10).map(|id| (Value::from(id), RowChange::Update(if id < 9 { Row::new() } else { full.clone() })));
+    both.apply(nodes("N", rows));
+}
+
+#[test]
+fn deltas_of_several_thousand_rows_go_through() {
+    const ROWS: i64 = 2_500;
+    let mut both = Both::new();
+    both.apply(schema([
+        create_table("N", node_table(("id", Type::Int64), &[("n", Type::Int64)])),
+        create_table("E", edge_table(&[("N", "N")], &[("n", Type::Int64)])),
+    ]));
+    let all = |change: fn(i64) -> RowChange| nodes("N", (0..ROWS).map(move |id| (Value::from(id), change(id))));
+    let ring = |id: i64| edge(("N", id.into()), ("N", ((id + 1) % ROWS).into()), "");
+    let all_edges = |change: fn(i64) -> RowChange| edges("E", (0..ROWS).map(move |id| (ring(id), change(id))));
+    both.apply(all(|id| RowChange::Create(row(&[("n", id.into())]))));
+    both.apply(all_edges(|id| RowChange::Create(row(&[("n", id.into())]))));
+    both.apply(all(|id| RowChange::Update(row(&[("n", (-id).into())]))));
+    both.apply(all_edges(|id| RowChange::Update(row(&[("n", (-id).into())]))));
+    let mut gone = all_edges(|_| RowChange::Delete);
+    gone.nodes = all(|_| RowChange::Delete).nodes;
+    both.apply(gone);
+}
+
+#[test]
+fn between_large_tables_many_edges_appear_at_once() {
+    let mut both = Both::new();
+    both.apply(schema([
+        create_table("N", node_table(("id", Type::Int64), &[])),
+        create_table("E", edge_table(&[("N", "N")], &[])),
+    ]));
+    both.apply(nodes("N", (0..5_100).map(|id| (Value::from(id), RowChange::Create(Row::new())))));
+    let spoke = |id: i64| (edge(("N", 0.into()), ("N", id.into()), "spoke"), RowChange::Create(Row::new()));
+    both.apply(edges("E", (0..50).map(spoke)));
+}
+
+#[test]
+fn edges_go_before_the_nodes_they_touch_and_come_after_them() {
+    let mut both = Both::new();
+    both.apply(users());
+    let ends = |from: i64, to: i64, name| edge(("User", from.into()), ("User", to.into()), name);
+    let mut delta = nodes("User", [(2.into(), RowChange::Delete), (4.into(), RowChange::Create(Row::new()))]);
+    let gone = [ends(1, 2, ""), ends(1, 2, "again"), ends(2, 2, "")].map(|edge| (edge, RowChange::Delete));
+    let new = (ends(1, 4, ""), RowChange::Create(Row::new()));
+    delta.edges = edges("Follows", gone.into_iter().chain([new])).edges;
+    both.apply(delta);
+}
+
+#[test]
+fn a_node_deleted_comes_back_without_its_old_values() {
+    let mut both = Both::new();
+    both.apply(users());
+    for _ in 0..3 {
+        both.apply(nodes("User", [(3.into(), RowChange::Delete)]));
+        both.apply(nodes("User", [(3.into(), RowChange::Create(row(&[("age", 3.into())])))]));
+    }
+}
+
+#[test]
+fn tables_of_nothing_but_a_key_take_updates() {
+    let mut both = Both::new();
+    both.apply(schema([
+        create_table("N", node_table(("id", Type::String), &[])),
+        create_table("E", edge_table(&[("N", "N")], &[])),
+    ]));
+    let own = edge(("N", "a".into()), ("N", "a".into()), "");
+    both.apply(nodes("N", [("a".into(), RowChange::Create(Row::new()))]));
+    both.apply(edges("E", [(own.clone(), RowChange::Create(Row::new()))]));
+    both.apply(nodes("N", [("a".into(), RowChange::Update(Row::new()))]));
+    both.apply(edges("E", [(own, RowChange::Update(Row::new()))]));
+}
+
+#[test]
+fn thousands_of_updates_do_not_fill_the_pool() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([create_table("N", node_table(("id", Type::Int64), &COLUMNS))]));
+    both.apply(nodes("N", [(0.into(), RowChange::Create(Row::new()))]));
+    let count = 8_000;
+    for n in 0..count {
+        let cells = [("int", n.into()), ("double", 0.5.into()), ("text", "t".into()), ("bool", true.into())];
+        let delta = nodes("N", [(0.into(), RowChange::Update(row(&cells)))]);
+        both.memory.apply(&delta).unwrap();
+        both.kuzu.apply(&delta).unwrap_or_else(|error| panic!("update {n}: {error}"));
+    }
+    both.check();
+    both.apply(nodes("User", [(3.into(), RowChange::Delete)]));
+}

@@ -1,0 +1,144 @@
+//! Every schema step, on tables that hold rows.
+
+use super::*;
+
+fn rename(from: &str, to: &str) -> SchemaStep {
+    SchemaStep::RenameTable { from: from.to_owned(), to: to.to_owned() }
+}
+
+fn add_column(table: &str, column: &str, column_type: Type) -> SchemaStep {
+    SchemaStep::AddColumn { table: table.to_owned(), column: column.to_owned(), column_type }
+}
+
+fn retype(table: &str, column: &str, column_type: Type) -> SchemaStep {
+    SchemaStep::RetypeColumn { table: table.to_owned(), column: column.to_owned(), column_type }
+}
+
+fn add_pair(table: &str, from: &str, to: &str) -> SchemaStep {
+    SchemaStep::AddPair { table: table.to_owned(), from: from.to_owned(), to: to.to_owned() }
+}
+
+#[test]
+fn an_edge_table_between_several_pairs_keeps_their_edges_apart() {
+    let mut both = Both::new();
+    both.apply(users());
+    let works = edge_table(&[("User", "Firm"), ("Firm", "Firm"), ("Firm", "User")], &[("n", Type::Int64)]);
+    let firm = node_table(("name", Type::String), &[]);
+    both.apply(schema([create_table("Firm", firm), create_table("Works", works)]));
+    both.apply(nodes("Firm", [("Kù".into(), RowChange::Create(Row::new()))]));
+    let (user, firm) = (("User", Value::from(1)), ("Firm", Value::from("Kù")));
+    let all = [edge(user.clone(), firm.clone(), ""), edge(firm.clone(), firm.clone(), ""), edge(firm, user, "")];
+    let changes = |n: i64| all.clone().into_iter().map(move |edge| (edge, row(&[("n", n.into())])));
+    both.apply(edges("Works", changes(1).map(|(edge, row)| (edge, RowChange::Create(row)))));
+    both.apply(edges("Works", changes(2).map(|(edge, row)| (edge, RowChange::Update(row)))));
+    both.apply(edges("Works", all.clone().map(|edge| (edge, RowChange::Delete))));
+}
+
+#[test]
+fn a_table_with_edges_is_renamed_and_renamed_back() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([rename("User", "Person"), rename("Follows", "Knows")]));
+    both.apply(nodes("Person", [(1.into(), RowChange::Update(row(&[("age", 37.into())])))]));
+    let own = edge(("Person", 3.into()), ("Person", 3.into()), "");
+    both.apply(edges("Knows", [(own, RowChange::Create(row(&[("since", 1.into())])))]));
+    both.apply(schema([rename("Person", "User"), rename("Knows", "Follows")]));
+    both.apply(nodes("User", [(1.into(), RowChange::Update(Row::new()))]));
+}
+
+#[test]
+fn a_table_takes_the_name_that_another_gives_up() {
+    let mut both = Both::new();
+    both.apply(users());
+    let other = node_table(("key", Type::String), &[("name", Type::Double)]);
+    both.apply(schema([rename("User", "User~ab12"), create_table("User", other)]));
+    both.apply(nodes("User", [("x".into(), RowChange::Create(row(&[("name", 1.5.into())])))]));
+    both.apply(schema([rename("User", "Spare"), rename("User~ab12", "User"), rename("Spare", "User~ab12")]));
+    both.apply(nodes("User", [(9.into(), RowChange::Create(row(&[("name", "text".into())])))]));
+    both.apply(nodes("User~ab12", [("y".into(), RowChange::Create(row(&[("name", 2.5.into())])))]));
+}
+
+#[test]
+fn a_name_changes_its_case() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([rename("User", "USER"), rename("Follows", "follows")]));
+    let own = edge(("USER", 3.into()), ("USER", 3.into()), "");
+    both.apply(edges("follows", [(own, RowChange::Create(Row::new()))]));
+}
+
+#[test]
+fn a_new_column_is_null_and_takes_values() {
+    let mut both = Both::new();
+    both.apply(users());
+    for (index, column_type) in Type::ALL.into_iter().enumerate() {
+        let column = format!("new {index}");
+        both.apply(schema([add_column("User", &column, column_type), add_column("Follows", &column, column_type)]));
+    }
+    let cells = [("new 0", true.into()), ("new 1", 1.into()), ("new 2", 0.5.into()), ("new 3", "x".into())];
+    both.apply(nodes("User", [(1.into(), RowChange::Update(row(&cells)))]));
+    let first = edge(("User", 1.into()), ("User", 2.into()), "");
+    both.apply(edges("Follows", [(first, RowChange::Update(row(&cells)))]));
+    both.apply(nodes("User", (10..20).map(|id| (Value::from(id), RowChange::Create(row(&cells))))));
+}
+
+#[test]
+fn a_column_changes_its_type_and_its_values_come_back() {
+    let mut both = Both::new();
+    both.apply(users());
+    let mut types = Type::ALL.into_iter().cycle();
+    for round in 0..8_i64 {
+        let column_type = types.next().unwrap();
+        let value = Value::from(round).cast(column_type).unwrap_or(Value::Bool(true));
+        let cells = row(&[("age", value.clone())]);
+        let mut delta = schema([retype("User", "age", column_type), retype("Follows", "since", column_type)]);
+        delta.nodes = nodes("User", [(1.into(), RowChange::Update(cells))]).nodes;
+        let first = edge(("User", 1.into()), ("User", 2.into()), "");
+        delta.edges = edges("Follows", [(first, RowChange::Update(row(&[("since", value)])))]).edges;
+        both.apply(delta);
+    }
+}
+
+#[test]
+fn an_edge_table_with_edges_takes_another_pair() {
+    let mut both = Both::new();
+    both.apply(users());
+    let firm = node_table(("name", Type::String), &[]);
+    both.apply(schema([create_table("Firm", firm), add_pair("Follows", "User", "Firm")]));
+    both.apply(nodes("Firm", [("Kù".into(), RowChange::Create(Row::new()))]));
+    let to_firm = edge(("User", 1.into()), ("Firm", "Kù".into()), "");
+    both.apply(edges("Follows", [(to_firm.clone(), RowChange::Create(row(&[("note", "fan".into())])))]));
+    both.apply(schema([add_pair("Follows", "Firm", "User"), add_column("Follows", "later", Type::Bool)]));
+    let back = edge(("Firm", "Kù".into()), ("User", 2.into()), "");
+    both.apply(edges("Follows", [(back, RowChange::Create(row(&[("later", true.into())])))]));
+    both.apply(edges("Follows", [(to_firm, RowChange::Update(row(&[("later", false.into())])))]));
+    both.apply(schema([rename("Firm", "Company"), retype("Follows", "note", Type::Int64)]));
+    let old = edge(("User", 2.into()), ("User", 2.into()), "");
+    both.apply(edges("Follows", [(old, RowChange::Delete)]));
+}
+
+#[test]
+fn a_pair_that_is_there_already_is_no_error() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([add_pair("Follows", "User", "User")]));
+}
+
+#[test]
+fn many_steps_in_one_delta_come_before_its_rows() {
+    let mut both = Both::new();
+    both.apply(users());
+    let mut delta = schema([
+        rename("User", "Person"),
+        add_column("Person", "height", Type::Double),
+        create_table("Firm", node_table(("name", Type::String), &[])),
+        create_table("Works", edge_table(&[("Person", "Firm")], &[])),
+        add_pair("Works", "Firm", "Firm"),
+        retype("Person", "age", Type::String),
+    ]);
+    delta.nodes = nodes("Person", [(1.into(), RowChange::Update(row(&[("age", "36".into())])))]).nodes;
+    delta.nodes.extend(nodes("Firm", [("Kù".into(), RowChange::Create(Row::new()))]).nodes);
+    let works = edge(("Person", 1.into()), ("Firm", "Kù".into()), "");
+    delta.edges = edges("Works", [(works, RowChange::Create(Row::new()))]).edges;
+    both.apply(delta);
+}

@@ -1,0 +1,44 @@
+//! Within the stated time after healing, nothing is under way any more; if something is, it has a reason.
+
+use crate::outcome::{Property, Violation};
+
+/// What one host is still waiting for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The host, or `None` for the network.
+    pub host: Option<u32>,
+    /// In words.
+    pub reason: String,
+}
+
+/// The violation of a cluster that has not come to rest within `settle_ms_max`, or `None` if nothing is pending.
+#[must_use]
+pub fn judge(at_us: u64, settle_ms_max: u64, pending: &[Pending]) -> Option<Violation> {
+    let first = pending.first()?;
+    let whose = first.host.map_or("the network".to_owned(), |host| format!("replica {host}"));
+    let line = |pending: &Pending| match pending.host {
+        Some(host) => format!("replica {host}: {}", pending.reason),
+        None => format!("network: {}", pending.reason),
+    };
+    Some(Violation {
+        property: Property::Liveness,
+        at_us,
+        message: format!("not at rest {settle_ms_max} ms after healing: {whose}: {}", first.reason),
+        hosts: pending.iter().filter_map(|pending| pending.host).collect(),
+        details: pending.iter().map(line).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_waits_for_something_is_found_with_the_reason() {
+        assert_eq!(judge(5, 100, &[]), None);
+        let pending = Pending { host: Some(2), reason: "3 queued operations are not acknowledged".into() };
+        let violation = judge(5, 100, &[pending]).unwrap();
+        assert!(violation.message.ends_with("replica 2: 3 queued operations are not acknowledged"), "{violation:?}");
+        assert_eq!(violation.hosts, [2]);
+    }
+}

@@ -1,0 +1,60 @@
+//! Each store holds exactly the view of its replica, and never has to be rebuilt.
+//!
+//! No engine fault is injected, so a store that refuses a delta was given a wrong one.
+
+use crate::checker::{Checker, Finding};
+use crate::history::{Event, EventKind};
+use crate::outcome::{Property, ReplicaState};
+
+/// See the module.
+pub struct StoreAgreement;
+
+impl Checker for StoreAgreement {
+    fn property(&self) -> Property {
+        Property::StoreAgreement
+    }
+
+    fn observe(&mut self, event: &Event) -> Result<(), Finding> {
+        match (&event.kind, event.host) {
+            (EventKind::StoreFailed { error }, Some(host)) => {
+                Err(Finding::new(format!("a store of replica {host} failed: {error}"), &[host]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
+        for replica in replicas {
+            for (store, held) in &replica.stores {
+                if *held != replica.view {
+                    let host = replica.host;
+                    let message = format!("the {store} store of replica {host} does not hold its view (store / view)");
+                    return Err(Finding::new(message, &[host]).with_details(held.differences(&replica.view, 8)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::samples::{change, ddl, event, id, state};
+    use crate::model;
+    use kuzusync_core::change::Op;
+    use kuzusync_core::view::View;
+
+    #[test]
+    fn a_store_that_failed_or_lags_behind_is_found() {
+        let failed = event(0, EventKind::StoreFailed { error: "no such table".into() });
+        assert!(StoreAgreement.observe(&failed).unwrap_err().message.contains("no such table"));
+
+        let log = [change(id(1, 1), 1, &[], vec![Op::Schema(ddl())])];
+        let mut replica = state(0, &log, model::view(log.iter().map(AsRef::as_ref)));
+        assert_eq!(StoreAgreement.judge(std::slice::from_ref(&replica)), Ok(()));
+        replica.stores.insert("memory".into(), View::default());
+        let found = StoreAgreement.judge(&[replica]).unwrap_err();
+        assert!(found.details[0].contains("table User"), "{found:?}");
+    }
+}

@@ -1,0 +1,202 @@
+//! The clients: what a generated step asks of a replica, given what that replica shows.
+//!
+//! Steps name tables and rows by number; the client turns them into statements that are legal where they are submitted.
+//! The sample schema is made to collide: two replicas may create one table with different columns, one name with
+//! different keys, or one edge table between different ends.
+
+use kuzusync_core::ddl::Column;
+use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{EdgeRef, TableKind, View};
+
+use crate::step::Step;
+
+/// Keys that generated nodes have: few, so that replicas create the same ones.
+const KEYS: u32 = 8;
+
+/// The statement a step stands for at a replica that shows `view`, or why it can do nothing there.
+///
+/// # Errors
+/// The reason, in words.
+pub fn statement(step: &Step, view: &View) -> Result<Statement, &'static str> {
+    match step {
+        Step::CreateTable { table, .. } => create_table(*table, view),
+        Step::CreateNode { table, key, value, .. } => create_node(*table, *key, *value, view),
+        Step::UpdateNode { row, column, value, .. } => {
+            let (table, key) = node(*row, view)?;
+            let properties = one_property(&table, *column, *value, view)?;
+            Ok(Statement::UpdateNode { table, key, properties })
+        }
+        Step::DeleteNode { row, .. } => {
+            let (table, key) = node(*row, view)?;
+            Ok(Statement::DeleteNode { table, key })
+        }
+        Step::CreateEdge { table, from, to, value, .. } => create_edge(*table, *from, *to, *value, view),
+        Step::UpdateEdge { row, column, value, .. } => {
+            let edge = edge(*row, view)?;
+            let properties = one_property(&edge.table, *column, *value, view)?;
+            Ok(Statement::UpdateEdge { edge, properties })
+        }
+        Step::DeleteEdge { row, .. } => Ok(Statement::DeleteEdge { edge: edge(*row, view)? }),
+        _ => Err("it is no client's step"),
+    }
+}
+
+fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
+    columns.iter().map(|&(name, column_type)| Column { name: name.to_owned(), column_type }).collect()
+}
+
+fn node_table(table: &str, key: &str, definition: &[(&str, Type)]) -> Statement {
+    Statement::CreateNodeTable { table: table.into(), columns: columns(definition), primary_key: key.into() }
+}
+
+fn edge_table(table: &str, from: &str, to: &str, definition: &[(&str, Type)]) -> Statement {
+    Statement::CreateEdgeTable { table: table.into(), from: from.into(), to: to.into(), columns: columns(definition) }
+}
+
+/// The sample schema. What stands here twice is what replicas disagree about.
+fn sample_tables() -> Vec<Statement> {
+    use Type::{Bool, Double, Int64, String};
+    let person = [("id", Int64), ("name", String), ("age", Int64), ("score", Double), ("active", Bool)];
+    vec![
+        node_table("Person", "id", &person),
+        node_table("City", "name", &[("name", String), ("population", Int64)]),
+        edge_table("KNOWS", "Person", "Person", &[("since", Int64), ("note", String)]),
+        edge_table("LIVES_IN", "Person", "City", &[("since", Int64)]),
+        // One table, other columns and a contested type.
+        node_table("person", "ID", &[("id", Int64), ("age", String), ("email", String)]),
+        // One name, another key.
+        node_table("City", "id", &[("id", Int64), ("name", String)]),
+        // One edge table, other ends.
+        edge_table("KNOWS", "City", "City", &[("since", Int64)]),
+    ]
+}
+
+fn create_table(choice: u32, view: &View) -> Result<Statement, &'static str> {
+    let exists = |name: &str| view.tables.keys().any(|table| table.eq_ignore_ascii_case(name));
+    let is_node = |name: &str| view.nodes.contains_key(name);
+    let is_legal = |statement: &Statement| match statement {
+        Statement::CreateNodeTable { table, .. } => !exists(table),
+        Statement::CreateEdgeTable { table, from, to, .. } => !exists(table) && is_node(from) && is_node(to),
+        _ => false,
+    };
+    let legal: Vec<Statement> = sample_tables().into_iter().filter(is_legal).collect();
+    pick(&legal, choice).cloned().ok_or("every sample table exists")
+}
+
+fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Statement, &'static str> {
+    let names: Vec<&String> = view.nodes.keys().collect();
+    let Some(name) = pick(&names, table) else { return create_table(table, view) };
+    let definition = &view.tables[*name];
+    let TableKind::Node { primary_key } = &definition.kind else { return Err("it is no node table") };
+    let rows = &view.nodes[*name];
+    let keys = (0..KEYS).map(|offset| (key + offset) % KEYS).map(|number| match definition.columns[primary_key] {
+        Type::String => Value::String(format!("k{number}")),
+        _ => Value::Int64(i64::from(number)),
+    });
+    let free = keys.into_iter().find(|key| !rows.contains_key(key)).ok_or("every sample node exists")?;
+    let mut properties = all_properties(name, value, view);
+    properties.insert(primary_key.clone(), free);
+    Ok(Statement::CreateNode { table: (*name).clone(), properties })
+}
+
+fn create_edge(table: u32, from: u32, to: u32, value: u32, view: &View) -> Result<Statement, &'static str> {
+    let names: Vec<&String> = view.edges.keys().collect();
+    let Some(name) = pick(&names, table) else { return create_table(table, view) };
+    let TableKind::Edge { pairs } = &view.tables[*name].kind else { return Err("it is no edge table") };
+    let pairs: Vec<_> = pairs.iter().collect();
+    let (from_table, to_table) = pick(&pairs, value).ok_or("the edge table has no pair")?;
+    let key =
+        |table: &str, row: u32| pick(&view.nodes[table].keys().collect::<Vec<_>>(), row).map(|key| (*key).clone());
+    let (Some(from), Some(to)) = (key(from_table, from), key(to_table, to)) else { return Err("an end has no node") };
+    let edge = EdgeName {
+        table: (*name).clone(),
+        from: (from_table.clone(), from),
+        to: (to_table.clone(), to),
+        discriminator: if value.is_multiple_of(5) { format!("d{}", value % 3) } else { String::new() },
+    };
+    if view.edges[*name].contains_key(&edge_ref(&edge)) {
+        return Err("the edge exists");
+    }
+    Ok(Statement::CreateEdge { edge, properties: all_properties(name, value, view) })
+}
+
+fn edge_ref(name: &EdgeName) -> EdgeRef {
+    let end = |(table, key): &(String, Value)| kuzusync_core::view::NodeRef { table: table.clone(), key: key.clone() };
+    EdgeRef { from: end(&name.from), to: end(&name.to), discriminator: name.discriminator.clone() }
+}
+
+fn node(row: u32, view: &View) -> Result<(String, Value), &'static str> {
+    let rows = view.nodes.iter().flat_map(|(table, rows)| rows.keys().map(move |key| (table, key)));
+    let all: Vec<_> = rows.collect();
+    pick(&all, row).map(|(table, key)| ((*table).clone(), (*key).clone())).ok_or("there is no node")
+}
+
+fn edge(row: u32, view: &View) -> Result<EdgeName, &'static str> {
+    let rows = view.edges.iter().flat_map(|(table, rows)| rows.keys().map(move |edge| (table, edge)));
+    let all: Vec<_> = rows.collect();
+    let (table, edge) = pick(&all, row).ok_or("there is no edge")?;
+    let end = |node: &kuzusync_core::view::NodeRef| (node.table.clone(), node.key.clone());
+    let (from, to) = (end(&edge.from), end(&edge.to));
+    Ok(EdgeName { table: (*table).clone(), from, to, discriminator: edge.discriminator.clone() })
+}
+
+/// The columns of a table that can be written.
+fn writable(table: &str, view: &View) -> Vec<(String, Type)> {
+    let definition = &view.tables[table];
+    let is_key = |name: &String| matches!(&definition.kind, TableKind::Node { primary_key } if primary_key == name);
+    definition.columns.iter().filter(|(name, _)| !is_key(name)).map(|(name, column)| (name.clone(), *column)).collect()
+}
+
+fn one_property(table: &str, column: u32, value: u32, view: &View) -> Result<Properties, &'static str> {
+    let columns = writable(table, view);
+    let (name, column_type) = pick(&columns, column).ok_or("the table has no property")?;
+    Ok(Properties::from([(name.clone(), property(*column_type, value))]))
+}
+
+/// Most of a new row's properties: every third is left out.
+fn all_properties(table: &str, value: u32, view: &View) -> Properties {
+    let columns = writable(table, view);
+    let numbered = (value..).zip(columns).filter(|(number, _)| !number.is_multiple_of(3));
+    numbered.map(|(number, (name, column_type))| (name, property(column_type, number))).collect()
+}
+
+fn property(column_type: Type, value: u32) -> Value {
+    if value % 11 == 10 {
+        return Value::Null;
+    }
+    match column_type {
+        Type::Bool => Value::Bool(value.is_multiple_of(2)),
+        Type::Int64 => Value::Int64(i64::from(value) - 500),
+        Type::Double => Value::from(f64::from(value) / 8.0),
+        Type::String => {
+            Value::String(if value.is_multiple_of(2) { format!("text {value}") } else { value.to_string() })
+        }
+    }
+}
+
+fn pick<T>(items: &[T], number: u32) -> Option<&T> {
+    items.get(number as usize % items.len().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_can_do_nothing_says_why() {
+        let empty = View::default();
+        assert_eq!(statement(&Step::DeleteNode { replica: 0, row: 5 }, &empty), Err("there is no node"));
+        assert_eq!(
+            statement(&Step::UpdateEdge { replica: 0, row: 5, column: 0, value: 0 }, &empty),
+            Err("there is no edge")
+        );
+        assert!(statement(&Step::Heal, &empty).is_err());
+    }
+
+    #[test]
+    fn a_node_without_a_table_becomes_the_table() {
+        let made = statement(&Step::CreateNode { replica: 0, table: 0, key: 0, value: 0 }, &View::default());
+        assert!(matches!(made, Ok(Statement::CreateNodeTable { table, .. }) if table == "Person"));
+    }
+}

@@ -1,0 +1,296 @@
+//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, heal, settle.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kuzusync_core::change::ChangeId;
+use kuzusync_core::id::{Digest, TxId};
+use kuzusync_core::replica::{Input, Replica};
+use kuzusync_core::session::Peer;
+use kuzusync_core::statement::{Statement, Transaction};
+use kuzusync_core::view::View;
+use madsim::runtime::{Handle, NodeHandle};
+use madsim::time::sleep;
+use send_wrapper::SendWrapper;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::checker::liveness;
+use crate::client;
+use crate::history::EventKind;
+use crate::host::{self, Arrival};
+use crate::options::Options;
+use crate::outcome::{Check, Property, ReplicaState, Violation};
+use crate::seed::Seed;
+use crate::step::Step;
+use crate::store::StoreChoice;
+use crate::world::{Shared, World};
+
+/// How often a settling cluster is looked at.
+const SETTLE_POLL: Duration = Duration::from_millis(20);
+
+/// How long the kernel of a dead host takes to give its address back.
+const RESTART_DELAY: Duration = Duration::from_millis(3);
+
+/// The inbox of each host's current incarnation.
+type Inboxes = Rc<RefCell<Vec<Option<mpsc::UnboundedSender<Arrival>>>>>;
+
+/// A cluster inside a simulation.
+pub struct Cluster {
+    world: Shared,
+    hosts: Vec<NodeHandle>,
+    inboxes: Inboxes,
+    invocations: u64,
+    violation: Option<Violation>,
+}
+
+impl Cluster {
+    /// Starts every host. Must be called inside a simulation.
+    pub async fn start(seed: Seed, options: Options, store: StoreChoice) -> Self {
+        let replicas = options.replicas;
+        let world: Shared = Rc::new(RefCell::new(World::new(seed, options, store)));
+        let inboxes: Inboxes = Rc::new(RefCell::new(vec![None; replicas as usize]));
+        let runtime = Handle::current();
+        let wire_world = SendWrapper::new(Rc::clone(&world));
+        let wire = runtime.create_node().name("wire").ip(host::wire_address().ip());
+        wire.init(move || host::carry(Rc::clone(&wire_world))).build();
+        let start = |host| {
+            let shared = SendWrapper::new((Rc::clone(&world), Rc::clone(&inboxes)));
+            let node = runtime.create_node().name(format!("replica {host}")).ip(host::address(host).ip());
+            let init = move || {
+                let (world, inboxes) = &*shared;
+                let (sender, inbox) = mpsc::unbounded_channel();
+                inboxes.borrow_mut()[host as usize] = Some(sender.clone());
+                host::run(Rc::clone(world), host, sender, inbox)
+            };
+            node.init(init).build()
+        };
+        let hosts = (0..replicas).map(start).collect();
+        let cluster = Cluster { world, hosts, inboxes, invocations: 0, violation: None };
+        cluster.wait(1).await;
+        cluster
+    }
+
+    // ---- steps ----
+
+    /// Carries one step of a plan out.
+    pub async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Wait { ms } => self.wait(*ms).await,
+            Step::Submit { replica, statements } => drop(self.submit(self.host(*replica), statements.clone()).await),
+            Step::CreateTable { replica, .. }
+            | Step::CreateNode { replica, .. }
+            | Step::UpdateNode { replica, .. }
+            | Step::DeleteNode { replica, .. }
+            | Step::CreateEdge { replica, .. }
+            | Step::UpdateEdge { replica, .. }
+            | Step::DeleteEdge { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            Step::Crash { replica, after_outputs } => self.crash(self.host(*replica), *after_outputs),
+            Step::Restart { replica } => self.restart(self.host(*replica)).await,
+            Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
+            Step::GoOnline { replica } => self.go_online(self.host(*replica)).await,
+            Step::Partition { group } => self.partition(*group),
+            Step::Heal => self.heal(),
+            Step::JumpClock { replica, ms } => self.world.borrow_mut().jump_clock(self.host(*replica), *ms),
+            Step::Settle => drop(self.settle().await),
+        }
+    }
+
+    fn host(&self, replica: u32) -> u32 {
+        replica % self.hosts.len() as u32
+    }
+
+    /// Lets time pass.
+    pub async fn wait(&self, ms: u64) {
+        sleep(Duration::from_millis(ms)).await;
+    }
+
+    async fn submit_generated(&mut self, host: u32, step: &Step) {
+        let view = self.world.borrow().view(host);
+        let statement = view.ok_or("the host is down").and_then(|view| client::statement(step, &view));
+        match statement {
+            Ok(statement) => drop(self.submit(host, vec![statement]).await),
+            Err(reason) => {
+                let reason = reason.to_owned();
+                self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason });
+            }
+        }
+    }
+
+    /// Submits a transaction and waits for the answer: its change, or why there is none.
+    ///
+    /// # Errors
+    /// The refusal, or that the host died first. Then the transaction may or may not have been done.
+    pub async fn submit(&mut self, host: u32, statements: Vec<Statement>) -> Result<ChangeId, String> {
+        self.invocations += 1;
+        let tx = TxId(Digest::of(&[b"transaction", &self.invocations.to_le_bytes()]).0);
+        self.submit_transaction(host, Transaction { tx, statements, depends_on: Vec::new() }).await
+    }
+
+    /// Like [`Cluster::submit`], for a transaction with an identity of the caller's.
+    ///
+    /// # Errors
+    /// The refusal, or that the host died first.
+    pub async fn submit_transaction(&mut self, host: u32, transaction: Transaction) -> Result<ChangeId, String> {
+        let invocation = self.invocations;
+        let statements = transaction.statements.clone();
+        self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
+        let answer = self.input(host, Input::Local(transaction)).await;
+        let mut world = self.world.borrow_mut();
+        match answer {
+            Some(Some(result)) => {
+                world.record(Some(host), EventKind::Returned { invocation, result: result.clone() });
+                result
+            }
+            _ => {
+                world.record(Some(host), EventKind::Abandoned { invocation });
+                Err("the host died before it answered".to_owned())
+            }
+        }
+    }
+
+    /// Feeds a running host an input and waits until it is carried out; `None` if the host died or was down.
+    async fn input(&self, host: u32, input: Input) -> Option<Option<Result<ChangeId, String>>> {
+        let (answer_to, answer) = oneshot::channel();
+        let inbox = self.inboxes.borrow()[host as usize].clone()?;
+        let is_up = self.world.borrow().replica(host).is_some();
+        if !is_up || inbox.send(Arrival::Local(input, answer_to)).is_err() {
+            return None;
+        }
+        drop(inbox);
+        answer.await.ok()
+    }
+
+    /// Kills a host: now, or once it has carried out so many more outputs.
+    pub fn crash(&mut self, host: u32, after_outputs: u32) {
+        let mut world = self.world.borrow_mut();
+        if world.replica(host).is_none() {
+            let reason = "the host is down already".to_owned();
+            world.record(Some(host), EventKind::Skipped { reason });
+        } else if after_outputs > 0 {
+            world.crash_after(host, after_outputs);
+        } else {
+            world.crash(host);
+            Handle::current().kill(self.hosts[host as usize].id());
+        }
+    }
+
+    /// Starts a crashed host again from its disk.
+    pub async fn restart(&mut self, host: u32) {
+        if self.world.borrow().replica(host).is_some() {
+            let reason = "the host is up".to_owned();
+            self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason });
+            return;
+        }
+        let (runtime, node) = (Handle::current(), self.hosts[host as usize].id());
+        runtime.kill(node);
+        sleep(RESTART_DELAY).await;
+        runtime.restart(node);
+        sleep(RESTART_DELAY).await;
+    }
+
+    /// Takes a host off the network; it knows.
+    pub async fn go_offline(&mut self, host: u32) {
+        self.world.borrow_mut().network.set_offline(host, true);
+        self.world.borrow_mut().record(Some(host), EventKind::WentOffline);
+        for peer in self.neighbours(host) {
+            self.input(host, Input::Disconnected(Peer(peer))).await;
+        }
+    }
+
+    /// Gives a host its network back; it knows.
+    pub async fn go_online(&mut self, host: u32) {
+        self.world.borrow_mut().network.set_offline(host, false);
+        self.world.borrow_mut().record(Some(host), EventKind::WentOnline);
+        for peer in self.neighbours(host) {
+            self.input(host, Input::Connected(Peer(peer))).await;
+        }
+    }
+
+    fn neighbours(&self, host: u32) -> Vec<u32> {
+        self.world.borrow().neighbours(host)
+    }
+
+    /// Splits the network; nobody is told.
+    pub fn partition(&mut self, group: u64) {
+        let mut world = self.world.borrow_mut();
+        world.network.partition(Some(group));
+        world.record(None, EventKind::Partitioned { group });
+    }
+
+    /// Ends the split.
+    pub fn heal(&mut self) {
+        let mut world = self.world.borrow_mut();
+        world.network.partition(None);
+        world.record(None, EventKind::Healed);
+    }
+
+    /// Ends every fault, starts what is down, waits until nothing is under way and lets the checkers judge.
+    pub async fn settle(&mut self) -> Vec<ReplicaState> {
+        let hosts = 0..self.hosts.len() as u32;
+        let offline: Vec<u32> = hosts.clone().filter(|host| self.world.borrow().network.is_offline(*host)).collect();
+        self.world.borrow_mut().record(None, EventKind::Settling);
+        self.world.borrow_mut().heal_all();
+        for host in hosts.filter(|host| self.world.borrow().replica(*host).is_none()).collect::<Vec<_>>() {
+            self.restart(host).await;
+        }
+        for host in offline {
+            self.go_online(host).await;
+        }
+        let settle_ms_max = self.world.borrow().options().settle_ms_max;
+        let deadline = madsim::time::Instant::now() + Duration::from_millis(settle_ms_max);
+        // A message between the wire and its host is seen by nobody, so rest must last.
+        let mut polls_at_rest = 0;
+        while polls_at_rest < 2 {
+            if self.violation().is_some() {
+                return Vec::new();
+            }
+            let pending = self.world.borrow().pending();
+            polls_at_rest = if pending.is_empty() { polls_at_rest + 1 } else { 0 };
+            if madsim::time::Instant::now() >= deadline {
+                self.violation = liveness::judge(self.world.borrow().elapsed_us(), settle_ms_max, &pending);
+                return Vec::new();
+            }
+            sleep(SETTLE_POLL).await;
+        }
+        self.world.borrow_mut().record(None, EventKind::Settled);
+        self.world.borrow_mut().judge()
+    }
+
+    // ---- what scenarios look at ----
+
+    /// Asks a host's replica something; `None` if the host is down.
+    pub fn ask<T>(&self, host: u32, question: impl FnOnce(&Replica) -> T) -> Option<T> {
+        self.world.borrow().replica(host).map(question)
+    }
+
+    /// What a host's replica shows; empty if the host is down.
+    #[must_use]
+    pub fn view(&self, host: u32) -> View {
+        self.world.borrow().view(host).unwrap_or_default()
+    }
+
+    /// Notes whether a clause of a documented case holds, and what was found.
+    pub fn check(&mut self, clause: &str, holds: bool, found: impl Into<String>) {
+        let check = Check { clause: clause.to_owned(), holds, found: found.into() };
+        self.world.borrow_mut().check(check);
+    }
+
+    /// What is wrong, as soon as something is.
+    #[must_use]
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation.clone().or_else(|| self.world.borrow().checkers().violation().cloned())
+    }
+
+    /// Whether what is wrong is that the cluster did not come to rest.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.violation().is_some_and(|violation| violation.property == Property::Liveness)
+    }
+
+    /// The world, for the end of a run.
+    #[must_use]
+    pub fn world(&self) -> &Shared {
+        &self.world
+    }
+}

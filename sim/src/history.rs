@@ -1,0 +1,258 @@
+//! Everything that was seen of a run, in order, and its digest.
+//!
+//! Two runs are the same run exactly when their histories are byte-equal; the digest covers every byte of every event.
+
+use kuzusync_core::change::ChangeId;
+use kuzusync_core::clock::Seen;
+use kuzusync_core::id::{Digest, ReplicaId};
+use kuzusync_core::replica::Notice;
+use kuzusync_core::statement::Statement;
+use kuzusync_core::view::ViewDelta;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::network::Fate;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in simulated microseconds since the start.
+    pub at_us: u64,
+    /// Where; `None` for what concerns them all.
+    pub host: Option<u32>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A replica was opened from what its disk holds.
+    Opened {
+        /// Who it is.
+        replica: ReplicaId,
+        /// What its log holds.
+        seen: Seen,
+    },
+    /// A client submitted a transaction.
+    Invoked {
+        /// Its number.
+        invocation: u64,
+        /// What it asked for.
+        statements: Vec<Statement>,
+    },
+    /// A client got its answer.
+    Returned {
+        /// Its number.
+        invocation: u64,
+        /// The change it became, or why it was refused.
+        result: Result<ChangeId, String>,
+    },
+    /// A client's host died before it answered.
+    Abandoned {
+        /// Its number.
+        invocation: u64,
+    },
+    /// A step of the plan could do nothing.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// A record was written to the disk.
+    Persisted {
+        /// Its length.
+        bytes: u64,
+        /// The checksum in its frame.
+        checksum: u64,
+    },
+    /// All that was written became durable.
+    Synced,
+    /// A message was sent.
+    Sent {
+        /// To which host.
+        to: u32,
+        /// Its number on the link.
+        number: u64,
+        /// Its length.
+        bytes: u64,
+        /// The checksum in its frame.
+        checksum: u64,
+        /// Whether the link was cut.
+        is_cut: bool,
+        /// What becomes of it.
+        fate: Fate,
+    },
+    /// A message arrived.
+    Received {
+        /// From which host.
+        from: u32,
+        /// Its number on the link.
+        number: u64,
+    },
+    /// A message came to a host that was down or cut off.
+    Missed {
+        /// From which host.
+        from: u32,
+        /// Its number on the link.
+        number: u64,
+    },
+    /// The replica refused an input.
+    Refused {
+        /// Why.
+        error: String,
+    },
+    /// The replica had something to tell.
+    Notified(Notice),
+    /// The view changed.
+    Viewed(ViewDelta),
+    /// The stores were filled anew.
+    Rebuilt {
+        /// Whether because the replica was opened; else because a store failed.
+        is_opening: bool,
+    },
+    /// A store refused a delta.
+    StoreFailed {
+        /// What it said.
+        error: String,
+    },
+    /// The host died.
+    Crashed {
+        /// Records written and not synced.
+        lost_records: u64,
+    },
+    /// The host lost its network and knows it.
+    WentOffline,
+    /// The host has its network back and knows it.
+    WentOnline,
+    /// The network split, unannounced.
+    Partitioned {
+        /// The hosts of one side, as bits.
+        group: u64,
+    },
+    /// The split ended.
+    Healed,
+    /// The host's wall clock was set.
+    ClockJumped {
+        /// By how much.
+        ms: i64,
+    },
+    /// All faults ended; the cluster is given time.
+    Settling,
+    /// Nothing is under way any more.
+    Settled,
+    /// A store was read back.
+    Compared {
+        /// Which store.
+        store: String,
+        /// The digest of what it holds.
+        digest: Digest,
+    },
+}
+
+/// The events of a run.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    events: Vec<Event>,
+    hasher: Sha256,
+}
+
+impl History {
+    /// Adds an event.
+    pub fn push(&mut self, event: Event) {
+        let bytes = postcard::to_stdvec(&event).expect("every event has a canonical encoding");
+        self.hasher.update((bytes.len() as u64).to_le_bytes());
+        self.hasher.update(&bytes);
+        self.events.push(event);
+    }
+
+    /// The events so far.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The digest over every byte of every event.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let full: [u8; 32] = self.hasher.clone().finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        Digest(half)
+    }
+
+    /// The events, without the means to add more.
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}
+
+/// The checksum that stands in a frame's header.
+#[must_use]
+pub fn frame_checksum(frame: &[u8]) -> u64 {
+    frame.get(2..10).map_or(0, |bytes| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(events: &[Event]) -> Digest {
+        let mut history = History::default();
+        events.iter().cloned().for_each(|event| history.push(event));
+        history.digest()
+    }
+
+    /// One event of every kind that carries something, each with another in which one field differs.
+    fn pairs() -> Vec<(EventKind, EventKind)> {
+        let id = |seq| ChangeId { replica: ReplicaId([1; 16]), seq };
+        let fate = |delay| Fate { delays_us: vec![delay], is_reordered: false };
+        let sent = |checksum, fate| EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, is_cut: false, fate };
+        vec![
+            (
+                EventKind::Opened { replica: ReplicaId([1; 16]), seen: Seen::default() },
+                EventKind::Opened { replica: ReplicaId([1; 16]), seen: [id(1)].into_iter().collect() },
+            ),
+            (
+                EventKind::Returned { invocation: 1, result: Ok(id(1)) },
+                EventKind::Returned { invocation: 1, result: Ok(id(2)) },
+            ),
+            (
+                EventKind::Invoked { invocation: 1, statements: vec![] },
+                EventKind::Invoked { invocation: 2, statements: vec![] },
+            ),
+            (EventKind::Abandoned { invocation: 1 }, EventKind::Abandoned { invocation: 2 }),
+            (EventKind::Skipped { reason: "a".into() }, EventKind::Skipped { reason: "b".into() }),
+            (EventKind::Persisted { bytes: 1, checksum: 1 }, EventKind::Persisted { bytes: 1, checksum: 2 }),
+            (sent(1, fate(1)), sent(2, fate(1))),
+            (sent(1, fate(1)), sent(1, fate(2))),
+            (EventKind::Received { from: 1, number: 1 }, EventKind::Received { from: 1, number: 2 }),
+            (EventKind::Missed { from: 1, number: 1 }, EventKind::Missed { from: 2, number: 1 }),
+            (EventKind::Refused { error: "a".into() }, EventKind::Refused { error: "b".into() }),
+            (EventKind::Notified(Notice::Held { id: id(1) }), EventKind::Notified(Notice::Held { id: id(2) })),
+            (EventKind::Rebuilt { is_opening: true }, EventKind::Rebuilt { is_opening: false }),
+            (EventKind::StoreFailed { error: "a".into() }, EventKind::StoreFailed { error: "b".into() }),
+            (EventKind::Crashed { lost_records: 1 }, EventKind::Crashed { lost_records: 2 }),
+            (EventKind::Partitioned { group: 1 }, EventKind::Partitioned { group: 2 }),
+            (EventKind::ClockJumped { ms: 1 }, EventKind::ClockJumped { ms: -1 }),
+            (EventKind::WentOffline, EventKind::WentOnline),
+            (EventKind::Settling, EventKind::Settled),
+            (EventKind::Synced, EventKind::Healed),
+            (
+                EventKind::Compared { store: "memory".into(), digest: Digest([1; 16]) },
+                EventKind::Compared { store: "memory".into(), digest: Digest([2; 16]) },
+            ),
+        ]
+    }
+
+    #[test]
+    fn one_field_of_one_event_changes_the_digest() {
+        for (one, other) in pairs() {
+            let event = |kind: &EventKind| Event { at_us: 1, host: Some(0), kind: kind.clone() };
+            assert_ne!(digest(&[event(&one)]), digest(&[event(&other)]), "{one:?}");
+            assert_ne!(digest(&[event(&one)]), digest(&[Event { at_us: 2, ..event(&one) }]), "{one:?}");
+            assert_ne!(digest(&[event(&one)]), digest(&[Event { host: None, ..event(&one) }]), "{one:?}");
+        }
+    }
+}

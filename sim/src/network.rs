@@ -1,0 +1,226 @@
+//! The links between hosts: what becomes of each message, and what is on its way.
+//!
+//! A message's [`Fate`] is drawn from a stream that belongs to that message alone. What it decides waits here, ordered by
+//! when it is due, and is then carried to its host over madsim's network by the wire (see [`crate::host`]), so a
+//! message outlives a sender that crashes. A partition takes what is on its way; nobody is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::options::LinkOptions;
+use crate::seed::Seed;
+
+/// What becomes of one message: when each of its copies arrives, in microseconds from now. Lost if there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fate {
+    /// The delay of each copy.
+    pub delays_us: Vec<u64>,
+    /// Whether it was held back for others to overtake.
+    pub is_reordered: bool,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// The sending host.
+    pub from: u32,
+    /// The receiving host.
+    pub to: u32,
+    /// The message's number on this link.
+    pub number: u64,
+    /// What was sent.
+    pub bytes: Vec<u8>,
+}
+
+/// All links.
+#[derive(Debug)]
+pub struct Network {
+    seed: Seed,
+    options: LinkOptions,
+    numbers: BTreeMap<(u32, u32), u64>,
+    /// Ordered by when they are due, then by when they were sent.
+    on_their_way: BTreeMap<(u64, u64), Packet>,
+    sent: u64,
+    partition: Option<u64>,
+    offline: BTreeSet<u32>,
+}
+
+impl Network {
+    /// Links that behave as `options` say.
+    #[must_use]
+    pub fn new(seed: Seed, options: LinkOptions) -> Self {
+        Network {
+            seed,
+            options,
+            numbers: BTreeMap::new(),
+            on_their_way: BTreeMap::new(),
+            sent: 0,
+            partition: None,
+            offline: BTreeSet::new(),
+        }
+    }
+
+    /// From now on nothing is lost, repeated or reordered, and no host is cut off. Latencies stay.
+    pub fn heal_all(&mut self) {
+        let LinkOptions { latency_ms_min, latency_ms_max, .. } = self.options;
+        self.options = LinkOptions { latency_ms_min, latency_ms_max, ..LinkOptions::default() };
+        self.partition = None;
+        self.offline.clear();
+    }
+
+    /// Splits the hosts whose bit is set from the others, or ends the split.
+    pub fn partition(&mut self, group: Option<u64>) {
+        self.partition = group;
+    }
+
+    /// Takes a host off the network or brings it back.
+    pub fn set_offline(&mut self, host: u32, is_offline: bool) {
+        if is_offline {
+            self.offline.insert(host);
+        } else {
+            self.offline.remove(&host);
+        }
+    }
+
+    /// Whether the host is off the network.
+    #[must_use]
+    pub fn is_offline(&self, host: u32) -> bool {
+        self.offline.contains(&host)
+    }
+
+    /// Whether nothing passes from one host to the other.
+    #[must_use]
+    pub fn is_cut(&self, from: u32, to: u32) -> bool {
+        let side = |host: u32| self.partition.is_some_and(|group| group >> host & 1 == 1);
+        self.is_offline(from) || self.is_offline(to) || side(from) != side(to)
+    }
+
+    /// Takes a message. Returns its number on the link and what becomes of it.
+    pub fn send(&mut self, now_us: u64, from: u32, to: u32, bytes: &[u8]) -> (u64, Fate) {
+        let number = self.numbers.entry((from, to)).or_insert(0);
+        *number += 1;
+        let number = *number;
+        let fate = self.fate(from, to, number);
+        for delay_us in &fate.delays_us {
+            self.sent += 1;
+            let packet = Packet { from, to, number, bytes: bytes.to_vec() };
+            self.on_their_way.insert((now_us.saturating_add(*delay_us), self.sent), packet);
+        }
+        (number, fate)
+    }
+
+    fn fate(&self, from: u32, to: u32, number: u64) -> Fate {
+        if self.is_cut(from, to) {
+            return Fate { delays_us: Vec::new(), is_reordered: false };
+        }
+        let options = &self.options;
+        let link = [u64::from(from), u64::from(to)];
+        let spread_ms = options.latency_ms_max - options.latency_ms_min;
+        let latency_us = (options.latency_ms_min * 1_000) + self.seed.stream("latency", &link).up_to(spread_ms * 1_000);
+        let mut stream = self.seed.stream("network", &[link[0], link[1], number]);
+        let is_lost = stream.chance_permille(options.loss_permille);
+        let is_repeated = stream.chance_permille(options.repeat_permille);
+        let is_reordered = stream.chance_permille(options.reorder_permille);
+        let mut delay_us = || latency_us + stream.up_to(options.jitter_ms_max * 1_000);
+        let first_us = delay_us() + if is_reordered { 3 * latency_us + 5_000 } else { 0 };
+        let mut delays_us = if is_lost { Vec::new() } else { vec![first_us] };
+        if is_repeated && !is_lost {
+            delays_us.push(delay_us() + 2 * latency_us);
+        }
+        Fate { is_reordered: is_reordered && !is_lost, delays_us }
+    }
+
+    /// When the next message is due.
+    #[must_use]
+    pub fn next_due_us(&self) -> Option<u64> {
+        self.on_their_way.keys().next().map(|(due_us, _)| *due_us)
+    }
+
+    /// Takes the next message that is due, if any.
+    pub fn take_due(&mut self, now_us: u64) -> Option<Packet> {
+        let entry = self.on_their_way.first_entry().filter(|entry| entry.key().0 <= now_us)?;
+        Some(entry.remove())
+    }
+
+    /// How many copies are on their way.
+    #[must_use]
+    pub fn on_their_way(&self) -> usize {
+        self.on_their_way.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(options: LinkOptions) -> Network {
+        Network::new(Seed(7), options)
+    }
+
+    fn fates(options: LinkOptions) -> Vec<Fate> {
+        let mut network = network(options);
+        (0..1_000).map(|_| network.send(0, 0, 1, b"x").1).collect()
+    }
+
+    #[test]
+    fn a_good_network_delivers_everything_once_within_its_latency() {
+        for fate in fates(LinkOptions::default()) {
+            assert_eq!(fate.delays_us.len(), 1);
+            assert!((1_000..=10_000).contains(&fate.delays_us[0]), "{fate:?}");
+        }
+    }
+
+    #[test]
+    fn loss_repeats_and_reordering_fire_as_often_as_asked() {
+        let rate = |options, fired: fn(&Fate) -> bool| fates(options).iter().filter(|fate| fired(fate)).count();
+        let good = LinkOptions::default;
+        let lost = rate(LinkOptions { loss_permille: 200, ..good() }, |fate| fate.delays_us.is_empty());
+        let repeated = rate(LinkOptions { repeat_permille: 200, ..good() }, |fate| fate.delays_us.len() == 2);
+        let reordered = rate(LinkOptions { reorder_permille: 200, ..good() }, |fate| fate.is_reordered);
+        for count in [lost, repeated, reordered] {
+            assert!((150..250).contains(&count), "{count} of 1000 at 200 ‰");
+        }
+    }
+
+    #[test]
+    fn a_fate_belongs_to_its_message_and_not_to_what_was_sent_elsewhere() {
+        let options = LinkOptions { jitter_ms_max: 50, ..LinkOptions::default() };
+        let (mut quiet, mut busy) = (network(options.clone()), network(options));
+        (0..10).for_each(|_| drop(busy.send(0, 2, 1, b"x")));
+        assert_eq!(quiet.send(0, 0, 1, b"x"), busy.send(0, 0, 1, b"x"));
+    }
+
+    #[test]
+    fn each_direction_of_a_link_has_its_own_latency() {
+        let mut network = network(LinkOptions { latency_ms_max: 1_000, ..LinkOptions::default() });
+        let there = network.send(0, 0, 1, b"x").1.delays_us;
+        assert_eq!(there, network.send(0, 0, 1, b"x").1.delays_us);
+        assert_ne!(there, network.send(0, 1, 0, b"x").1.delays_us);
+    }
+
+    #[test]
+    fn partitions_and_offline_hosts_cut_both_ways_until_healed() {
+        let mut network = network(LinkOptions::default());
+        network.partition(Some(0b011));
+        assert!(network.is_cut(0, 2) && network.is_cut(2, 1) && !network.is_cut(0, 1));
+        network.partition(None);
+        network.set_offline(1, true);
+        assert!(network.is_cut(0, 1) && network.is_cut(1, 2) && !network.is_cut(0, 2));
+        network.heal_all();
+        assert!(!network.is_cut(0, 1));
+    }
+
+    #[test]
+    fn messages_come_out_in_the_order_they_are_due() {
+        let mut network = network(LinkOptions { jitter_ms_max: 100, ..LinkOptions::default() });
+        (0..20).for_each(|_| drop(network.send(0, 0, 1, b"x")));
+        assert!(network.take_due(0).is_none());
+        let mut last_us = 0;
+        while let Some(due_us) = network.next_due_us() {
+            assert!(due_us >= last_us && network.take_due(due_us).is_some());
+            last_us = due_us;
+        }
+        assert_eq!(network.on_their_way(), 0);
+    }
+}

@@ -1,0 +1,256 @@
+//! How a run ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kuzusync_core::change::Change;
+use kuzusync_core::clock::VectorClock;
+use kuzusync_core::conflict::Loss;
+use kuzusync_core::id::{Digest, ReplicaId};
+use kuzusync_core::message::{Cursor, Role};
+use kuzusync_core::view::View;
+use serde::{Deserialize, Serialize};
+
+use crate::history::Event;
+use crate::options::Options;
+use crate::seed::Seed;
+
+/// What must hold in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Property {
+    /// All replicas end equal.
+    Convergence,
+    /// They end as the naive model says.
+    Oracle,
+    /// Causes before effects.
+    Causality,
+    /// Nothing twice.
+    Idempotence,
+    /// Nothing accepted is lost.
+    Durability,
+    /// No edge without its ends.
+    ReferentialIntegrity,
+    /// Each store holds its replica's view.
+    StoreAgreement,
+    /// A healed cluster comes to rest.
+    Liveness,
+    /// What a scripted scenario checks.
+    Scenario,
+}
+
+impl Property {
+    /// Every property a generated run is checked for.
+    pub const ALL: [Property; 8] = [
+        Property::Convergence,
+        Property::Oracle,
+        Property::Causality,
+        Property::Idempotence,
+        Property::Durability,
+        Property::ReferentialIntegrity,
+        Property::StoreAgreement,
+        Property::Liveness,
+    ];
+
+    /// The property's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Property::Convergence => "convergence",
+            Property::Oracle => "oracle",
+            Property::Causality => "causality",
+            Property::Idempotence => "idempotence",
+            Property::Durability => "durability",
+            Property::ReferentialIntegrity => "referential_integrity",
+            Property::StoreAgreement => "store_agreement",
+            Property::Liveness => "liveness",
+            Property::Scenario => "scenario",
+        }
+    }
+
+    /// The property as a sentence.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Property::Convergence => "After healing, all replicas hold the same graph, schema, cursor and audit.",
+            Property::Oracle => "After healing, the graph is what the naive model makes of all changes.",
+            Property::Causality => "No change is applied before its causes, and none is stamped before them.",
+            Property::Idempotence => "No replica applies a change twice, and no transaction becomes two changes.",
+            Property::Durability => "What a client was told is done survives crashes and reaches every replica.",
+            Property::ReferentialIntegrity => "No view ever shows an edge without both its ends.",
+            Property::StoreAgreement => {
+                "Each store holds exactly the view of its replica, and never has to be rebuilt."
+            }
+            Property::Liveness => "Within the stated time after healing, nothing is under way any more.",
+            Property::Scenario => "Every clause of the documented case holds.",
+        }
+    }
+}
+
+/// A property that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which.
+    pub property: Property,
+    /// When it was noticed, in simulated microseconds.
+    pub at_us: u64,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// The replicas concerned.
+    pub hosts: Vec<u32>,
+    /// Particulars, a line each.
+    pub details: Vec<String>,
+}
+
+/// Why a run failed. The order is that in which the exit code is chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "class", rename_all = "snake_case")]
+pub enum Failure {
+    /// Two runs of one seed differ.
+    Nondeterminism {
+        /// How.
+        message: String,
+    },
+    /// A panic, or the death of the process.
+    Crash {
+        /// Its message.
+        message: String,
+    },
+    /// An `always` property, or one judged at the end.
+    Safety(Violation),
+    /// The cluster did not come to rest.
+    Liveness(Violation),
+}
+
+impl Failure {
+    /// The class's name.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Failure::Nondeterminism { .. } => "nondeterminism",
+            Failure::Crash { .. } => "crash",
+            Failure::Safety(_) => "safety",
+            Failure::Liveness(_) => "liveness",
+        }
+    }
+
+    /// The exit code of a command that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Safety(_) => 1,
+            Failure::Liveness(_) => 3,
+            Failure::Crash { .. } => 4,
+            Failure::Nondeterminism { .. } => 5,
+        }
+    }
+
+    /// The property it violates, if it is a violation.
+    #[must_use]
+    pub fn property(&self) -> Option<Property> {
+        self.violation().map(|violation| violation.property)
+    }
+
+    /// The violation, if it is one.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        match self {
+            Failure::Safety(violation) | Failure::Liveness(violation) => Some(violation),
+            Failure::Nondeterminism { .. } | Failure::Crash { .. } => None,
+        }
+    }
+
+    /// What is wrong, in one sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Failure::Nondeterminism { message } | Failure::Crash { message } => message,
+            Failure::Safety(violation) | Failure::Liveness(violation) => &violation.message,
+        }
+    }
+
+    /// Equal for failures that are likely one bug: class, property and message without its numbers.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let site: String = self
+            .message()
+            .split_whitespace()
+            .filter(|word| !word.contains(|c: char| c.is_ascii_digit()))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let property = self.property().map_or("", Property::name);
+        format!("{}/{property}/{}", self.class(), site.chars().take(80).collect::<String>())
+    }
+}
+
+/// A clause of a documented case, as a scenario found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The clause.
+    pub clause: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// What a replica ended with.
+#[derive(Clone, Debug)]
+pub struct ReplicaState {
+    /// Its host.
+    pub host: u32,
+    /// Who it is.
+    pub id: ReplicaId,
+    /// Its part.
+    pub role: Role,
+    /// The graph as it shows it.
+    pub view: View,
+    /// What each of its stores holds.
+    pub stores: BTreeMap<String, View>,
+    /// What it holds.
+    pub cursor: Cursor,
+    /// Every concurrent loss.
+    pub audit: Vec<Loss>,
+    /// Unacknowledged operations.
+    pub queue_operations: usize,
+    /// Edges that were added and not deleted, and are hidden because an end is.
+    pub hidden_edges: usize,
+    /// Schema operations known.
+    pub schema_operations: u64,
+    /// The digest of the logical schema.
+    pub schema_digest: Digest,
+    /// Every change, in the order it applied them.
+    pub log: Vec<Arc<Change>>,
+    /// Its vector clock.
+    pub clock: VectorClock,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: Seed,
+    /// Its options.
+    pub options: Options,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// The digest of its history.
+    pub digest: Digest,
+    /// Its history.
+    pub events: Vec<Event>,
+    /// What the replicas ended with; empty if the run did not get there.
+    pub replicas: Vec<ReplicaState>,
+    /// The clauses a scenario checked.
+    pub checks: Vec<Check>,
+    /// Simulated time.
+    pub simulated_us: u64,
+}
+
+impl Outcome {
+    /// Equal for runs that ended with the same graph everywhere.
+    #[must_use]
+    pub fn state_digest(&self) -> Digest {
+        let digests: Vec<_> = self.replicas.iter().map(|replica| (replica.host, replica.view.digest())).collect();
+        Digest::of_value(&digests)
+    }
+}

@@ -1,0 +1,144 @@
+//! One run, from seed and script to outcome: disturb, heal, settle, judge.
+//!
+//! A run has three phases, each with its own claim. *Disturb*: the script happens under faults, and every `always`
+//! property holds after every event. *Heal and settle*: faults end, and within a stated simulated time nothing is under
+//! way. *Judge*: the `eventually` properties hold of what the replicas and their stores ended with.
+//!
+//! Each run has a thread of its own, because madsim and the standard library keep random state per thread.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+
+use kuzusync_core::planted::{self, Bug};
+use madsim::runtime::Runtime;
+
+use crate::cluster::Cluster;
+use crate::history::History;
+use crate::options::Options;
+use crate::outcome::{Failure, Outcome, Property, ReplicaState, Violation};
+use crate::seed::Seed;
+use crate::step::Step;
+use crate::store::StoreChoice;
+
+/// What a scripted scenario does with its cluster.
+pub type Body = for<'a> fn(&'a mut Cluster) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// What happens in a run.
+#[derive(Clone, Copy)]
+pub enum Script<'a> {
+    /// The steps of a plan, then rest.
+    Plan(&'a [Step]),
+    /// A scenario, then rest.
+    Body(Body),
+}
+
+/// One run to be made.
+#[derive(Clone)]
+pub struct Run<'a> {
+    /// From which everything is drawn.
+    pub seed: Seed,
+    /// Every knob.
+    pub options: &'a Options,
+    /// What the replicas feed.
+    pub store: StoreChoice,
+    /// What happens.
+    pub script: Script<'a>,
+    /// A bug to plant; it does nothing without the feature `planted-bugs`.
+    pub bug: Option<Bug>,
+}
+
+/// What a run leaves behind when it did not panic.
+struct End {
+    failure: Option<Failure>,
+    history: History,
+    checks: Vec<crate::outcome::Check>,
+    replicas: Vec<ReplicaState>,
+    simulated_us: u64,
+}
+
+/// Makes a run.
+///
+/// # Panics
+/// If the operating system refuses a thread.
+#[must_use]
+pub fn simulate(run: &Run<'_>) -> Outcome {
+    let end = std::thread::scope(|scope| {
+        let simulation = std::thread::Builder::new().name(SIMULATION_THREAD.to_owned());
+        let thread = simulation.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(|| simulate_here(run))));
+        thread.expect("the system has a thread to spare").join().unwrap_or_else(Err)
+    });
+    let end = end.unwrap_or_else(|panic| End {
+        failure: Some(Failure::Crash { message: panic_message(panic.as_ref()) }),
+        history: History::default(),
+        checks: Vec::new(),
+        replicas: Vec::new(),
+        simulated_us: 0,
+    });
+    Outcome {
+        seed: run.seed,
+        options: run.options.clone(),
+        failure: end.failure,
+        digest: end.history.digest(),
+        events: end.history.into_events(),
+        replicas: end.replicas,
+        checks: end.checks,
+        simulated_us: end.simulated_us,
+    }
+}
+
+/// The name of the threads in which runs are made: a panic there is a finding, not a fault of the program.
+pub const SIMULATION_THREAD: &str = "simulation";
+
+fn simulate_here(run: &Run<'_>) -> End {
+    planted::plant(run.bug);
+    let mut config = madsim::Config::default();
+    // The shortest latency madsim can draw: what a message takes is decided above it, per link and message.
+    config.net.send_latency = std::time::Duration::from_micros(1)..std::time::Duration::from_micros(2);
+    let scheduling = run.seed.stream("scheduling", &[]).next();
+    Runtime::with_seed_and_config(scheduling, config).block_on(drive(run))
+}
+
+async fn drive(run: &Run<'_>) -> End {
+    let mut cluster = Cluster::start(run.seed, run.options.clone(), run.store).await;
+    match run.script {
+        Script::Body(body) => body(&mut cluster).await,
+        Script::Plan(steps) => {
+            for step in steps {
+                cluster.step(step).await;
+                if cluster.violation().is_some() {
+                    break;
+                }
+            }
+        }
+    }
+    let mut replicas = Vec::new();
+    if cluster.violation().is_none() {
+        replicas = cluster.settle().await;
+    }
+    let violation = cluster.violation();
+    let is_stuck = cluster.is_stuck();
+    let mut world = cluster.world().borrow_mut();
+    if replicas.is_empty() {
+        replicas = world.states();
+    }
+    let simulated_us = world.elapsed_us();
+    let (history, checks) = world.finish();
+    let failed_check = checks.iter().find(|check| !check.holds).map(|check| Violation {
+        property: Property::Scenario,
+        at_us: simulated_us,
+        message: format!("`{}` does not hold: {}", check.clause, check.found),
+        hosts: Vec::new(),
+        details: Vec::new(),
+    });
+    let failure = match violation {
+        Some(violation) if is_stuck => Some(Failure::Liveness(violation)),
+        violation => violation.or(failed_check).map(Failure::Safety),
+    };
+    End { failure, history, checks, replicas, simulated_us }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
+}

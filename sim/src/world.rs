@@ -1,0 +1,415 @@
+//! What the hosts of one run share: network, disks, clocks, the replicas themselves, and the history of it all.
+//!
+//! A run is one thread, so one cell holds everything. Whoever borrows it gives it back before awaiting.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use kuzusync_core::change::ChangeId;
+use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::id::{DatabaseId, Digest};
+use kuzusync_core::message::Role;
+use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
+use kuzusync_core::session::Peer;
+use kuzusync_core::store::{GraphStore, StoreError};
+use kuzusync_core::view::View;
+use tokio::sync::Notify;
+
+use crate::checker::Checkers;
+use crate::checker::liveness::Pending;
+use crate::clock::HostClock;
+use crate::disk::Disk;
+use crate::history::{Event, EventKind, History, frame_checksum};
+use crate::network::Network;
+use crate::options::Options;
+use crate::outcome::{Check, ReplicaState};
+use crate::seed::Seed;
+use crate::store::StoreChoice;
+
+/// Shared by everything that runs in one simulation.
+pub type Shared = Rc<RefCell<World>>;
+
+/// A replica that runs, and the stores it feeds.
+struct Running {
+    replica: Replica,
+    stores: Vec<Box<dyn GraphStore>>,
+    deadline: Option<Instant>,
+}
+
+/// One host.
+#[derive(Default)]
+struct HostState {
+    running: Option<Running>,
+    disk: Disk,
+    clock: HostClock,
+    /// Outputs it still carries out before it dies.
+    crash_after: Option<u32>,
+    /// How often it was opened.
+    openings: u64,
+}
+
+/// See the module.
+pub struct World {
+    seed: Seed,
+    options: Options,
+    store: StoreChoice,
+    started: madsim::time::Instant,
+    hosts: Vec<HostState>,
+    /// The links.
+    pub network: Network,
+    /// Tells the wire that a message was sent.
+    pub wire: Rc<Notify>,
+    history: History,
+    checkers: Checkers,
+    checks: Vec<Check>,
+}
+
+impl World {
+    /// Hosts with empty disks, none running yet. Must be made inside a simulation.
+    #[must_use]
+    pub fn new(seed: Seed, options: Options, store: StoreChoice) -> Self {
+        let skew = |host| options.skew_ms.get(host).copied().unwrap_or(0);
+        let host = |host| HostState { clock: HostClock::skewed(skew(host)), ..HostState::default() };
+        World {
+            hosts: (0..options.replicas as usize).map(host).collect(),
+            network: Network::new(seed, options.links.clone()),
+            seed,
+            options,
+            store,
+            started: madsim::time::Instant::now(),
+            wire: Rc::new(Notify::new()),
+            history: History::default(),
+            checkers: Checkers::default(),
+            checks: Vec::new(),
+        }
+    }
+
+    // ---- time and history ----
+
+    /// Simulated time since the start.
+    #[must_use]
+    pub fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self, host: u32) -> Now {
+        self.hosts[host as usize].clock.now(self.elapsed_us())
+    }
+
+    /// When a host's replica wants to be woken.
+    #[must_use]
+    pub fn wake_at(&self, host: u32) -> Option<madsim::time::Instant> {
+        let deadline = self.hosts[host as usize].running.as_ref()?.deadline?;
+        Some(self.started + std::time::Duration::from_micros(deadline.0))
+    }
+
+    /// Notes an event and shows it to the checkers.
+    pub fn record(&mut self, host: Option<u32>, kind: EventKind) {
+        let event = Event { at_us: self.elapsed_us(), host, kind };
+        self.checkers.observe(&event);
+        self.history.push(event);
+    }
+
+    /// The checkers and what they found.
+    #[must_use]
+    pub fn checkers(&self) -> &Checkers {
+        &self.checkers
+    }
+
+    /// Notes whether a clause of a documented case holds.
+    pub fn check(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
+    /// Takes the history and the checks out.
+    #[must_use]
+    pub fn finish(&mut self) -> (History, Vec<Check>) {
+        (std::mem::take(&mut self.history), std::mem::take(&mut self.checks))
+    }
+
+    // ---- the cluster ----
+
+    /// Every knob of the run.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    fn role(&self, host: u32) -> Role {
+        match (self.options.has_main, host) {
+            (false, _) => Role::Peer,
+            (true, 0) => Role::Main,
+            (true, _) => Role::Edge,
+        }
+    }
+
+    /// The hosts a host is linked to: with a main all to it alone, without one each to each.
+    #[must_use]
+    pub fn neighbours(&self, host: u32) -> Vec<u32> {
+        let others = (0..self.options.replicas).filter(|other| *other != host);
+        others.filter(|other| !self.options.has_main || host == 0 || *other == 0).collect()
+    }
+
+    /// A host's replica, unless the host is down.
+    #[must_use]
+    pub fn replica(&self, host: u32) -> Option<&Replica> {
+        self.hosts.get(host as usize)?.running.as_ref().map(|running| &running.replica)
+    }
+
+    /// What a host's store holds, unless the host is down: the view by which a client chooses.
+    #[must_use]
+    pub fn view(&self, host: u32) -> Option<View> {
+        self.replica(host).map(Replica::view)
+    }
+
+    // ---- what a host does ----
+
+    /// Opens the replica on a host's disk and greets its neighbours. Says whether the host survived that.
+    pub fn open(&mut self, host: u32) -> bool {
+        let state = &mut self.hosts[host as usize];
+        state.openings += 1;
+        let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
+        let records = state.disk.read().expect("the simulated disk damages nothing");
+        let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
+        let config = Config::new(self.role(host), database);
+        let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
+        let seen = replica.log().seen().clone();
+        self.record(Some(host), EventKind::Opened { replica: replica.id(), seen });
+        let stores = self.store.open().expect("an empty in-memory store opens");
+        self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
+        if !self.carry_out(host, true).0 {
+            return false;
+        }
+        if self.network.is_offline(host) {
+            return true;
+        }
+        self.neighbours(host).into_iter().all(|peer| self.input(host, Input::Connected(Peer(peer))).is_alive)
+    }
+
+    /// Feeds a replica an input and carries out what it wants done.
+    pub fn input(&mut self, host: u32, input: Input) -> Answer {
+        let now = self.now(host);
+        let Some(running) = &mut self.hosts[host as usize].running else {
+            return Answer { is_alive: false, result: None };
+        };
+        let result = running.replica.handle_input(now, input);
+        if let Err(error) = &result {
+            self.record(Some(host), EventKind::Refused { error: error.to_string() });
+        }
+        let (is_alive, change) = self.carry_out(host, false);
+        let result = match result {
+            Err(error) => Some(Err(error.to_string())),
+            Ok(()) => change.map(Ok),
+        };
+        Answer { is_alive, result: result.filter(|_| is_alive) }
+    }
+
+    /// Carries outputs out until there are none. Returns whether the host survived, and the own change that came of it.
+    fn carry_out(&mut self, host: u32, is_opening: bool) -> (bool, Option<ChangeId>) {
+        let mut own_change = None;
+        loop {
+            let Some(running) = &mut self.hosts[host as usize].running else { return (false, None) };
+            let own = running.replica.id();
+            let output = running.replica.poll_output();
+            if let Output::Timeout(deadline) = output {
+                running.deadline = deadline;
+                return (true, own_change);
+            }
+            if !self.survives_output(host) {
+                return (false, None);
+            }
+            match output {
+                Output::Timeout(_) => unreachable!("it was handled above"),
+                Output::Persist(record) => {
+                    let frame = self.hosts[host as usize].disk.write(&record);
+                    let (bytes, checksum) = (frame.len() as u64, frame_checksum(frame));
+                    self.record(Some(host), EventKind::Persisted { bytes, checksum });
+                }
+                Output::Transmit { to, bytes } => {
+                    self.sync(host);
+                    self.transmit(host, to.0, &bytes);
+                }
+                Output::Notify(notice) => {
+                    self.sync(host);
+                    match &notice {
+                        Notice::Applied { entry } if entry.change.id.replica == own => {
+                            own_change = Some(entry.change.id);
+                        }
+                        Notice::AlreadySubmitted { id, .. } => own_change = Some(*id),
+                        _ => {}
+                    }
+                    self.record(Some(host), EventKind::Notified(notice));
+                }
+                Output::View(delta) => {
+                    let result = self.on_stores(host, |store| store.apply(&delta));
+                    self.record(Some(host), EventKind::Viewed(delta));
+                    self.note_store(host, result);
+                }
+                Output::Rebuild(view) => {
+                    let result = self.on_stores(host, |store| store.rebuild(&view));
+                    self.record(Some(host), EventKind::Rebuilt { is_opening });
+                    self.note_store(host, result);
+                }
+            }
+        }
+    }
+
+    /// Counts down to an injected crash and carries it out when it is due.
+    fn survives_output(&mut self, host: u32) -> bool {
+        match &mut self.hosts[host as usize].crash_after {
+            None => true,
+            Some(0) => {
+                self.crash(host);
+                false
+            }
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
+    fn sync(&mut self, host: u32) {
+        if self.hosts[host as usize].disk.sync() {
+            self.record(Some(host), EventKind::Synced);
+        }
+    }
+
+    fn transmit(&mut self, from: u32, to: u32, bytes: &[u8]) {
+        let is_cut = self.network.is_cut(from, to);
+        let (number, fate) = self.network.send(self.elapsed_us(), from, to, bytes);
+        let (length, checksum) = (bytes.len() as u64, frame_checksum(bytes));
+        self.record(Some(from), EventKind::Sent { to, number, bytes: length, checksum, is_cut, fate });
+        self.wire.notify_one();
+    }
+
+    fn on_stores(
+        &mut self,
+        host: u32,
+        mut action: impl FnMut(&mut dyn GraphStore) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let running = self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
+        running.stores.iter_mut().try_for_each(|store| action(store.as_mut()))
+    }
+
+    fn note_store(&mut self, host: u32, result: Result<(), StoreError>) {
+        let Err(error) = result else { return };
+        self.record(Some(host), EventKind::StoreFailed { error: error.to_string() });
+        let now = self.now(host);
+        let running = self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
+        running.replica.handle_input(now, Input::StoreFailed).expect("a running replica rebuilds its store");
+    }
+
+    // ---- faults ----
+
+    /// The host dies now: what it had not synced is lost, and so is everything in memory.
+    pub fn crash(&mut self, host: u32) {
+        let state = &mut self.hosts[host as usize];
+        state.crash_after = None;
+        if state.running.take().is_some() {
+            let lost_records = state.disk.crash() as u64;
+            self.record(Some(host), EventKind::Crashed { lost_records });
+        }
+    }
+
+    /// The host will die after so many more outputs.
+    pub fn crash_after(&mut self, host: u32, outputs: u32) {
+        self.hosts[host as usize].crash_after = Some(outputs);
+    }
+
+    /// Sets a host's wall clock.
+    pub fn jump_clock(&mut self, host: u32, ms: i64) {
+        self.hosts[host as usize].clock.jump(ms);
+        self.record(Some(host), EventKind::ClockJumped { ms });
+    }
+
+    /// Ends every fault: links deliver, nobody is about to die. Clocks stay as wrong as they are.
+    pub fn heal_all(&mut self) {
+        self.network.heal_all();
+        self.hosts.iter_mut().for_each(|state| state.crash_after = None);
+    }
+
+    // ---- judging ----
+
+    /// Everything that is still under way; empty if the cluster is at rest.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Pending> {
+        let mut pending = Vec::new();
+        for host in 0..self.options.replicas {
+            match self.replica(host) {
+                None => pending.push(Pending { host: Some(host), reason: "its host is down".into() }),
+                Some(replica) => {
+                    pending.extend(replica.pending().map(|reason| Pending { host: Some(host), reason }));
+                }
+            }
+        }
+        let on_their_way = self.network.on_their_way();
+        if on_their_way > 0 {
+            pending.push(Pending { host: None, reason: format!("{on_their_way} messages are on their way") });
+        }
+        pending
+    }
+
+    /// What every running replica holds, its stores read back.
+    pub fn states(&mut self) -> Vec<ReplicaState> {
+        (0..self.options.replicas).filter_map(|host| self.state(host)).collect()
+    }
+
+    fn state(&mut self, host: u32) -> Option<ReplicaState> {
+        let running = self.hosts[host as usize].running.as_mut()?;
+        let mut stores = BTreeMap::new();
+        let mut failures = Vec::new();
+        for store in &mut running.stores {
+            match store.read() {
+                Ok(view) => drop(stores.insert(store.name().to_owned(), view)),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        let replica = &running.replica;
+        let version = replica.schema().version();
+        let state = ReplicaState {
+            host,
+            id: replica.id(),
+            role: replica.role(),
+            view: replica.view(),
+            stores,
+            cursor: replica.log().cursor(),
+            audit: replica.audit().losses().cloned().collect(),
+            queue_operations: replica.queue().operations(),
+            hidden_edges: replica.state().hidden_edges().count(),
+            schema_operations: version.operations,
+            schema_digest: version.digest,
+            log: replica.log().changes().cloned().collect(),
+            clock: replica.clock().clone(),
+        };
+        for error in failures {
+            self.record(Some(host), EventKind::StoreFailed { error });
+        }
+        for (store, view) in &state.stores {
+            self.record(Some(host), EventKind::Compared { store: store.clone(), digest: view.digest() });
+        }
+        Some(state)
+    }
+
+    /// Lets the checkers judge a cluster at rest.
+    pub fn judge(&mut self) -> Vec<ReplicaState> {
+        let states = self.states();
+        self.checkers.judge(self.elapsed_us(), &states);
+        states
+    }
+}
+
+/// What came of an input.
+pub struct Answer {
+    /// Whether the host survived carrying it out.
+    pub is_alive: bool,
+    /// The own change it became, or why it was refused; `None` if it was neither.
+    pub result: Option<Result<ChangeId, String>>,
+}
