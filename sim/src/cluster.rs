@@ -270,6 +270,18 @@ impl Cluster {
         self.world.borrow().view(host).unwrap_or_default()
     }
 
+    /// What `select` picks from the events so far.
+    pub fn events<T>(&self, select: impl Fn(&EventKind) -> Option<T>) -> Vec<T> {
+        self.world.borrow().events().iter().filter_map(|event| select(&event.kind)).collect()
+    }
+
+    /// What `select` picks from a host's events so far.
+    pub fn events_at<T>(&self, host: u32, select: impl Fn(&EventKind) -> Option<T>) -> Vec<T> {
+        let world = self.world.borrow();
+        let own = world.events().iter().filter(|event| event.host == Some(host));
+        own.filter_map(|event| select(&event.kind)).collect()
+    }
+
     /// Notes whether a clause of a documented case holds, and what was found.
     pub fn check(&mut self, clause: &str, holds: bool, found: impl Into<String>) {
         let check = Check { clause: clause.to_owned(), holds, found: found.into() };

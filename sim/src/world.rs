@@ -111,6 +111,12 @@ impl World {
         self.history.push(event);
     }
 
+    /// The events so far.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        self.history.events()
+    }
+
     /// The checkers and what they found.
     #[must_use]
     pub fn checkers(&self) -> &Checkers {

@@ -43,6 +43,8 @@ pub(crate) struct Catalogue {
 #[derive(Debug)]
 struct Known {
     columns: BTreeMap<String, Type>,
+    /// Whether a column was ever dropped, also to come back at once with another type.
+    dropped_a_column: bool,
     rows: Rows,
 }
 
@@ -55,6 +57,18 @@ enum Rows {
     },
     /// The edges from one table to another: the keys of both ends and the discriminator.
     Edges(BTreeMap<(String, String), BTreeSet<(Value, Value, String)>>),
+}
+
+/// What becomes of another pair of an edge table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewPair {
+    /// The table has it.
+    Known,
+    /// A statement adds it.
+    CanBeAdded,
+    /// The statement that adds it to a table that ever dropped a column crashes Kùzu 0.11.3: it makes storage for the
+    /// pair from a list of columns that has a hole.
+    Crashes,
 }
 
 /// A node table as an edge meets it.
@@ -114,7 +128,7 @@ impl Catalogue {
                 Rows::Edges(pairs.iter().map(|pair| (pair.clone(), BTreeSet::new())).collect())
             }
         };
-        self.tables.insert(name.to_owned(), Known { columns: table.columns.clone(), rows });
+        self.tables.insert(name.to_owned(), Known { columns: table.columns.clone(), dropped_a_column: false, rows });
         Ok(())
     }
 
@@ -160,23 +174,25 @@ impl Catalogue {
             Some(known) => *known = column_type,
             None => return Err(refused(statement, "no such column")),
         }
+        known.dropped_a_column = true;
         Ok(())
     }
 
-    /// Whether the pair is new; a known one is no error.
-    pub(crate) fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<bool, StoreError> {
+    /// A known pair is no error.
+    pub(crate) fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<NewPair, StoreError> {
         let statement = format!("ALTER TABLE {table} ADD FROM {from} TO {to}");
         self.end(&statement, from)?;
         self.end(&statement, to)?;
-        match &mut self.table(&statement, table)?.rows {
-            Rows::Nodes { .. } => Err(refused(statement, "it is a node table")),
-            Rows::Edges(pairs) => match pairs.entry((from.to_owned(), to.to_owned())) {
-                Entry::Vacant(place) => {
-                    place.insert(BTreeSet::new());
-                    Ok(true)
-                }
-                Entry::Occupied(_) => Ok(false),
-            },
+        let known = self.table(&statement, table)?;
+        let Rows::Edges(pairs) = &mut known.rows else {
+            return Err(refused(statement, "it is a node table"));
+        };
+        match pairs.entry((from.to_owned(), to.to_owned())) {
+            Entry::Occupied(_) => Ok(NewPair::Known),
+            Entry::Vacant(place) => {
+                place.insert(BTreeSet::new());
+                Ok(if known.dropped_a_column { NewPair::Crashes } else { NewPair::CanBeAdded })
+            }
         }
     }
 
@@ -194,7 +210,7 @@ impl Catalogue {
     pub(crate) fn edge_shape(&self, name: &str, from: &str, to: &str) -> Result<EdgeShape, StoreError> {
         let statement = format!("MATCH (:{from})-[:{name}]->(:{to})");
         let (from, to) = (self.end(&statement, from)?, self.end(&statement, to)?);
-        let Some(Known { columns, rows: Rows::Edges(_) }) = self.tables.get(name) else {
+        let Some(Known { columns, rows: Rows::Edges(_), .. }) = self.tables.get(name) else {
             return Err(refused(statement, "no such edge table"));
         };
         let columns = columns.iter().map(|(column, column_type)| (column.clone(), *column_type)).collect();
@@ -220,7 +236,8 @@ impl Catalogue {
     /// Takes up the change of a node row.
     pub(crate) fn change_node(&mut self, table: &str, key: &Value, change: &RowChange) -> Result<(), StoreError> {
         let statement = || format!("{} {table}({key})", verb(change));
-        let Some(Known { columns, rows: Rows::Nodes { primary_key, touching } }) = self.tables.get_mut(table) else {
+        let Some(Known { columns, rows: Rows::Nodes { primary_key, touching }, .. }) = self.tables.get_mut(table)
+        else {
             return Err(refused(statement(), "no such node table"));
         };
         if key.type_of() != columns.get(primary_key).copied() {
@@ -250,7 +267,7 @@ impl Catalogue {
     /// Takes up the change of an edge row.
     pub(crate) fn change_edge(&mut self, table: &str, edge: &EdgeRef, change: &RowChange) -> Result<(), StoreError> {
         let statement = || format!("{} {table} {}", verb(change), edge.describe());
-        let Some(Known { columns, rows: Rows::Edges(pairs) }) = self.tables.get_mut(table) else {
+        let Some(Known { columns, rows: Rows::Edges(pairs), .. }) = self.tables.get_mut(table) else {
             return Err(refused(statement(), "no such edge table"));
         };
         if let RowChange::Create(row) | RowChange::Update(row) = change {

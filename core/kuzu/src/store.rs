@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{EdgeRef, Row, RowChange, SchemaStep, View, ViewDelta};
+use kuzusync_core::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
-use crate::catalogue::{Catalogue, EdgeShape, NodeShape};
+use crate::catalogue::{Catalogue, EdgeShape, NewPair, NodeShape};
 use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
 use crate::reading;
 use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
@@ -164,13 +164,20 @@ impl KuzuStore {
                 self.alter(&statement::drop_column(table, column)?)?;
                 self.alter(&statement::add_column(table, column, *column_type)?)
             }
-            SchemaStep::AddPair { table, from, to } => {
-                if self.catalogue.add_pair(table, from, to)? {
-                    self.alter(&statement::add_pair(table, from, to)?)?;
-                }
-                Ok(())
-            }
+            SchemaStep::AddPair { table, from, to } => match self.catalogue.add_pair(table, from, to)? {
+                NewPair::Known => Ok(()),
+                NewPair::CanBeAdded => self.alter(&statement::add_pair(table, from, to)?),
+                NewPair::Crashes => self.start_again_with_pair(table, from, to),
+            },
         }
+    }
+
+    fn start_again_with_pair(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
+        let mut view = reading::read(&mut self.engine)?;
+        if let Some(Table { kind: TableKind::Edge { pairs }, .. }) = view.tables.get_mut(table) {
+            pairs.insert((from.to_owned(), to.to_owned()));
+        }
+        self.start_again(&view)
     }
 
     fn alter(&mut self, text: &str) -> Result<(), StoreError> {

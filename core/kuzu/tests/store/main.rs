@@ -1,6 +1,7 @@
 //! The Kùzu store from outside: what goes in comes out, what a database would refuse is refused, and it agrees with the
 //! reference store whatever the history.
 #![cfg(feature = "kuzu")]
+#![expect(clippy::unwrap_used, reason = "a test panics; clippy exempts test functions only, not their helpers")]
 
 mod agreement;
 mod doubt;

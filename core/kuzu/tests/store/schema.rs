@@ -118,6 +118,20 @@ fn an_edge_table_with_edges_takes_another_pair() {
 }
 
 #[test]
+fn an_edge_table_that_retyped_a_column_takes_another_pair() {
+    // Kùzu 0.11.3 crashes when a pair is added to a table that ever dropped a column.
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([create_table("Firm", node_table(("name", Type::String), &[]))]));
+    both.apply(schema([retype("Follows", "since", Type::String)]));
+    both.apply(schema([add_pair("Follows", "User", "Firm"), add_pair("Follows", "Firm", "User")]));
+    both.apply(schema([retype("Follows", "note", Type::Bool), add_pair("Follows", "Firm", "Firm")]));
+    both.apply(nodes("Firm", [("Kù".into(), RowChange::Create(Row::new()))]));
+    let own = edge(("Firm", "Kù".into()), ("Firm", "Kù".into()), "");
+    both.apply(edges("Follows", [(own, RowChange::Create(row(&[("note", true.into())])))]));
+}
+
+#[test]
 fn a_pair_that_is_there_already_is_no_error() {
     let mut both = Both::new();
     both.apply(users());

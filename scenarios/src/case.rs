@@ -1,0 +1,225 @@
+//! The documented requirements: one case per row, by id, with its document and what must hold.
+//!
+//! Five documents describe the system, and one the harness. A case passes when a scenario runs it on the real engine
+//! and on every store, each of its clauses is checked by name, and every property holds meanwhile. A case without a
+//! scenario is reported as missing; what belongs to a later product is reported as later.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where a requirement comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Document {
+    /// The plan to integrate schema changes.
+    A,
+    /// Schema changes as operations.
+    B,
+    /// The minimal, server-ordered synchronisation.
+    C,
+    /// The specification of the distributed engine, as tests.
+    D,
+    /// The policy of change logs and their operation.
+    E,
+    /// The design of this harness.
+    H,
+}
+
+impl Document {
+    /// The document's title.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Document::A => "DDL Integration Plan",
+            Document::B => "DDL Synchronisation",
+            Document::C => "Minimal Sync Guide",
+            Document::D => "Distributed Sync Engine",
+            Document::E => "Sync Policy",
+            Document::H => "Harness Design",
+        }
+    }
+}
+
+/// What one row says.
+struct Row {
+    id: &'static str,
+    document: Document,
+    is_later: bool,
+    requirement: &'static str,
+    clauses: &'static [&'static str],
+}
+
+macro_rules! cases {
+    ($($variant:ident = $id:literal, $document:ident, $is_later:literal, $requirement:literal, [$($clause:literal),*];)*) => {
+        /// A documented requirement.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Case {
+            $(#[doc = $requirement] $variant,)*
+        }
+
+        impl Case {
+            /// Every case, in the order of the documents.
+            pub const ALL: &'static [Case] = &[$(Case::$variant,)*];
+
+            fn row(self) -> Row {
+                match self {
+                    $(Case::$variant => Row {
+                        id: $id,
+                        document: Document::$document,
+                        is_later: $is_later,
+                        requirement: $requirement,
+                        clauses: &[$($clause),*],
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+cases! {
+    D1_1 = "D1.1", D, false, "A handshake establishes a session with protocol version 1.0 in mode incremental.", ["session established", "protocol version is 1.0", "mode is incremental"];
+    D1_2 = "D1.2", D, false, "A change under the clock {a: 1, b: 0} is applied once at b, whose clock then reads a = 1 and b = 1: a receipt is a tick.", ["applied once at b", "clock of b reads a = 1", "clock of b reads b = 1"];
+    D2_1 = "D2.1", D, false, "Concurrent updates of one property are reported as concurrent_update and resolved last_write_wins: the later timestamp wins.", ["reported as concurrent_update", "resolved last_write_wins", "the value is alice@b.com everywhere"];
+    D2_2 = "D2.2", D, false, "Concurrent increments of −5 and −3 give −8 on every replica, each counted exactly once.", [];
+    D3_1 = "D3.1", D, false, "Three participants prepare an edge, vote commit and commit; the edge exists once on each.", [];
+    D3_2 = "D3.2", D, false, "One participant votes abort with reason disk_full: the decision is abort, every participant ends rolled_back, nothing shows anywhere.", [];
+    D4_1 = "D4.1", D, false, "Three changes made offline are queued under 1 MiB; back online all three are synced without conflict and the queue is empty.", [];
+    D4_2 = "D4.2", D, false, "An offline update against an online update of the same period is resolved online_wins.", [];
+    D5_1 = "D5.1", D, false, "Of 10,000 nodes against 9,990 the ten missing are found in under 100 comparisons and only they are sent, in under 10 KiB, at the tail and scattered.", [];
+    D5_2 = "D5.2", D, false, "From a sync point of 1,000 changes 100 newer ones sync as 100; a wrong checksum or a compacted sync point requires a full resync, and nothing pending is lost.", [];
+    D6_1 = "D6.1", D, false, "zstd saves more than half of 1,000 nodes and 5,000 edges against canonical JSON, and the round trip is equal.", [];
+    D6_2 = "D6.2", D, false, "The strategy follows the measured link: below 1 Mbit/s critical tables only, else above 500 ms batches over 100, else streaming.", [];
+    DP1 = "D.P1", D, false, "The difference of 1,000 nodes is synchronised in under 100 ms.", [];
+    DP2 = "D.P2", D, false, "The engine needs less than 32 MB for the workload of D5.1.", [];
+    DP3 = "D.P3", D, false, "The queue takes 10,000 operations; the next is refused as QueueFull and nothing queued is lost.", [];
+    DP4 = "D.P4", D, false, "Compression saves more than half.", [];
+    DP5 = "D.P5", D, false, "A conflict is detected, resolved and recorded in under 10 ms.", [];
+    DA1 = "D.A1", D, false, "Replicas without a main converge by pairwise exchange.", [];
+    DA2 = "D.A2", D, false, "The event log survives a restart on SQLite, and a replica is rebuilt from it.", [];
+    B1_1 = "B1.1", B, false, "CREATE_NODE_TABLE replicates and converges.", [];
+    B1_2 = "B1.2", B, false, "CREATE_EDGE_TABLE replicates and converges.", [];
+    B1_3 = "B1.3", B, false, "DROP_NODE_TABLE replicates and converges.", [];
+    B1_4 = "B1.4", B, false, "DROP_EDGE_TABLE replicates and converges.", [];
+    B1_5 = "B1.5", B, false, "RENAME_TABLE replicates and converges.", [];
+    B1_6 = "B1.6", B, false, "ADD_COLUMN replicates and converges.", [];
+    B1_7 = "B1.7", B, false, "DROP_COLUMN, also with cascade, replicates and converges.", [];
+    B1_8 = "B1.8", B, false, "RENAME_COLUMN replicates and converges.", [];
+    B1_9 = "B1.9", B, false, "ALTER_COLUMN_TYPE replicates and converges.", [];
+    B1_10 = "B1.10", B, false, "CREATE_INDEX replicates and converges.", [];
+    B1_11 = "B1.11", B, false, "DROP_INDEX replicates and converges.", [];
+    B1_12 = "B1.12", B, false, "COMMENT_ON_TABLE replicates and converges.", [];
+    B1_13 = "B1.13", B, false, "COMMENT_ON_COLUMN replicates and converges.", [];
+    B2 = "B2", B, false, "A client creates a DDL change, applies it, and reads the schema state with version and tables.", [];
+    B3 = "B3", B, false, "A change waits for what it depends on whatever the order of arrival; a cycle is refused by name and nothing of it is applied.", [];
+    B4 = "B4", B, false, "Every DDL operation raises the schema version by exactly one on every replica, also from the waiting buffer.", [];
+    B5 = "B5", B, false, "A database with tables made before synchronising is adopted and keeps working.", [];
+    B6 = "B6", B, false, "A bad definition gets a typed error that names the offender; nothing is logged and nothing changed.", [];
+    B7 = "B7", B, false, "Every pair of concurrent schema changes gives one schema in every arrival order; no value is lost and the loser is recorded.", [];
+    B8 = "B8", B, false, "A schema change is rolled back: UNDROP restores with data, and a return to a version is planned, shown and applied.", [];
+    B9 = "B9", B, false, "The difference of two schemas is an ordered list of operations; merging two gives what concurrent history would.", [];
+    B10 = "B10", B, false, "A report draws the schema versions and who made them.", [];
+    B11 = "B11", B, false, "A report advises indexes, and tells what a schema change touches before it runs.", [];
+    A1 = "A1", A, false, "A change carries depends_on and its type, DML or DDL.", [];
+    A2 = "A2", A, false, "IF NOT EXISTS and DEFAULT, also falsy defaults, reach the engine.", [];
+    A3 = "A3", A, false, "The schema state survives a restart.", [];
+    A4 = "A4", A, false, "DML waits for the tables and columns it needs; old DML keeps working after renames and additions.", [];
+    A5 = "A5", A, false, "1,000 concurrent DDL operations on 5 replicas converge.", [];
+    A6 = "A6", A, false, "Counters and a structured log tell of applied, waiting, refused and conflicting DDL.", [];
+    A7 = "A7", A, false, "Pending DDL is applied as one plan, and each statement text is prepared once.", [];
+    A8 = "A8", A, false, "An existing Kùzu database is migrated into a replica directory.", [];
+    A9 = "A9", A, false, "A DDL that fails half-way leaves schema and data as before on that replica, and says so.", [];
+    C1 = "C1", C, false, "The main gives every change a gapless number that survives its restart and is durable before it is broadcast.", [];
+    C2 = "C2", C, false, "Every connected replica gets every change, its author included.", ["every connected replica gets every change", "the author gets its own change back with its number"];
+    C3 = "C3", C, false, "A local change is visible at once, and pending until it is acknowledged.", ["visible at once", "pending until acknowledged", "no longer pending once acknowledged"];
+    C4 = "C4", C, false, "Reconciliation applies each pending change exactly once on top of what the main numbered, and never deletes a row because an update of it is undone.", [];
+    C5 = "C5", C, false, "A replica that joins late gets a snapshot and the tail.", [];
+    C6 = "C6", C, false, "After a reconnect a gap in versions is noticed and asked for; a resend is applied once.", [];
+    C7 = "C7", C, false, "In strict mode a change against a stale version is refused with VersionMismatch; of three concurrent ones exactly one wins.", [];
+    C8 = "C8", C, false, "No value ever enters statement text, and identifiers are checked and quoted.", [];
+    C9 = "C9", C, false, "An invalid message gets a typed error; connection and data survive.", [];
+    C10 = "C10", C, true, "Authentication and TLS.", [];
+    C11 = "C11", C, true, "A WebSocket server, a browser replica, snapshots in an object store, two browsers on one page.", [];
+    E1 = "E1", E, false, "The change log has the documented columns, a gapless lsn, a tombstone on delete, and keeps source_node and created_at through export and import.", [];
+    E2 = "E2", E, false, "sync_state holds last_lsn per client, updated on success only and never past a failed transaction.", [];
+    E3 = "E3", E, false, "The last write wins by created_at as an instant, not as text, with a total tie-break.", [];
+    E4 = "E4", E, false, "In a prefer-main table a change of the main beats what is concurrent to it and loses to what was written after seeing it.", [];
+    E5 = "E5", E, false, "A transaction imported twice is applied once with all its rows; one that fails is left out alone, and its dependants wait.", [];
+    E6 = "E6", E, false, "An unknown column is refused unless allow_schema_alter is on; then it is added, nullable, and recorded.", [];
+    E7 = "E7", E, false, "Imports commit every 100 transactions by default, with a checkpoint after each batch.", [];
+    E8 = "E8", E, false, "Export and import work both ways as NDJSON with a header and a SHA-256; a damaged, truncated or foreign file changes nothing.", [];
+    E9 = "E9", E, false, "Applying a remote change never logs it again as a local one.", [];
+    E10 = "E10", E, false, "Every concurrent loss is recorded with both values, both origins, the rule and the differing fields.", [];
+    E11 = "E11", E, false, "Policies per table come from a configuration file.", [];
+    E12 = "E12", E, false, "Documented backup and restore commands work, proved by restoring.", [];
+    E13 = "E13", E, false, "An import of 10,000 rows is measured.", [];
+    E14 = "E14", E, true, "REST over TLS with tokens.", [];
+    H1 = "H1", H, false, "The sync core is compiled against a simulated network and clock: one code path, no double of the engine.", [];
+    H2 = "H2", H, false, "Scripted scenarios cover every row that is not later, by id.", [];
+    H3 = "H3", H, false, "Property-generated scenarios by proptest; failing ones shrink to a small plan.", [];
+    H4 = "H4", H, false, "Seeded faults are injected: partitions, offline queues, concurrent DDL, aborts, crashes, disks, clocks.", [];
+    H5 = "H5", H, false, "Convergence invariants are checked in every run.", [];
+    H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", [];
+    H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", [];
+    H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", [];
+    H9 = "H9", H, false, "Criterion benchmarks measure every D.P row, with peers beside them.", [];
+}
+
+impl Case {
+    /// The id in the case list.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        self.row().id
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn document(self) -> Document {
+        self.row().document
+    }
+
+    /// What must hold, in one sentence.
+    #[must_use]
+    pub fn requirement(self) -> &'static str {
+        self.row().requirement
+    }
+
+    /// What a scenario has to check, by name; empty while no scenario covers the case.
+    #[must_use]
+    pub fn clauses(self) -> &'static [&'static str] {
+        self.row().clauses
+    }
+
+    /// Whether it belongs to a later product.
+    #[must_use]
+    pub fn is_later(self) -> bool {
+        self.row().is_later
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Case::ALL.iter().find(|case| case.id().eq_ignore_ascii_case(text));
+        found.copied().ok_or_else(|| format!("there is no case `{text}`; `kuzusync conformance` lists them all"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_parse_to_their_case() {
+        for case in Case::ALL {
+            assert_eq!(case.id().parse(), Ok(*case));
+        }
+        assert_eq!("d1.1".parse(), Ok(Case::D1_1));
+        assert!("D9.9".parse::<Case>().is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Scenarios: scripted runs of documented cases.
+
+use kuzusync_sim::options::Options;
+use kuzusync_sim::outcome::{Failure, Outcome, Property, Violation};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::simulation::{Body, Run, Script, simulate};
+use kuzusync_sim::store::StoreChoice;
+
+use crate::case::Case;
+
+/// A scripted run of one or more cases.
+#[derive(Clone)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it tells, in one sentence.
+    pub story: &'static str,
+    /// What it shows.
+    pub cases: &'static [Case],
+    /// The seed it runs with unless another is asked for.
+    pub seed: Seed,
+    /// Every knob.
+    pub options: Options,
+    /// What happens.
+    pub body: Body,
+}
+
+impl Scenario {
+    /// Every scenario, in the order of the case list.
+    #[must_use]
+    pub fn all() -> Vec<Scenario> {
+        [crate::session::scenarios(), crate::conflict::scenarios(), crate::reconciliation::scenarios()].concat()
+    }
+
+    /// The scenario of that name.
+    ///
+    /// # Errors
+    /// A sentence that says there is none.
+    pub fn named(name: &str) -> Result<Scenario, String> {
+        let found = Scenario::all().into_iter().find(|scenario| scenario.name == name);
+        found.ok_or_else(|| format!("there is no scenario `{name}`; `kuzusync list` shows them all"))
+    }
+
+    /// Runs it. A clause of its cases that it does not check is a failure, and so is a check that is no clause.
+    #[must_use]
+    pub fn run(&self, seed: Seed, store: StoreChoice) -> Outcome {
+        let script = Script::Body(self.body);
+        let mut outcome = simulate(&Run { seed, options: &self.options, store, script, bug: None });
+        if outcome.failure.is_none()
+            && let Some(message) = self.mismatch(&outcome)
+        {
+            let at_us = outcome.simulated_us;
+            let (hosts, details) = (Vec::new(), Vec::new());
+            let violation = Violation { property: Property::Scenario, at_us, message, hosts, details };
+            outcome.failure = Some(Failure::Safety(violation));
+        }
+        outcome
+    }
+
+    fn mismatch(&self, outcome: &Outcome) -> Option<String> {
+        let clauses: Vec<&str> = self.cases.iter().flat_map(|case| case.clauses()).copied().collect();
+        let unchecked = clauses.iter().find(|clause| !outcome.checks.iter().any(|check| check.clause == **clause));
+        let unknown = outcome.checks.iter().find(|check| !clauses.contains(&check.clause.as_str()));
+        let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
+        unchecked.or_else(|| unknown.map(|check| format!("`{}` is no clause of its cases", check.clause)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kuzusync_sim::cluster::Cluster;
+
+    #[test]
+    fn names_are_unique_and_every_case_with_clauses_has_a_scenario() {
+        let scenarios = Scenario::all();
+        for scenario in &scenarios {
+            assert_eq!(scenarios.iter().filter(|other| other.name == scenario.name).count(), 1, "{}", scenario.name);
+            assert!(scenario.cases.iter().all(|case| !case.clauses().is_empty()), "{}", scenario.name);
+        }
+        for case in Case::ALL.iter().filter(|case| !case.clauses().is_empty()) {
+            assert!(scenarios.iter().any(|scenario| scenario.cases.contains(case)), "{case}");
+        }
+    }
+
+    fn with_body(body: Body) -> Scenario {
+        Scenario { body, ..Scenario::named("handshake").unwrap() }
+    }
+
+    fn message(scenario: &Scenario) -> String {
+        let outcome = scenario.run(scenario.seed, StoreChoice::Memory);
+        outcome.failure.map_or(String::new(), |failure| failure.message().to_owned())
+    }
+
+    #[test]
+    fn a_clause_that_is_not_checked_is_a_failure() {
+        assert_eq!(message(&with_body(|_| Box::pin(async {}))), "`session established` was never checked");
+    }
+
+    #[test]
+    fn a_check_that_does_not_hold_and_a_check_that_is_no_clause_are_failures() {
+        fn all(cluster: &mut Cluster, holds: bool) {
+            for clause in Case::D1_1.clauses() {
+                cluster.check(clause, holds, "seen");
+            }
+        }
+        assert_eq!(message(&with_body(|cluster| Box::pin(async { all(cluster, true) }))), "");
+        let failed = message(&with_body(|cluster| Box::pin(async { all(cluster, false) })));
+        assert_eq!(failed, "`session established` does not hold: seen");
+        let other = message(&with_body(|cluster| {
+            Box::pin(async {
+                all(cluster, true);
+                cluster.check("something else", true, "");
+            })
+        }));
+        assert_eq!(other, "`something else` is no clause of its cases");
+    }
+}

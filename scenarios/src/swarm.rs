@@ -1,0 +1,214 @@
+//! The generator of random plans: one proptest strategy, sampled by a seed.
+//!
+//! Plans are swarms: each switches some faults off altogether and gives the rest wildly different rates, because a
+//! cluster in which everything always goes wrong a little seldom gets anywhere interesting.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kuzusync_sim::options::{LinkOptions, Options};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::step::{Plan, Step};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::{Union, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// What kind of trouble generated plans make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Every fault, at rates that leave room for progress.
+    Default,
+    /// No fault at all: a good network, true clocks, nobody dies.
+    Quiet,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 2] = [Profile::Default, Profile::Quiet];
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Profile::Default => "default",
+            Profile::Quiet => "quiet",
+        })
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Profile::ALL.into_iter().find(|profile| profile.to_string() == text);
+        known.ok_or_else(|| format!("`{text}` is no profile; choose default or quiet"))
+    }
+}
+
+/// The plan that belongs to a seed. Nothing but the profile and the seed decides it.
+///
+/// # Panics
+/// If the strategy rejects, which it never does.
+#[must_use]
+pub fn plan(profile: Profile, seed: Seed) -> Plan {
+    let config = Config { max_local_rejects: 1_000, max_global_rejects: 1_000, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.bytes("plan", &[]));
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    strategy(profile).new_tree(&mut runner).expect("the strategy rejects nothing").current()
+}
+
+/// Random plans.
+#[must_use]
+pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
+    let steps = weights(profile).prop_flat_map(|weights| vec(step(&weights), 48..80));
+    (options(profile), steps).prop_map(|(options, steps)| Plan::new(options, steps)).boxed()
+}
+
+/// Off in half of all plans, else within the range.
+fn sometimes(range: std::ops::Range<u32>) -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0), range]
+}
+
+fn options(profile: Profile) -> BoxedStrategy<Options> {
+    let links = match profile {
+        Profile::Quiet => Just(LinkOptions::default()).boxed(),
+        Profile::Default => links().boxed(),
+    };
+    let skew = match profile {
+        Profile::Quiet => Just(Vec::new()).boxed(),
+        Profile::Default => {
+            let hours_24 = 86_400_000_i64;
+            let one = prop_oneof![Just(0), -2_000..2_000_i64, -hours_24..hours_24];
+            prop_oneof![Just(Vec::new()), vec(one, 5)].boxed()
+        }
+    };
+    (3..=4_u32, any::<bool>(), links, skew)
+        .prop_map(|(replicas, has_main, links, skew_ms)| Options {
+            replicas,
+            has_main,
+            links,
+            skew_ms,
+            ..Options::default()
+        })
+        .boxed()
+}
+
+fn links() -> impl Strategy<Value = LinkOptions> {
+    let latency = prop_oneof![(Just(1), 2..20_u64), (5..50_u64, 50..400_u64)];
+    (sometimes(1..250), sometimes(1..250), sometimes(1..250), latency, sometimes(1..200)).prop_map(
+        |(loss_permille, repeat_permille, reorder_permille, (latency_ms_min, latency_ms_max), jitter)| LinkOptions {
+            loss_permille,
+            repeat_permille,
+            reorder_permille,
+            latency_ms_min,
+            latency_ms_max,
+            jitter_ms_max: u64::from(jitter),
+        },
+    )
+}
+
+/// How often each kind of step comes, relative to the others.
+#[derive(Clone, Debug)]
+struct Weights {
+    crash: u32,
+    offline: u32,
+    partition: u32,
+    clock: u32,
+    schema: u32,
+    delete: u32,
+}
+
+fn weights(profile: Profile) -> BoxedStrategy<Weights> {
+    let fault = |range| match profile {
+        Profile::Quiet => Just(0).boxed(),
+        Profile::Default => sometimes(range).boxed(),
+    };
+    (fault(1..12), fault(1..12), fault(1..12), fault(1..4), 1..8_u32, 1..12_u32)
+        .prop_map(|(crash, offline, partition, clock, schema, delete)| Weights {
+            crash,
+            offline,
+            partition,
+            clock,
+            schema,
+            delete,
+        })
+        .boxed()
+}
+
+fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
+    let replica = || 0..64_u32;
+    let number = || 0..1_000_u32;
+    let choices: Vec<(u32, BoxedStrategy<Step>)> = vec![
+        (18, (1..300_u64).prop_map(|ms| Step::Wait { ms }).boxed()),
+        (
+            weights.schema,
+            (replica(), number()).prop_map(|(replica, table)| Step::CreateTable { replica, table }).boxed(),
+        ),
+        (
+            20,
+            (replica(), number(), number(), number())
+                .prop_map(|(replica, table, key, value)| Step::CreateNode { replica, table, key, value })
+                .boxed(),
+        ),
+        (
+            30,
+            (replica(), 0..4_u32, 0..3_u32, number())
+                .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
+                .boxed(),
+        ),
+        (weights.delete, (replica(), number()).prop_map(|(replica, row)| Step::DeleteNode { replica, row }).boxed()),
+        (
+            12,
+            (replica(), number(), number(), number(), number())
+                .prop_map(|(replica, table, from, to, value)| Step::CreateEdge { replica, table, from, to, value })
+                .boxed(),
+        ),
+        (
+            6,
+            (replica(), number(), number(), number())
+                .prop_map(|(replica, row, column, value)| Step::UpdateEdge { replica, row, column, value })
+                .boxed(),
+        ),
+        (
+            weights.delete / 2,
+            (replica(), number()).prop_map(|(replica, row)| Step::DeleteEdge { replica, row }).boxed(),
+        ),
+        (
+            weights.crash,
+            (replica(), prop_oneof![Just(0), 1..12_u32])
+                .prop_map(|(replica, after_outputs)| Step::Crash { replica, after_outputs })
+                .boxed(),
+        ),
+        (weights.crash, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
+        (weights.offline, replica().prop_map(|replica| Step::GoOffline { replica }).boxed()),
+        (weights.offline, replica().prop_map(|replica| Step::GoOnline { replica }).boxed()),
+        (weights.partition, (1..31_u64).prop_map(|group| Step::Partition { group }).boxed()),
+        (weights.partition, Just(Step::Heal).boxed()),
+        (
+            weights.clock,
+            (replica(), -100_000..100_000_i64).prop_map(|(replica, ms)| Step::JumpClock { replica, ms }).boxed(),
+        ),
+    ];
+    Union::new_weighted(choices.into_iter().filter(|(weight, _)| *weight > 0).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_always_gives_the_same_plan_and_another_seed_another() {
+        assert_eq!(plan(Profile::Default, Seed(5)), plan(Profile::Default, Seed(5)));
+        assert_ne!(plan(Profile::Default, Seed(5)), plan(Profile::Default, Seed(6)));
+    }
+
+    #[test]
+    fn every_generated_plan_is_valid_and_survives_its_file() {
+        for seed in 0..50 {
+            let plan = plan(Profile::Default, Seed(seed));
+            let json = serde_json::to_string(&plan).unwrap();
+            assert_eq!(Plan::from_json(&json), Ok(plan));
+        }
+    }
+}
