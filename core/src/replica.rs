@@ -28,7 +28,7 @@ use crate::planted::{Bug, is_planted};
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
 use crate::schema::Schema;
-use crate::session::{InFlight, Peer, Phase, Session, resend_after};
+use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
 use crate::view::{View, ViewDelta};
@@ -296,7 +296,7 @@ impl Replica {
         }
         let result = match input {
             Input::Local(transaction) => self.submit(now, &transaction),
-            Input::Receive { from, bytes } => self.receive(from, &bytes),
+            Input::Receive { from, bytes } => self.receive(now, from, &bytes),
             Input::Connected(peer) => {
                 self.connect(now, peer);
                 Ok(())
@@ -370,12 +370,12 @@ impl Replica {
 
     // ---- what arrives ----
 
-    fn receive(&mut self, from: Peer, bytes: &[u8]) -> Result<(), Error> {
+    fn receive(&mut self, now: Now, from: Peer, bytes: &[u8]) -> Result<(), Error> {
         match Message::decode(bytes)? {
             Message::Hello(hello) => self.receive_hello(from, &hello),
-            Message::Changes { clock, entries } => self.receive_changes(from, &clock, entries),
+            Message::Changes { clock, entries } => self.receive_changes(now, from, &clock, entries),
             Message::Ack(cursor) => {
-                self.advance(from, &cursor);
+                self.advance(now, from, &cursor);
                 Ok(())
             }
             Message::Refused(reason) => {
@@ -433,7 +433,7 @@ impl Replica {
         }
     }
 
-    fn receive_changes(&mut self, from: Peer, clock: &VectorClock, entries: Vec<Entry>) -> Result<(), Error> {
+    fn receive_changes(&mut self, now: Now, from: Peer, clock: &VectorClock, entries: Vec<Entry>) -> Result<(), Error> {
         if !self.sessions.get(&from).is_some_and(Session::is_established) {
             // The hello that introduces the sender is late or lost; what it sends now comes again.
             return Ok(());
@@ -450,7 +450,7 @@ impl Replica {
             return self.refuse(from, error);
         }
         // What a peer sends it holds, with all its author wrote before.
-        self.advance(from, &sent);
+        self.advance(now, from, &sent);
         self.transmit(from, &Message::Ack(self.log.cursor()));
         Ok(())
     }
@@ -599,10 +599,13 @@ impl Replica {
     }
 
     /// The peer holds `cursor`.
-    fn advance(&mut self, from: Peer, cursor: &Cursor) {
+    fn advance(&mut self, now: Now, from: Peer, cursor: &Cursor) {
         let Some(session) = self.sessions.get_mut(&from).filter(|session| session.is_established()) else { return };
-        if session.advance(cursor) {
+        let is_news = session.advance(cursor);
+        if !session.is_in_flight() {
             self.timers.remove(&Timer::Resend(from));
+        } else if is_news {
+            self.timers.insert(Timer::Resend(from), now.monotonic.after(resend_after(0)));
         }
         self.acknowledge_held(cursor);
     }
@@ -626,25 +629,30 @@ impl Replica {
 
     fn end_session(&mut self, peer: Peer) {
         self.disconnect(peer);
-        self.sessions.insert(peer, Session { phase: Phase::Refused, ..Session::new() });
+        self.sessions.insert(peer, Session::refused());
     }
 
-    /// Sends every established peer the next batch it lacks, one at a time.
+    /// Sends every established peer what it lacks and is not on its way to it yet.
     fn send_changes(&mut self, now: Now) {
-        let by_number = self.config.role == Role::Main;
-        let idle = self.sessions.iter().filter(|(_, session)| session.is_established() && session.in_flight.is_none());
-        let batches: Vec<(Peer, Vec<Entry>)> =
-            idle.map(|(peer, session)| (*peer, self.log.lacking(&session.cursor, by_number))).collect();
-        for (peer, entries) in batches.into_iter().filter(|(_, entries)| !entries.is_empty()) {
-            let expected = Cursor {
-                seen: entries.iter().map(|entry| entry.change.id).collect(),
-                lsn: if by_number { entries.last().and_then(|entry| entry.lsn).unwrap_or(0) } else { 0 },
-            };
-            let session = self.sessions.get_mut(&peer).expect("the session was just looked up");
-            session.in_flight = Some(InFlight { expected });
-            self.timers.insert(Timer::Resend(peer), now.monotonic.after(resend_after(session.attempt)));
-            self.transmit(peer, &Message::Changes { clock: self.clock.clone(), entries });
+        let peers: Vec<Peer> = self.sessions.keys().copied().collect();
+        for peer in peers {
+            while self.send_batch(now, peer) {}
         }
+    }
+
+    /// Sends one peer its next batch. Says whether there was one.
+    fn send_batch(&mut self, now: Now, peer: Peer) -> bool {
+        let by_number = self.config.role == Role::Main;
+        let Some(session) = self.sessions.get_mut(&peer) else { return false };
+        let Some(after) = session.sendable_after() else { return false };
+        let entries = self.log.lacking(after, by_number);
+        let Some(last) = entries.last() else { return false };
+        let lsn = last.lsn.filter(|_| by_number).unwrap_or(0);
+        session.note_sent(&Cursor { seen: entries.iter().map(|entry| entry.change.id).collect(), lsn });
+        let resend_at = now.monotonic.after(resend_after(session.attempt));
+        self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
+        self.transmit(peer, &Message::Changes { clock: self.clock.clone(), entries });
+        true
     }
 
     fn fire_timers(&mut self, now: Now) {
@@ -656,7 +664,7 @@ impl Replica {
                 Timer::Greet(peer) => self.greet(now, peer),
                 Timer::Resend(peer) => {
                     if let Some(session) = self.sessions.get_mut(&peer) {
-                        session.in_flight = None;
+                        session.forget_sent();
                         session.attempt += 1;
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
                     }
@@ -739,7 +747,7 @@ impl Replica {
             match session.phase {
                 Phase::Greeting => return Some(format!("no handshake with replica {peer} yet")),
                 Phase::Refused => return Some(format!("the session with replica {peer} was refused")),
-                Phase::Established { .. } if session.in_flight.is_some() => {
+                Phase::Established { .. } if session.is_in_flight() => {
                     return Some(format!("replica {peer} has not acknowledged a batch"));
                 }
                 Phase::Established { .. } => {}

@@ -1,8 +1,8 @@
 //! A session with one peer: the handshake, what the peer holds, and what is on its way to it.
 //!
 //! Links lose, repeat and reorder, so nothing is assumed of a message but that it arrived. A peer's [`Cursor`] only
-//! rises; what it lacks is computed from the log each time. One batch is in flight per peer and is sent again, at growing
-//! intervals, until the peer's cursor covers it. (Distributed Sync Engine, case D1.1; Minimal Sync Guide, case C6.)
+//! rises; what it lacks is computed from the log each time. A few batches may be on their way to it; what its cursor does not
+//! come to cover in time is sent again, at growing intervals. (Distributed Sync Engine, case D1.1; Minimal Sync Guide, case C6.)
 
 use std::time::Duration;
 
@@ -41,12 +41,8 @@ pub enum Phase {
     Refused,
 }
 
-/// A batch that the peer has not acknowledged.
-#[derive(Clone, Debug)]
-pub struct InFlight {
-    /// What the peer will hold once it has it.
-    pub expected: Cursor,
-}
+/// Batches on their way to one peer at most.
+pub const BATCHES_IN_FLIGHT_MAX: u32 = 4;
 
 /// A session with one peer.
 #[derive(Clone, Debug)]
@@ -54,9 +50,10 @@ pub struct Session {
     /// Where it stands.
     pub phase: Phase,
     /// What the peer holds durably, as far as it told.
-    pub cursor: Cursor,
-    /// What was sent and not acknowledged.
-    pub in_flight: Option<InFlight>,
+    cursor: Cursor,
+    /// What it will hold once everything on its way has arrived.
+    sent: Cursor,
+    batches_in_flight: u32,
     /// How often the current hello or batch was sent again.
     pub attempt: u32,
 }
@@ -65,7 +62,14 @@ impl Session {
     /// A session that has yet to say hello.
     #[must_use]
     pub fn new() -> Self {
-        Session { phase: Phase::Greeting, cursor: Cursor::default(), in_flight: None, attempt: 0 }
+        let (cursor, sent) = (Cursor::default(), Cursor::default());
+        Session { phase: Phase::Greeting, cursor, sent, batches_in_flight: 0, attempt: 0 }
+    }
+
+    /// A session that one side has ended.
+    #[must_use]
+    pub fn refused() -> Self {
+        Session { phase: Phase::Refused, ..Session::new() }
     }
 
     /// The peer introduced itself. Says whether that is news: a repeated hello is not.
@@ -76,20 +80,47 @@ impl Session {
         }
         self.cursor.merge(cursor);
         // The peer may have restarted and lost what was on its way.
-        self.in_flight = None;
+        self.forget_sent();
         self.attempt = 0;
         is_news
     }
 
-    /// The peer holds `cursor`. Says whether a batch in flight has arrived with that.
+    /// The peer holds `cursor`. Says whether that is news.
     pub fn advance(&mut self, cursor: &Cursor) -> bool {
+        let is_news = !self.cursor.includes(cursor);
         self.cursor.merge(cursor);
-        let arrived = self.in_flight.as_ref().is_some_and(|batch| self.cursor.includes(&batch.expected));
-        if arrived {
-            self.in_flight = None;
+        self.sent.merge(cursor);
+        if !self.is_in_flight() {
+            self.batches_in_flight = 0;
+        }
+        if is_news {
             self.attempt = 0;
         }
-        arrived
+        is_news
+    }
+
+    /// What the peer will hold once everything on its way has arrived; `None` if no more may be sent for now.
+    #[must_use]
+    pub fn sendable_after(&self) -> Option<&Cursor> {
+        (self.is_established() && self.batches_in_flight < BATCHES_IN_FLIGHT_MAX).then_some(&self.sent)
+    }
+
+    /// A batch was sent; with it the peer will hold `cursor` too.
+    pub fn note_sent(&mut self, cursor: &Cursor) {
+        self.sent.merge(cursor);
+        self.batches_in_flight += 1;
+    }
+
+    /// What was on its way is taken for lost.
+    pub fn forget_sent(&mut self) {
+        self.sent = self.cursor.clone();
+        self.batches_in_flight = 0;
+    }
+
+    /// Whether anything is on its way and not acknowledged.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        !self.cursor.includes(&self.sent)
     }
 
     /// Whether changes may be exchanged.
@@ -134,13 +165,24 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_in_flight_until_the_cursor_covers_it() {
+    fn what_was_sent_is_in_flight_until_the_cursor_covers_it() {
+        let mut session = Session::new();
+        assert_eq!(session.sendable_after(), None, "nothing is sent before the handshake");
+        session.establish(PEER, &cursor(1));
+        session.note_sent(&cursor(4));
+        assert_eq!(session.sendable_after(), Some(&cursor(4)));
+        assert!(session.advance(&cursor(3)) && session.is_in_flight());
+        assert!(session.advance(&cursor(4)) && !session.is_in_flight());
+        assert!(!session.advance(&cursor(2)), "an old acknowledgement is no news");
+    }
+
+    #[test]
+    fn few_batches_are_in_flight_and_lost_ones_are_sent_again() {
         let mut session = Session::new();
         session.establish(PEER, &cursor(1));
-        session.in_flight = Some(InFlight { expected: cursor(4) });
-        assert!(!session.advance(&cursor(3)));
-        assert!(session.in_flight.is_some());
-        assert!(session.advance(&cursor(4)));
-        assert!(session.in_flight.is_none());
+        (2..2 + u64::from(BATCHES_IN_FLIGHT_MAX)).for_each(|seq| session.note_sent(&cursor(seq)));
+        assert_eq!(session.sendable_after(), None);
+        session.forget_sent();
+        assert_eq!(session.sendable_after(), Some(&cursor(1)));
     }
 }

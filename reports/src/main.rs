@@ -1,2 +1,5 @@
-//! skeleton
-fn main() {}
+//! The command `kuzusync`.
+
+fn main() -> std::process::ExitCode {
+    kuzusync_reports::command::main()
+}

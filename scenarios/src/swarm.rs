@@ -61,8 +61,27 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
 /// Random plans.
 #[must_use]
 pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
-    let steps = weights(profile).prop_flat_map(|weights| vec(step(&weights), 48..80));
-    (options(profile), steps).prop_map(|(options, steps)| Plan::new(options, steps)).boxed()
+    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 40..72));
+    let all = (options(profile), opening(), steps);
+    all.prop_map(|(options, mut all, steps)| {
+        all.extend(steps.into_iter().flat_map(|(step, pause)| [Some(step), pause]).flatten());
+        Plan::new(options, all)
+    })
+    .boxed()
+}
+
+/// Half of the steps follow each other at once; after the others time passes.
+fn pause() -> impl Strategy<Value = Option<Step>> {
+    prop_oneof![Just(None), (1..120_u64).prop_map(|ms| Some(Step::Wait { ms }))]
+}
+
+/// In most plans replica 0 starts with a table and some nodes that all others hear of; else all start empty
+/// and make their tables on their own.
+fn opening() -> impl Strategy<Value = Vec<Step>> {
+    let create = |key| Step::CreateNode { replica: 0, table: 0, key, value: key };
+    let shared = [Step::CreateTable { replica: 0, table: 0 }].into_iter().chain((0..3).map(create));
+    let shared: Vec<Step> = shared.chain([Step::Settle]).collect();
+    prop_oneof![3 => Just(shared), 1 => Just(Vec::new())]
 }
 
 /// Off in half of all plans, else within the range.
@@ -140,7 +159,7 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
     let replica = || 0..64_u32;
     let number = || 0..1_000_u32;
     let choices: Vec<(u32, BoxedStrategy<Step>)> = vec![
-        (18, (1..300_u64).prop_map(|ms| Step::Wait { ms }).boxed()),
+        (2, (300..3_000_u64).prop_map(|ms| Step::Wait { ms }).boxed()),
         (
             weights.schema,
             (replica(), number()).prop_map(|(replica, table)| Step::CreateTable { replica, table }).boxed(),
@@ -152,8 +171,8 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
                 .boxed(),
         ),
         (
-            30,
-            (replica(), 0..4_u32, 0..3_u32, number())
+            36,
+            (replica(), 0..3_u32, 0..3_u32, number())
                 .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
                 .boxed(),
         ),
@@ -180,7 +199,7 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
                 .prop_map(|(replica, after_outputs)| Step::Crash { replica, after_outputs })
                 .boxed(),
         ),
-        (weights.crash, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
+        (3 * weights.crash, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
         (weights.offline, replica().prop_map(|replica| Step::GoOffline { replica }).boxed()),
         (weights.offline, replica().prop_map(|replica| Step::GoOnline { replica }).boxed()),
         (weights.partition, (1..31_u64).prop_map(|group| Step::Partition { group }).boxed()),

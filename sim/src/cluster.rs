@@ -67,7 +67,9 @@ impl Cluster {
         };
         let hosts = (0..replicas).map(start).collect();
         let cluster = Cluster { world, hosts, inboxes, invocations: 0, violation: None };
-        cluster.wait(1).await;
+        while (0..replicas).any(|host| cluster.world.borrow().replica(host).is_none()) {
+            cluster.wait(1).await;
+        }
         cluster
     }
 
@@ -225,7 +227,8 @@ impl Cluster {
         world.record(None, EventKind::Healed);
     }
 
-    /// Ends every fault, starts what is down, waits until nothing is under way and lets the checkers judge.
+    /// Ends every fault, starts what is down, waits until nothing is under way and lets the checkers judge. After that
+    /// links misbehave again.
     pub async fn settle(&mut self) -> Vec<ReplicaState> {
         let hosts = 0..self.hosts.len() as u32;
         let offline: Vec<u32> = hosts.clone().filter(|host| self.world.borrow().network.is_offline(*host)).collect();
@@ -253,8 +256,10 @@ impl Cluster {
             }
             sleep(SETTLE_POLL).await;
         }
-        self.world.borrow_mut().record(None, EventKind::Settled);
-        self.world.borrow_mut().judge()
+        let mut world = self.world.borrow_mut();
+        world.record(None, EventKind::Settled);
+        world.network.end_healing();
+        world.judge()
     }
 
     // ---- what scenarios look at ----

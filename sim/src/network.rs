@@ -44,6 +44,7 @@ pub struct Network {
     sent: u64,
     partition: Option<u64>,
     offline: BTreeSet<u32>,
+    is_healed: bool,
 }
 
 impl Network {
@@ -58,15 +59,20 @@ impl Network {
             sent: 0,
             partition: None,
             offline: BTreeSet::new(),
+            is_healed: false,
         }
     }
 
     /// From now on nothing is lost, repeated or reordered, and no host is cut off. Latencies stay.
     pub fn heal_all(&mut self) {
-        let LinkOptions { latency_ms_min, latency_ms_max, .. } = self.options;
-        self.options = LinkOptions { latency_ms_min, latency_ms_max, ..LinkOptions::default() };
+        self.is_healed = true;
         self.partition = None;
         self.offline.clear();
+    }
+
+    /// Links misbehave again as their options say; nobody is cut off until somebody is again.
+    pub fn end_healing(&mut self) {
+        self.is_healed = false;
     }
 
     /// Splits the hosts whose bit is set from the others, or ends the split.
@@ -119,10 +125,11 @@ impl Network {
         let spread_ms = options.latency_ms_max - options.latency_ms_min;
         let latency_us = (options.latency_ms_min * 1_000) + self.seed.stream("latency", &link).up_to(spread_ms * 1_000);
         let mut stream = self.seed.stream("network", &[link[0], link[1], number]);
-        let is_lost = stream.chance_permille(options.loss_permille);
-        let is_repeated = stream.chance_permille(options.repeat_permille);
-        let is_reordered = stream.chance_permille(options.reorder_permille);
-        let mut delay_us = || latency_us + stream.up_to(options.jitter_ms_max * 1_000);
+        let [is_lost, is_repeated, is_reordered] =
+            [options.loss_permille, options.repeat_permille, options.reorder_permille]
+                .map(|permille| stream.chance_permille(permille) && !self.is_healed);
+        let jitter_us_max = if self.is_healed { 0 } else { options.jitter_ms_max * 1_000 };
+        let mut delay_us = || latency_us + stream.up_to(jitter_us_max);
         let first_us = delay_us() + if is_reordered { 3 * latency_us + 5_000 } else { 0 };
         let mut delays_us = if is_lost { Vec::new() } else { vec![first_us] };
         if is_repeated && !is_lost {
@@ -209,6 +216,17 @@ mod tests {
         assert!(network.is_cut(0, 1) && network.is_cut(1, 2) && !network.is_cut(0, 2));
         network.heal_all();
         assert!(!network.is_cut(0, 1));
+    }
+
+    #[test]
+    fn healing_ends_loss_until_it_is_itself_ended() {
+        let mut network = network(LinkOptions { loss_permille: 1_000, ..LinkOptions::default() });
+        let is_lost = |network: &mut Network| network.send(0, 0, 1, b"x").1.delays_us.is_empty();
+        assert!(is_lost(&mut network));
+        network.heal_all();
+        assert!(!is_lost(&mut network));
+        network.end_healing();
+        assert!(is_lost(&mut network));
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub enum Step {
         /// By how much, forwards or backwards.
         ms: i64,
     },
-    /// Everything is healed and given time until nothing is under way.
+    /// Everything is healed and given time until nothing is under way; then links misbehave again.
     Settle,
 }
 

@@ -55,9 +55,15 @@ enum Rows {
         /// How many ends of edges touch each node.
         touching: BTreeMap<Value, usize>,
     },
-    /// The edges from one table to another: the keys of both ends and the discriminator.
-    Edges(BTreeMap<(String, String), BTreeSet<(Value, Value, String)>>),
+    /// The edges from one table to another.
+    Edges(BTreeMap<Pair, BTreeSet<EdgeKey>>),
 }
+
+/// The tables in which edges start and end.
+type Pair = (String, String);
+
+/// The keys of both ends and the discriminator.
+type EdgeKey = (Value, Value, String);
 
 /// What becomes of another pair of an edge table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use kuzusync_core::store::StoreError;
 
 use crate::statement::{MEMORY_USED, refused};
 
-/// What a database may use before it fails. A node table takes 1 MiB of it, and memory that is not used costs nothing.
+/// What a database may use before it fails. A node table takes 1 MiB of it; what is not used costs nothing.
 pub(crate) const BUFFER_POOL_BYTES: u64 = 256 << 20;
 
 /// The default reserves 8 TiB of address space, and the 16th database of a process fails. A power of two.

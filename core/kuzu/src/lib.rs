@@ -4,18 +4,22 @@
 //! catalogue of tables and keys and refuses there what a database would refuse, because what Kùzu 0.11.3 does badly is
 //! failing. A rolled-back `SET` is a use-after-free, a rolled-back `ALTER` leaves its column behind, and a statement that
 //! fails rolls back implicitly. So there is no transaction of ours, only single statements that commit themselves, and
-//! after any error the store is in doubt: it says so until [`KuzuStore::rebuild`] has thrown the database away.
+//! after any error the store is in doubt: it says so until [`rebuild`] has thrown the database away.
+//!
+//! Some of what it does steps around a defect, each told where it is met: versions of updated rows that fill the pool
+//! (`store`), a pair that cannot be added (`catalogue`), names that cannot be asked about (`reading`), parameters that
+//! are remembered (`engine`), lists that are slower than single rows (`store`).
 //!
 //! | file | holds |
 //! |---|---|
-//! | `store` | [`KuzuStore`]: the order of things, batches, doubt |
+//! | `store` | `KuzuStore`: the order of things, batches, doubt |
 //! | `catalogue` | what exists, and every refusal that does not need Kùzu |
 //! | `statement` | the text of every statement, and quoting |
 //! | `engine` | the database, its connection and the prepared statements |
 //! | `reading` | the view, read back from Kùzu alone |
 //! | `value` | values and types, there and back |
 //!
-//! [`KuzuStore::rebuild`]: kuzusync_core::store::GraphStore::rebuild
+//! [`rebuild`]: kuzusync_core::store::GraphStore::rebuild
 
 #[cfg(feature = "kuzu")]
 mod catalogue;

@@ -39,7 +39,7 @@ pub(crate) fn read(engine: &mut Engine) -> Result<View, StoreError> {
 /// Every table, and whether it holds nodes.
 fn tables(engine: &mut Engine) -> Result<Vec<(String, bool)>, StoreError> {
     let mut tables = Vec::new();
-    for row in engine.query(SHOW_TABLES)? {
+    for row in engine.execute(SHOW_TABLES, Vec::new())? {
         match texts(SHOW_TABLES, row)?.as_slice() {
             [name, kind] if kind == "NODE" => tables.push((name.clone(), true)),
             [name, kind] if kind == "REL" => tables.push((name.clone(), false)),
@@ -64,7 +64,7 @@ fn columns(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Columns, O
     }
     let (mut columns, mut key) = (Columns::new(), None);
     let statement = statement::show_columns(name);
-    for row in engine.query(&statement)? {
+    for row in engine.execute(&statement, Vec::new())? {
         // Property id, name, type, default expression, and for nodes whether it is the key.
         let [_, kuzu::Value::String(column), kuzu::Value::String(type_name), _, is_key] = row.as_slice() else {
             return Err(refused(statement, format!("not a column: {row:?}")));
@@ -97,7 +97,7 @@ fn columns_by_scan(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Co
 fn edge_table(engine: &mut Engine, name: &str) -> Result<(Table, Vec<(NodeEnd, NodeEnd)>), StoreError> {
     let mut ends = Vec::new();
     let statement = statement::show_pairs(name);
-    for row in engine.query(&statement)? {
+    for row in engine.execute(&statement, Vec::new())? {
         let [from, to, from_key, to_key] = <[String; 4]>::try_from(texts(&statement, row)?)
             .map_err(|row| refused(statement.clone(), format!("not a pair: {row:?}")))?;
         ends.push((NodeEnd { table: from, primary_key: from_key }, NodeEnd { table: to, primary_key: to_key }));

@@ -226,3 +226,36 @@ pub(crate) fn scan_edges(table: &str, from: &NodeEnd, to: &NodeEnd, columns: &[&
     let pattern = format!("(a:{})-[e:{}]->(b:{})", quoted(&from.table)?, quoted(table)?, quoted(&to.table)?);
     Ok(format!("MATCH {pattern} RETURN {keys}{columns}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_between_its_quotes() {
+        assert_eq!(quoted("a b").unwrap(), "`a b`");
+        for bad in ["", "a`b", "a\0b"] {
+            assert!(quoted(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(show_columns("O'Neil \\ x"), "CALL table_info('O\\'Neil \\\\ x') RETURN *");
+    }
+
+    #[test]
+    fn values_stand_in_a_text_as_parameters() {
+        let end = |table: &str| NodeEnd { table: table.to_owned(), primary_key: "id".to_owned() };
+        let columns = vec![("x y".to_owned(), Type::Int64)];
+        let nodes = NodeShape { end: end("N"), key_type: Type::Int64, columns: columns.clone() };
+        let edges = EdgeShape { table: "E".to_owned(), from: end("N"), to: end("M"), columns };
+        let create = change_nodes(Verb::Create, Form::List, &nodes).unwrap();
+        assert_eq!(create, "UNWIND $rows AS r CREATE (:`N` {`id`: r.k, `x y`: r.p0})");
+        let update = change_nodes(Verb::Update, Form::Single, &nodes).unwrap();
+        assert_eq!(update, "MATCH (n:`N` {`id`: $k}) SET n.`x y` = $p0 RETURN 1");
+        let create = change_edges(Verb::Create, Form::Single, &edges).unwrap();
+        let ends = "MATCH (a:`N` {`id`: $a}) MATCH (b:`M` {`id`: $b})";
+        assert_eq!(create, format!("{ends} CREATE (a)-[:`E` {{`~discriminator`: $d, `x y`: $p0}}]->(b) RETURN 1"));
+        let delete = change_edges(Verb::Delete, Form::List, &edges).unwrap();
+        let edge = "(a)-[e:`E` {`~discriminator`: r.d}]->(b:`M` {`id`: r.b})";
+        let text = format!("UNWIND $rows AS r MATCH (a:`N` {{`id`: r.a}}) MATCH {edge} DELETE e RETURN count(*)");
+        assert_eq!(delete, text);
+    }
+}

@@ -31,8 +31,8 @@ const SINGLES_MAX: usize = 3;
 /// a table, 0.05 ms for every thousand of them.
 const NODES_FOR_LIST_MAX: usize = 5_000;
 
-/// Statements between two looks at the pool, which take 0.05 ms.
-const STATEMENTS_PER_LOOK: usize = 64;
+/// Values sent between two looks at the pool, which take 0.05 ms. At worst they fill 4 MiB of it.
+const CELLS_PER_LOOK: usize = 256;
 
 /// By how much the pool may grow before the store starts again: about 700 updates of four columns.
 const GROWTH_BYTES_MAX: u64 = 32 << 20;
@@ -47,7 +47,7 @@ pub struct KuzuStore {
     engine: Engine,
     catalogue: Catalogue,
     in_doubt: bool,
-    statements_since_look: usize,
+    cells_since_look: usize,
     memory_bytes_max: u64,
 }
 
@@ -58,13 +58,7 @@ impl KuzuStore {
     /// Kùzu's own, such as no address space left.
     pub fn in_memory() -> Result<KuzuStore, StoreError> {
         let (engine, catalogue) = (Engine::open()?, Catalogue::default());
-        Ok(KuzuStore {
-            engine,
-            catalogue,
-            in_doubt: false,
-            statements_since_look: 0,
-            memory_bytes_max: GROWTH_BYTES_MAX,
-        })
+        Ok(KuzuStore { engine, catalogue, in_doubt: false, cells_since_look: 0, memory_bytes_max: GROWTH_BYTES_MAX })
     }
 }
 
@@ -120,10 +114,10 @@ impl KuzuStore {
     }
 
     fn start_again_if_grown(&mut self) -> Result<(), StoreError> {
-        if self.statements_since_look < STATEMENTS_PER_LOOK {
+        if self.cells_since_look < CELLS_PER_LOOK {
             return Ok(());
         }
-        self.statements_since_look = 0;
+        self.cells_since_look = 0;
         if self.engine.memory_used()? <= self.memory_bytes_max {
             return Ok(());
         }
@@ -189,7 +183,7 @@ impl KuzuStore {
             let shape = self.catalogue.node_shape(table)?;
             for &verb in verbs {
                 let mut rows = Vec::new();
-                for (key, change) in changes.iter().filter(|(_, change)| self::verb(change) == verb) {
+                for (key, change) in changes.iter().filter(|(_, change)| verb_of(change) == verb) {
                     self.catalogue.change_node(table, key, change)?;
                     rows.push(node_fields(&shape, key, change));
                 }
@@ -208,29 +202,37 @@ impl KuzuStore {
             self.catalogue.check_edge_table(table)?;
             for &verb in verbs {
                 // Kùzu finds the ends of edges by the names of their tables: one statement per pair.
-                let mut pairs: BTreeMap<(&str, &str), (EdgeShape, Vec<Fields>)> = BTreeMap::new();
-                for (edge, change) in changes.iter().filter(|(_, change)| self::verb(change) == verb) {
-                    self.catalogue.change_edge(table, edge, change)?;
-                    let pair = (edge.from.table.as_str(), edge.to.table.as_str());
-                    if !pairs.contains_key(&pair) {
-                        pairs.insert(pair, (self.catalogue.edge_shape(table, pair.0, pair.1)?, Vec::new()));
-                    }
-                    if let Some((shape, rows)) = pairs.get_mut(&pair) {
-                        rows.push(edge_fields(shape, edge, change));
-                    }
+                let mut pairs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+                for (edge, change) in changes.iter().filter(|(_, change)| verb_of(change) == verb) {
+                    pairs.entry((&edge.from.table, &edge.to.table)).or_default().push((edge, change));
                 }
-                for (shape, rows) in pairs.into_values() {
-                    if verb != Verb::Update || !shape.columns.is_empty() {
-                        let large = [&shape.from, &shape.to].map(|end| self.catalogue.node_count(&end.table));
-                        let large = verb == Verb::Create && large.into_iter().any(|nodes| nodes > NODES_FOR_LIST_MAX);
-                        let singles_max = if large { usize::MAX } else { SINGLES_MAX };
-                        let sending = Sending { singles_max, finds: true };
-                        self.send(rows, sending, |form| statement::change_edges(verb, form, &shape))?;
-                    }
+                for ((from, to), changes) in pairs {
+                    let shape = self.catalogue.edge_shape(table, from, to)?;
+                    self.apply_pair(&shape, verb, &changes)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn apply_pair(
+        &mut self,
+        shape: &EdgeShape,
+        verb: Verb,
+        changes: &[(&EdgeRef, &RowChange)],
+    ) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        for (edge, change) in changes {
+            self.catalogue.change_edge(&shape.table, edge, change)?;
+            rows.push(edge_fields(shape, edge, change));
+        }
+        if verb == Verb::Update && shape.columns.is_empty() {
+            return Ok(());
+        }
+        let nodes = [&shape.from, &shape.to].map(|end| self.catalogue.node_count(&end.table));
+        let between_large = verb == Verb::Create && nodes.into_iter().any(|nodes| nodes > NODES_FOR_LIST_MAX);
+        let singles_max = if between_large { usize::MAX } else { SINGLES_MAX };
+        self.send(rows, Sending { singles_max, finds: true }, |form| statement::change_edges(verb, form, shape))
     }
 
     /// Sends rows and checks that each of them was found, unless they are all new.
@@ -238,11 +240,12 @@ impl KuzuStore {
         if rows.is_empty() {
             return Ok(());
         }
+        self.cells_since_look += rows.iter().map(Vec::len).sum::<usize>();
         if rows.len() <= sending.singles_max {
             let text = text(Form::Single)?;
             for row in rows {
                 let parameters = row.iter().map(|(field, value)| (field.as_str(), value.clone())).collect();
-                let answer = self.execute(&text, parameters)?;
+                let answer = self.engine.execute(&text, parameters)?;
                 check_found(&text, sending, &[kuzu::Value::Int64(1)], &answer)?;
             }
             return Ok(());
@@ -253,15 +256,10 @@ impl KuzuStore {
             let row_type = kuzu::LogicalType::from(first);
             let portion: Vec<_> = rows.by_ref().take(ROWS_MAX).collect();
             let count = kuzu::Value::Int64(portion.len() as i64);
-            let answer = self.execute(&text, vec![("rows", kuzu::Value::List(row_type, portion))])?;
+            let answer = self.engine.execute(&text, vec![("rows", kuzu::Value::List(row_type, portion))])?;
             check_found(&text, sending, &[count], &answer)?;
         }
         Ok(())
-    }
-
-    fn execute(&mut self, text: &str, parameters: Vec<(&str, kuzu::Value)>) -> Result<Rows, StoreError> {
-        self.statements_since_look += 1;
-        self.engine.execute(text, parameters)
     }
 }
 
@@ -283,7 +281,7 @@ fn check_found(text: &str, sending: Sending, all: &[kuzu::Value], answer: &Rows)
     Ok(())
 }
 
-fn verb(change: &RowChange) -> Verb {
+fn verb_of(change: &RowChange) -> Verb {
     match change {
         RowChange::Create(_) => Verb::Create,
         RowChange::Update(_) => Verb::Update,
@@ -314,5 +312,110 @@ fn cells(columns: &[(String, Type)], change: &RowChange) -> Fields {
             columns.iter().enumerate().map(|(index, column)| cell(row, index, column)).collect()
         }
         RowChange::Delete => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kuzusync_core::view::NodeRef;
+
+    use super::*;
+
+    /// Nodes 0 to 9 with a loop each, which `statement` then changes behind the store's back.
+    fn store_after(statement: &str) -> KuzuStore {
+        let columns = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Type::Int64)).collect();
+        let nodes = Table { kind: TableKind::Node { primary_key: "id".to_owned() }, columns: columns(&["id", "n"]) };
+        let pairs = [("N".to_owned(), "N".to_owned())].into();
+        let edges = Table { kind: TableKind::Edge { pairs }, columns: columns(&["n"]) };
+        let view = View {
+            tables: [("N".to_owned(), nodes), ("E".to_owned(), edges)].into(),
+            nodes: [("N".to_owned(), (0..10).map(|id| (Value::from(id), Row::new())).collect())].into(),
+            edges: [("E".to_owned(), (0..10).map(|id| (own_edge(id), Row::new())).collect())].into(),
+        };
+        let mut store = KuzuStore::in_memory().unwrap();
+        store.rebuild(&view).unwrap();
+        store.engine.query(statement).unwrap();
+        store
+    }
+
+    fn own_edge(id: i64) -> EdgeRef {
+        let node = NodeRef { table: "N".to_owned(), key: id.into() };
+        EdgeRef { from: node.clone(), to: node, discriminator: String::new() }
+    }
+
+    fn change_nodes(ids: std::ops::Range<i64>, change: &RowChange) -> ViewDelta {
+        let changes = ids.map(|id| (Value::from(id), change.clone())).collect();
+        ViewDelta { nodes: [("N".to_owned(), changes)].into(), ..ViewDelta::default() }
+    }
+
+    fn change_edges(ids: std::ops::Range<i64>, change: &RowChange) -> ViewDelta {
+        let changes = ids.map(|id| (own_edge(id), change.clone())).collect();
+        ViewDelta { edges: [("E".to_owned(), changes)].into(), ..ViewDelta::default() }
+    }
+
+    #[track_caller]
+    fn is_in_doubt(store: &mut KuzuStore, error: &StoreError, why: &str) {
+        assert!(error.message.contains(why), "{error}");
+        assert!(store.apply(&ViewDelta::default()).unwrap_err().message.contains("in doubt"));
+        store.rebuild(&View::default()).unwrap();
+        assert_eq!(store.read().unwrap(), View::default());
+    }
+
+    #[test]
+    fn a_change_that_finds_too_few_rows_is_an_error() {
+        for ids in [0..1, 0..10] {
+            for change in [RowChange::Update(Row::new()), RowChange::Delete] {
+                let mut store = store_after("MATCH ()-[e:E]->() DELETE e");
+                let error = store.apply(&change_edges(ids.clone(), &change)).unwrap_err();
+                is_in_doubt(&mut store, &error, "it should have answered");
+            }
+            let mut store = store_after("MATCH (n:N) DETACH DELETE n");
+            let error = store.apply(&change_nodes(ids.clone(), &RowChange::Update(Row::new()))).unwrap_err();
+            is_in_doubt(&mut store, &error, "it should have answered");
+            let mut store = store_after("MATCH (n:N) DETACH DELETE n");
+            let mut edge = own_edge(0);
+            edge.discriminator = "another".to_owned();
+            let mut delta = change_edges(0..0, &RowChange::Delete);
+            delta.edges.entry("E".to_owned()).or_default().insert(edge, RowChange::Create(Row::new()));
+            let error = store.apply(&delta).unwrap_err();
+            is_in_doubt(&mut store, &error, "it should have answered");
+        }
+    }
+
+    #[test]
+    fn a_change_that_finds_too_many_rows_is_an_error() {
+        for ids in [0..1, 0..10] {
+            let twice = "MATCH (n:N) CREATE (n)-[:E {`~discriminator`: ''}]->(n)";
+            let mut store = store_after(twice);
+            let error = store.apply(&change_edges(ids, &RowChange::Update(Row::new()))).unwrap_err();
+            is_in_doubt(&mut store, &error, "it should have answered");
+            let mut store = store_after(twice);
+            let error = store.read().unwrap_err();
+            is_in_doubt(&mut store, &error, "comes twice");
+        }
+    }
+
+    #[test]
+    fn a_statement_that_kuzu_refuses_is_an_error() {
+        for ids in [10..11, 10..20] {
+            let mut store = store_after("CREATE (:N {id: 10})");
+            let error = store.apply(&change_nodes(ids, &RowChange::Create(Row::new()))).unwrap_err();
+            is_in_doubt(&mut store, &error, "duplicated primary key");
+        }
+        let mut store = store_after("ALTER TABLE N DROP n");
+        let error = store.apply(&change_nodes(0..1, &RowChange::Update(Row::new()))).unwrap_err();
+        is_in_doubt(&mut store, &error, "Cannot find property n");
+    }
+
+    #[test]
+    fn what_no_view_can_hold_is_not_read() {
+        for statement in ["ALTER TABLE N ADD x INT32", "ALTER TABLE E ADD x DATE"] {
+            let mut store = store_after(statement);
+            let error = store.read().unwrap_err();
+            is_in_doubt(&mut store, &error, "x has another type");
+        }
+        let mut store = store_after("ALTER TABLE E DROP `~discriminator`");
+        let error = store.read().unwrap_err();
+        is_in_doubt(&mut store, &error, "no column ~discriminator");
     }
 }

@@ -1,0 +1,28 @@
+//! What people read of a run, and the command that makes runs.
+//!
+//! A run ends as an [`kuzusync_sim::outcome::Outcome`]; everything here turns outcomes into pages, and seeds into
+//! outcomes. Pages are functions from outcomes to text, so a snapshot can hold them; the command is the only part that
+//! writes, waits or starts processes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`failure`] | one page for one failing run |
+//! | [`timeline`] | a line per event, a column per replica |
+//! | [`scenario_page`] | one page for one run of a scripted scenario |
+//! | [`words`], [`text`] | events and graphs in words; columns |
+//! | [`conformance`] | case → scenario → verdict |
+//! | [`sweep`] | many seeds: counts, what was reached, failures by signature |
+//! | [`provenance`] | which commit, which lock file, which command |
+//! | [`worker`] | the process in which generated seeds run |
+//! | [`command`] | the command line |
+
+pub mod command;
+pub mod conformance;
+pub mod failure;
+pub mod provenance;
+pub mod scenario_page;
+pub mod sweep;
+pub mod text;
+pub mod timeline;
+pub mod words;
+pub mod worker;
