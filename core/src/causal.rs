@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::change::ChangeId;
-use crate::log::Lsn;
-use crate::message::{Cursor, Entry};
+use crate::log::{ChangeLog, Lsn};
+use crate::message::Entry;
 
 /// Changes that wait at most.
 pub const WAITING_MAX: usize = 10_000;
@@ -23,19 +23,18 @@ pub enum Missing {
     Number(Lsn),
 }
 
-/// What `entry` still waits for at a replica that holds `cursor`; `None` if it can be applied.
+/// What `entry` still waits for at a replica with this log; `None` if it can be applied.
 #[must_use]
-pub fn missing(entry: &Entry, cursor: &Cursor) -> Option<Missing> {
-    if let Some(lsn) = entry.lsn
-        && lsn > cursor.lsn + 1
-    {
-        return Some(Missing::Number(cursor.lsn + 1));
+pub fn missing(entry: &Entry, log: &ChangeLog) -> Option<Missing> {
+    let (seen, next_lsn) = (log.seen(), log.next_lsn());
+    if entry.lsn.is_some_and(|lsn| lsn > next_lsn) {
+        return Some(Missing::Number(next_lsn));
     }
-    if cursor.seen.contains(entry.change.id) {
+    if seen.contains(entry.change.id) {
         return None;
     }
-    let unseen = cursor.seen.first_missing(&entry.change.seen);
-    let unmet = entry.change.depends_on.iter().copied().find(|id| !cursor.seen.contains(*id));
+    let unseen = seen.first_missing(&entry.change.seen);
+    let unmet = entry.change.depends_on.iter().copied().find(|id| !seen.contains(*id));
     unseen.or(unmet).map(Missing::Change)
 }
 
@@ -61,14 +60,14 @@ impl CausalBuffer {
     }
 
     /// Takes an entry out that can be applied now.
-    pub fn release(&mut self, cursor: &Cursor) -> Option<Entry> {
-        let ready = self.waiting.values().find(|entry| missing(entry, cursor).is_none())?.change.id;
+    pub fn release(&mut self, log: &ChangeLog) -> Option<Entry> {
+        let ready = self.waiting.values().find(|entry| missing(entry, log).is_none())?.change.id;
         self.waiting.remove(&ready)
     }
 
     /// What waits, with what for.
-    pub fn waiting<'a>(&'a self, cursor: &'a Cursor) -> impl Iterator<Item = (ChangeId, Missing)> + 'a {
-        self.waiting.iter().filter_map(move |(id, entry)| Some((*id, missing(entry, cursor)?)))
+    pub fn waiting<'a>(&'a self, log: &'a ChangeLog) -> impl Iterator<Item = (ChangeId, Missing)> + 'a {
+        self.waiting.iter().filter_map(move |(id, entry)| Some((*id, missing(entry, log)?)))
     }
 
     /// How many wait.
@@ -88,7 +87,7 @@ impl CausalBuffer {
 mod tests {
     use super::*;
     use crate::change::Change;
-    use crate::clock::{Seen, Timestamp};
+    use crate::clock::Timestamp;
     use crate::id::{Digest, ReplicaId, TxId};
     use std::sync::Arc;
 
@@ -109,18 +108,23 @@ mod tests {
         Entry { change: Arc::new(change), lsn }
     }
 
-    fn cursor(seen: &[ChangeId], lsn: Lsn) -> Cursor {
-        Cursor { seen: seen.iter().copied().collect::<Seen>(), lsn }
+    /// A log that holds these changes, the first `numbered` of them numbered.
+    fn log(changes: &[ChangeId], numbered: Lsn) -> ChangeLog {
+        let mut log = ChangeLog::default();
+        for (place, change) in (1..).zip(changes) {
+            log.append(entry(*change, &[], &[], None).change, (place <= numbered).then_some(place));
+        }
+        log
     }
 
     #[test]
     fn a_change_waits_for_what_its_author_saw_for_its_dependencies_and_for_its_number() {
-        let nothing = cursor(&[], 0);
+        let nothing = log(&[], 0);
         assert_eq!(missing(&entry(id(1, 1), &[], &[], None), &nothing), None);
         assert_eq!(missing(&entry(id(1, 2), &[id(1, 1)], &[], None), &nothing), Some(Missing::Change(id(1, 1))));
         assert_eq!(missing(&entry(id(1, 1), &[], &[id(2, 3)], None), &nothing), Some(Missing::Change(id(2, 3))));
         assert_eq!(missing(&entry(id(1, 1), &[], &[], Some(2)), &nothing), Some(Missing::Number(1)));
-        assert_eq!(missing(&entry(id(1, 1), &[], &[], Some(2)), &cursor(&[], 1)), None);
+        assert_eq!(missing(&entry(id(1, 1), &[], &[], Some(2)), &log(&[id(2, 1)], 1)), None);
     }
 
     #[test]
@@ -132,13 +136,13 @@ mod tests {
         for held in [bottom, right, left] {
             assert!(buffer.hold(held));
         }
-        let mut here = cursor(&[], 0);
+        let mut here = log(&[], 0);
         assert!(buffer.release(&here).is_none());
-        here.seen.insert(id(4, 1));
+        here.append(entry(id(4, 1), &[], &[], None).change, None);
         let mut released = Vec::new();
         while let Some(entry) = buffer.release(&here) {
-            here.seen.insert(entry.change.id);
             released.push(entry.change.id);
+            here.append(entry.change, None);
         }
         assert_eq!(released, [id(1, 1), id(2, 1), id(3, 1)]);
         assert!(buffer.is_empty());

@@ -130,7 +130,20 @@ pub fn same_name(one: &str, other: &str) -> bool {
 }
 
 /// Kùzu's own columns, which no table may define.
-const RESERVED: [&str; 4] = ["_id", "_label", "_src", "_dst"];
+const RESERVED: [&str; 12] = [
+    "_id",
+    "_label",
+    "_src",
+    "_dst",
+    "_direction",
+    "_length",
+    "_nodes",
+    "_rels",
+    "_place_holder",
+    "_row_offset",
+    "_src_offset",
+    "_dst_offset",
+];
 
 /// Bytes of a name at most.
 const NAME_BYTES_MAX: usize = 128;
@@ -143,6 +156,8 @@ fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
         "it is longer than 128 bytes"
     } else if name.contains('~') {
         "`~` marks the loser of a contested name"
+    } else if name == "*" {
+        "`*` means every column, even quoted"
     } else if name.contains('`') {
         "a backtick cannot be quoted"
     } else if name.chars().any(char::is_control) {
@@ -178,7 +193,7 @@ mod tests {
     fn every_bad_definition_is_refused_by_name() {
         let id = ("id", Type::Int64);
         let long = "n".repeat(129);
-        for bad in ["", "  ", "a~b", "a`b", "a\nb", "_ID", long.as_str()] {
+        for bad in ["", "  ", "a~b", "a`b", "a\nb", "_ID", "_src_offset", "*", long.as_str()] {
             let refused = node_table(bad, &[id], "id").check();
             assert!(matches!(refused, Err(Error::InvalidName { what: "table", .. })), "{bad:?}: {refused:?}");
             let refused = node_table("T", &[id, (bad, Type::Bool)], "id").check();

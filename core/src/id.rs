@@ -39,7 +39,8 @@ macro_rules! identity {
                 if serializer.is_human_readable() {
                     serializer.collect_str(self)
                 } else {
-                    self.0.serialize(serializer)
+                    // As one run of bytes: sixteen single ones take several times as long.
+                    serializer.serialize_bytes(&self.0)
                 }
             }
         }
@@ -47,7 +48,7 @@ macro_rules! identity {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 if !deserializer.is_human_readable() {
-                    return <[u8; 16]>::deserialize(deserializer).map($name);
+                    return deserializer.deserialize_bytes(SixteenBytes).map($name);
                 }
                 let text = String::deserialize(deserializer)?;
                 let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -58,6 +59,20 @@ macro_rules! identity {
             }
         }
     };
+}
+
+struct SixteenBytes;
+
+impl de::Visitor<'_> for SixteenBytes {
+    type Value = [u8; 16];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sixteen bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
 }
 
 identity! {
@@ -103,9 +118,15 @@ impl Digest {
     /// The digest of a value's canonical bytes.
     #[must_use]
     pub fn of_value<T: Serialize>(value: &T) -> Self {
-        let bytes = postcard::to_stdvec(value).expect("every vocabulary type has a canonical encoding");
-        Digest::of(&[&bytes])
+        Digest::of(&[&canonical_bytes(value, Vec::new())])
     }
+}
+
+/// The canonical bytes of a vocabulary value, appended to `prefix`.
+#[must_use]
+pub fn canonical_bytes<T: Serialize>(value: &T, mut prefix: Vec<u8>) -> Vec<u8> {
+    prefix.reserve(512);
+    postcard::to_extend(value, prefix).expect("every vocabulary type has a canonical encoding")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::change::{Change, ChangeId};
 use crate::clock::Seen;
 use crate::error::Error;
-use crate::id::{Digest, ReplicaId, TxId};
+use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Entry};
 
 /// A place in the main's log, from 1; 0 stands for none.
@@ -48,7 +48,7 @@ impl ChangeLog {
     /// # Panics
     /// If it is there already, out of its author's order, or out of the main's: the causal buffer prevents all three.
     pub fn append(&mut self, change: Arc<Change>, lsn: Option<Lsn>) {
-        let bytes = postcard::to_stdvec(change.as_ref()).expect("every change has a canonical encoding");
+        let bytes = canonical_bytes(change.as_ref(), Vec::new());
         let id = change.id;
         self.seen.insert(id);
         self.transactions.insert(change.tx, id);
@@ -105,13 +105,19 @@ impl ChangeLog {
     /// The number after the last one known.
     #[must_use]
     pub fn next_lsn(&self) -> Lsn {
-        self.numbered.len() as Lsn + 1
+        self.lsn_known() + 1
+    }
+
+    /// The last number known, 0 if there is none.
+    #[must_use]
+    pub fn lsn_known(&self) -> Lsn {
+        self.numbered.len() as Lsn
     }
 
     /// What is in the log, as peers are told.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor { seen: self.seen.clone(), lsn: self.numbered.len() as Lsn }
+        Cursor { seen: self.seen.clone(), lsn: self.lsn_known() }
     }
 
     /// The changes in the order this replica applied them.

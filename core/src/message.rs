@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::change::{Change, ChangeId};
 use crate::clock::{Seen, VectorClock};
 use crate::error::Error;
-use crate::id::{DatabaseId, Digest, ReplicaId};
+use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
 use crate::log::Lsn;
 
 /// The version of the protocol, as document D names it.
@@ -215,8 +215,7 @@ impl Record {
 }
 
 fn frame<T: Serialize>(content: &T) -> Vec<u8> {
-    let header = vec![0; HEADER_BYTES];
-    let mut bytes = postcard::to_extend(content, header).expect("every vocabulary type has a canonical encoding");
+    let mut bytes = canonical_bytes(content, vec![0; HEADER_BYTES]);
     let checksum = Digest::of(&[&bytes[HEADER_BYTES..]]);
     bytes[0] = MAGIC;
     bytes[1] = FORMAT_VERSION;

@@ -21,7 +21,7 @@ use crate::change::{Change, ChangeId, Op};
 use crate::clock::{Instant, Now, Rank, Timestamp, VectorClock};
 use crate::conflict::{Audit, Loss};
 use crate::error::Error;
-use crate::id::{DatabaseId, Digest, ReplicaId, TxId};
+use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
 use crate::log::{CHANGE_BYTES_MAX, ChangeLog, Lsn};
 use crate::message::{Cursor, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
 use crate::planted::{Bug, is_planted};
@@ -77,7 +77,6 @@ pub enum Input {
 }
 
 /// What a replica wants done.
-#[expect(clippy::large_enum_variant, reason = "outputs are made and carried out one at a time, never stored in bulk")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Make this durable.
@@ -270,7 +269,7 @@ impl Replica {
     fn restore_log(&mut self, record: &LogRecord) -> Result<(), Error> {
         match record {
             LogRecord::Append(entry) => {
-                if causal::missing(entry, &self.log.cursor()).is_some() || self.log.get(entry.change.id).is_some() {
+                if causal::missing(entry, &self.log).is_some() || self.log.get(entry.change.id).is_some() {
                     return Err(Error::Records(format!("change {} is out of order", entry.change.id)));
                 }
                 self.admit(entry.clone(), &mut Batch::default())
@@ -361,7 +360,7 @@ impl Replica {
         let seen = self.log.seen().clone();
         let (tx, depends_on) = (transaction.tx, transaction.depends_on.clone());
         let change = Change { id, tx, previous, timestamp, seen, depends_on, ops };
-        let bytes = postcard::to_stdvec(&change).expect("every change has a canonical encoding").len();
+        let bytes = canonical_bytes(&change, Vec::new()).len();
         if bytes > CHANGE_BYTES_MAX {
             return Err(Error::TransactionTooLarge { bytes, max: CHANGE_BYTES_MAX });
         }
@@ -461,20 +460,19 @@ impl Replica {
         self.log.check_history(&entry.change)?;
         self.check_number(&entry)?;
         self.timestamp = self.timestamp.max(entry.change.timestamp);
-        let cursor = self.log.cursor();
-        let is_known = cursor.seen.contains(id) && entry.lsn.is_none_or(|lsn| lsn <= cursor.lsn);
+        let is_known = self.log.seen().contains(id) && entry.lsn.is_none_or(|lsn| lsn <= self.log.lsn_known());
         if is_known {
             batch.notices.push(Notice::Repeated { id });
             return Ok(());
         }
-        if causal::missing(&entry, &cursor).is_some() {
+        if causal::missing(&entry, &self.log).is_some() {
             if self.causal.hold(entry) {
                 batch.notices.push(Notice::Held { id });
             }
             return Ok(());
         }
         self.admit(entry, batch)?;
-        while let Some(released) = self.causal.release(&self.log.cursor()) {
+        while let Some(released) = self.causal.release(&self.log) {
             self.admit(released, batch)?;
         }
         Ok(())
@@ -736,8 +734,7 @@ impl Replica {
     /// Why it is not at rest, in words, or `None` if it waits for nothing.
     #[must_use]
     pub fn pending(&self) -> Option<String> {
-        let cursor = self.log.cursor();
-        if let Some((id, missing)) = self.causal.waiting(&cursor).next() {
+        if let Some((id, missing)) = self.causal.waiting(&self.log).next() {
             return Some(match missing {
                 Missing::Change(cause) => format!("change {id} waits for change {cause}"),
                 Missing::Number(lsn) => format!("change {id} waits for number {lsn}"),

@@ -3,6 +3,7 @@
 //! A run is a function of the commit, the lock file and the seed, so every page names the first two and gives the
 //! command for the third. Pages take it as an argument; a snapshot passes one that never changes.
 
+use std::path::Path;
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
@@ -44,4 +45,39 @@ fn lock() -> String {
     let digest = Sha256::digest(LOCK_FILE);
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     digits[..LOCK_DIGITS].to_owned()
+}
+
+/// How this program is called from a clone of the repository.
+#[must_use]
+pub fn program() -> String {
+    let features = if cfg!(feature = "kuzu") { "" } else { " --no-default-features" };
+    let program = if cfg!(feature = "planted-bugs") { " --features planted-bugs --bin kuzusync-planted" } else { "" };
+    format!("cargo run --release{features}{program} --")
+}
+
+/// A path as an argument of a shell command.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if text.chars().all(is_plain) && !text.is_empty() {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_when_a_shell_would_take_them_apart() {
+        assert_eq!(quoted(Path::new("out/cases/seed-7.json")), "out/cases/seed-7.json");
+        assert_eq!(quoted(Path::new("my file's.json")), r"'my file'\''s.json'");
+    }
+
+    #[test]
+    fn the_lock_file_is_told_by_the_beginning_of_its_hash() {
+        assert_eq!(lock().len(), LOCK_DIGITS);
+    }
 }

@@ -1,1 +1,345 @@
-//! x
+//! What the things of a run are called: replicas, changes, rows and statements in the reader's words.
+//!
+//! Histories and logs name replicas, tables and columns by identity, because names change. People read pages with the
+//! names that the run itself gave: a replica is `main`, `edge 1` or `peer 0`, the third change of edge 1 is `edge 1:3`, a
+//! node is `User("alice")`.
+
+use std::collections::BTreeMap;
+
+use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
+use kuzusync_core::clock::Timestamp;
+use kuzusync_core::conflict::{Loss, Register, Written};
+use kuzusync_core::ddl::{Ddl, column_id, fold};
+use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
+use kuzusync_core::replica::Notice;
+use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::value::Value;
+use kuzusync_sim::clock::START_MS;
+use kuzusync_sim::history::EventKind;
+use kuzusync_sim::outcome::Outcome;
+
+/// What the things of one run are called.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    has_main: bool,
+    host_count: u32,
+    hosts: BTreeMap<ReplicaId, u32>,
+    tables: BTreeMap<TableId, String>,
+    columns: BTreeMap<ColumnId, String>,
+    /// The key column by folded table name: a statement does not tell which property is the key.
+    keys: BTreeMap<String, String>,
+}
+
+impl Names {
+    /// The names that a run's history and logs tell.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Names {
+        let (has_main, host_count) = (outcome.options.has_main, outcome.options.replicas);
+        let mut names = Names { has_main, host_count, ..Names::default() };
+        for event in &outcome.events {
+            match &event.kind {
+                EventKind::Opened { replica, .. } => drop(names.hosts.insert(*replica, event.host.unwrap_or(0))),
+                EventKind::Notified(Notice::Applied { entry }) => names.learn(&entry.change),
+                EventKind::Invoked { statements, .. } => statements.iter().for_each(|asked| names.learn_key(asked)),
+                _ => {}
+            }
+        }
+        for replica in &outcome.replicas {
+            names.hosts.insert(replica.id, replica.host);
+            replica.log.iter().for_each(|change| names.learn(change));
+        }
+        names
+    }
+
+    fn learn(&mut self, change: &Change) {
+        for op in &change.ops {
+            let Op::Schema(ddl) = op else { continue };
+            let table = ddl.table_id();
+            self.tables.insert(table, ddl.table_name().to_owned());
+            for column in ddl.columns() {
+                self.columns.insert(column_id(table, &column.name), column.name.clone());
+            }
+        }
+    }
+
+    fn learn_key(&mut self, asked: &Statement) {
+        if let Statement::CreateNodeTable { table, primary_key, .. } = asked {
+            self.keys.insert(fold(table), primary_key.clone());
+        }
+    }
+
+    // ---- replicas and changes ----
+
+    /// How many hosts there are.
+    #[must_use]
+    pub fn host_count(&self) -> u32 {
+        self.host_count
+    }
+
+    /// A host's name: `main`, `edge 1`, `peer 0`.
+    #[must_use]
+    pub fn host(&self, host: u32) -> String {
+        match (self.has_main, host) {
+            (true, 0) => "main".to_owned(),
+            (true, _) => format!("edge {host}"),
+            (false, _) => format!("peer {host}"),
+        }
+    }
+
+    /// Several hosts, with commas.
+    #[must_use]
+    pub fn hosts(&self, hosts: impl IntoIterator<Item = u32>) -> String {
+        hosts.into_iter().map(|host| self.host(host)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The host of a replica, if the run had one.
+    #[must_use]
+    pub fn host_of(&self, replica: ReplicaId) -> Option<u32> {
+        self.hosts.get(&replica).copied()
+    }
+
+    /// A change by author and number: `edge 1:3`.
+    #[must_use]
+    pub fn change(&self, id: ChangeId) -> String {
+        match self.host_of(id.replica) {
+            Some(host) => format!("{}:{}", self.host(host), id.seq),
+            None => id.to_string(),
+        }
+    }
+
+    /// Several changes, those that follow each other as a range: `main:1, edge 1:2…9`.
+    #[must_use]
+    pub fn changes(&self, ids: &[ChangeId]) -> String {
+        let mut ranges: Vec<(ChangeId, u64)> = Vec::new();
+        for id in ids {
+            match ranges.last_mut() {
+                Some((first, last)) if first.replica == id.replica && *last + 1 == id.seq => *last = id.seq,
+                _ => ranges.push((*id, id.seq)),
+            }
+        }
+        let shown = |&(first, last): &(ChangeId, u64)| {
+            let name = self.change(first);
+            if last == first.seq { name } else { format!("{name}…{last}") }
+        };
+        ranges.iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A finding's sentence with the names of this page: `replica 1` becomes `edge 1`, `3f2a90bc:2` becomes `edge 1:2`.
+    #[must_use]
+    pub fn in_sentence(&self, sentence: &str) -> String {
+        let mut text = sentence.to_owned();
+        for (replica, host) in &self.hosts {
+            text = text.replace(&format!("{}:", replica.short()), &format!("{}:", self.host(*host)));
+        }
+        let mut words: Vec<String> = Vec::new();
+        let mut is_listing = false;
+        for word in text.split(' ') {
+            let number = word.trim_end_matches([',', ':', '.', ';']);
+            match number.parse() {
+                Ok(host) if is_listing => {
+                    if words.last().is_some_and(|last| matches!(last.as_str(), "replica" | "replicas")) {
+                        words.pop();
+                    }
+                    words.push(format!("{}{}", self.host(host), &word[number.len()..]));
+                }
+                _ => {
+                    is_listing = matches!(word, "replica" | "replicas") || is_listing && word == "and";
+                    words.push(word.to_owned());
+                }
+            }
+        }
+        words.join(" ")
+    }
+
+    /// The changes that a sentence names by the beginning of their author's identity.
+    #[must_use]
+    pub fn changes_in(&self, sentence: &str) -> Vec<ChangeId> {
+        let named = |word: &str| {
+            let (author, seq) = word.trim_end_matches([',', ':', '.', ';']).split_once(':')?;
+            let replica = self.hosts.keys().find(|replica| replica.short() == author)?;
+            Some(ChangeId { replica: *replica, seq: seq.parse().ok()? })
+        };
+        sentence.split_whitespace().filter_map(named).collect()
+    }
+
+    // ---- rows ----
+
+    /// The name a table was made under.
+    #[must_use]
+    pub fn table(&self, id: TableId) -> String {
+        self.tables.get(&id).cloned().unwrap_or_else(|| format!("table {}", id.short()))
+    }
+
+    /// The name a column was made under.
+    #[must_use]
+    pub fn column(&self, id: ColumnId) -> String {
+        self.columns.get(&id).cloned().unwrap_or_else(|| format!("column {}", id.short()))
+    }
+
+    fn node(&self, node: &Node) -> String {
+        format!("{}({})", self.table(node.table), node.key)
+    }
+
+    /// A row: `User("alice")`, `KNOWS Person(1)→Person(2)`.
+    #[must_use]
+    pub fn element(&self, element: &Element) -> String {
+        match element {
+            Element::Node(node) => self.node(node),
+            Element::Edge(Edge { table, from, to, discriminator }) => {
+                edge(&self.table(*table), &self.node(from), &self.node(to), discriminator)
+            }
+        }
+    }
+
+    fn register(&self, register: &Register) -> String {
+        let element = self.element(&register.element);
+        register.column.map_or(element.clone(), |column| format!("{element}.{}", self.column(column)))
+    }
+
+    // ---- what is asked and done ----
+
+    /// What a client asks, shortened.
+    #[must_use]
+    pub fn statement(&self, statement: &Statement) -> String {
+        match statement {
+            Statement::CreateNodeTable { table, columns, .. } => {
+                let columns: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+                format!("CREATE NODE TABLE {table}({})", columns.join(", "))
+            }
+            Statement::CreateEdgeTable { table, from, to, .. } => format!("CREATE EDGE TABLE {table}({from}→{to})"),
+            Statement::CreateNode { table, properties } => self.create_node(table, properties),
+            Statement::UpdateNode { table, key, properties } => set(&format!("{table}({key})"), &cells(properties)),
+            Statement::DeleteNode { table, key } => format!("DELETE {table}({key})"),
+            Statement::CreateEdge { edge, properties } => create(&edge_name(edge), &cells(properties)),
+            Statement::UpdateEdge { edge, properties } => set(&edge_name(edge), &cells(properties)),
+            Statement::DeleteEdge { edge } => format!("DELETE {}", edge_name(edge)),
+        }
+    }
+
+    fn create_node(&self, table: &str, properties: &Properties) -> String {
+        let key_name = self.keys.get(&fold(table));
+        let is_key = |name: &str| key_name.is_some_and(|key| fold(key) == fold(name));
+        let key = properties.iter().find(|(name, _)| is_key(name)).map(|(_, value)| value.to_string());
+        let others: Properties = properties.clone().into_iter().filter(|(name, _)| !is_key(name)).collect();
+        create(&format!("{table}({})", key.unwrap_or_default()), &cells(&others))
+    }
+
+    /// What an operation does, in the words of the statement it came from.
+    #[must_use]
+    pub fn op(&self, op: &Op) -> String {
+        let named = |cells: &Cells| -> Vec<(String, String)> {
+            cells.iter().map(|(column, value)| (self.column(*column), value.to_string())).collect()
+        };
+        match op {
+            Op::Insert { element, cells } => create(&self.element(element), &named(cells)),
+            Op::Update { element, cells } => set(&self.element(element), &named(cells)),
+            Op::Delete { element } => format!("DELETE {}", self.element(element)),
+            Op::Schema(Ddl::CreateNodeTable { name, .. }) => format!("CREATE NODE TABLE {name}"),
+            Op::Schema(Ddl::CreateEdgeTable { name, .. }) => format!("CREATE EDGE TABLE {name}"),
+        }
+    }
+
+    /// What a change does.
+    #[must_use]
+    pub fn ops(&self, change: &Change) -> String {
+        change.ops.iter().map(|op| self.op(op)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// A concurrent loss as a sentence.
+    #[must_use]
+    pub fn loss(&self, loss: &Loss) -> String {
+        let change = |write: &kuzusync_core::conflict::Write| self.change(write.rank.change);
+        format!(
+            "{} of {}: {} ({}) loses to {} ({}), {}",
+            loss.conflict.name(),
+            self.register(&loss.register),
+            written(&loss.loser.written),
+            change(&loss.loser),
+            written(&loss.winner.written),
+            change(&loss.winner),
+            loss.resolution.name(),
+        )
+    }
+}
+
+/// An edge by the names of its table and ends.
+#[must_use]
+pub fn edge(table: &str, from: &str, to: &str, discriminator: &str) -> String {
+    let name = if discriminator.is_empty() { String::new() } else { format!(" {discriminator:?}") };
+    format!("{table} {from}→{to}{name}")
+}
+
+fn edge_name(name: &EdgeName) -> String {
+    let end = |(table, key): &(String, Value)| format!("{table}({key})");
+    edge(&name.table, &end(&name.from), &end(&name.to), &name.discriminator)
+}
+
+fn cells(properties: &Properties) -> Vec<(String, String)> {
+    properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
+fn list(cells: &[(String, String)]) -> String {
+    let cells: Vec<String> = cells.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{{{}}}", cells.join(", "))
+}
+
+fn create(element: &str, cells: &[(String, String)]) -> String {
+    if cells.is_empty() { format!("CREATE {element}") } else { format!("CREATE {element} {}", list(cells)) }
+}
+
+fn set(element: &str, cells: &[(String, String)]) -> String {
+    match cells {
+        [(name, value)] => format!("SET {element}.{name} = {value}"),
+        _ => format!("SET {element} {}", list(cells)),
+    }
+}
+
+/// What a write leaves behind.
+#[must_use]
+pub fn written(written: &Written) -> String {
+    match written {
+        Written::Inserted => "its creation".to_owned(),
+        Written::Deleted => "its deletion".to_owned(),
+        Written::Value(value) => value.to_string(),
+    }
+}
+
+/// When a change was written by its author's clock, in milliseconds since the start of the run, and the counter that
+/// tells it from others of that millisecond.
+#[must_use]
+pub fn stamp(timestamp: Timestamp) -> String {
+    let ms = timestamp.ms - START_MS;
+    if timestamp.counter == 0 { format!("{ms} ms") } else { format!("{ms} ms + {}", timestamp.counter) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let hosts = BTreeMap::from([(ReplicaId([0xAB; 16]), 0), (ReplicaId([0xCD; 16]), 1)]);
+        Names { has_main: true, hosts, ..Names::default() }
+    }
+
+    fn id(byte: u8, seq: u64) -> ChangeId {
+        ChangeId { replica: ReplicaId([byte; 16]), seq }
+    }
+
+    #[test]
+    fn changes_are_named_by_their_author_and_joined_to_ranges() {
+        let names = names();
+        assert_eq!(names.change(id(0xCD, 3)), "edge 1:3");
+        assert_eq!(names.change(id(0xEF, 3)), "efefefef:3");
+        assert_eq!(names.changes(&[id(0xAB, 1), id(0xCD, 2), id(0xCD, 3)]), "main:1, edge 1:2…3");
+    }
+
+    #[test]
+    fn a_finding_is_told_in_the_names_of_the_page() {
+        let names = names();
+        let told = names.in_sentence("replica 1 applied change cdcdcdcd:4 before its cause abababab:2");
+        assert_eq!(told, "edge 1 applied change edge 1:4 before its cause main:2");
+        assert_eq!(names.in_sentence("replicas 0 and 1 hold 2 graphs"), "main and edge 1 hold 2 graphs");
+        assert_eq!(names.in_sentence("replica 1: 3 queued"), "edge 1: 3 queued");
+        assert_eq!(names.changes_in("applied abababab:2 twice"), [id(0xAB, 2)]);
+    }
+}

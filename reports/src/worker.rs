@@ -21,7 +21,7 @@ use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::fault::Fault;
-use kuzusync_sim::history::Event;
+use kuzusync_sim::history::{Event, History};
 use kuzusync_sim::outcome::{Failure, Outcome};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Run, SIMULATION_THREAD, Script, simulate};
@@ -236,6 +236,22 @@ impl Launcher {
         worker.ask(request)
     }
 
+    /// Makes one run in this process, for its whole outcome: first in a worker, so that a run that kills its process is
+    /// told and not suffered.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    pub fn outcome(&self, request: &Request) -> Result<(Plan, Outcome), String> {
+        let (plan, _) = (request.plan()?, request.bug()?);
+        match self.ask(request) {
+            Ok(_) => request.run(),
+            Err(death) => {
+                let outcome = killed(request.seed, &plan, &death);
+                Ok((plan, outcome))
+            }
+        }
+    }
+
     fn start(&self) -> io::Result<Worker> {
         let stderr = tempfile::tempfile()?;
         let mut command = Command::new(&self.program);
@@ -247,6 +263,20 @@ impl Launcher {
         let requests = child.stdin.take().expect("its standard input is a pipe");
         let answers = BufReader::new(child.stdout.take().expect("its standard output is a pipe"));
         Ok(Worker { child, requests: Some(requests), answers, stderr })
+    }
+}
+
+/// The outcome of a run of which nothing is known but that its process died.
+fn killed(seed: Seed, plan: &Plan, death: &Death) -> Outcome {
+    Outcome {
+        seed,
+        options: plan.options.clone(),
+        failure: Some(death.failure()),
+        digest: History::default().digest(),
+        events: Vec::new(),
+        replicas: Vec::new(),
+        checks: Vec::new(),
+        simulated_us: 0,
     }
 }
 

@@ -61,7 +61,7 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
 /// Random plans.
 #[must_use]
 pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
-    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 40..72));
+    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 30..50));
     let all = (options(profile), opening(), steps);
     all.prop_map(|(options, mut all, steps)| {
         all.extend(steps.into_iter().flat_map(|(step, pause)| [Some(step), pause]).flatten());
@@ -165,13 +165,13 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
             (replica(), number()).prop_map(|(replica, table)| Step::CreateTable { replica, table }).boxed(),
         ),
         (
-            20,
+            16,
             (replica(), number(), number(), number())
                 .prop_map(|(replica, table, key, value)| Step::CreateNode { replica, table, key, value })
                 .boxed(),
         ),
         (
-            36,
+            50,
             (replica(), 0..3_u32, 0..3_u32, number())
                 .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
                 .boxed(),

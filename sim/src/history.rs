@@ -4,7 +4,7 @@
 
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::Seen;
-use kuzusync_core::id::{Digest, ReplicaId};
+use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
 use kuzusync_core::view::ViewDelta;
@@ -155,14 +155,17 @@ pub enum EventKind {
 pub struct History {
     events: Vec<Event>,
     hasher: Sha256,
+    /// The bytes of one event, kept to be filled again.
+    buffer: Vec<u8>,
 }
 
 impl History {
     /// Adds an event.
     pub fn push(&mut self, event: Event) {
-        let bytes = postcard::to_stdvec(&event).expect("every event has a canonical encoding");
-        self.hasher.update((bytes.len() as u64).to_le_bytes());
-        self.hasher.update(&bytes);
+        self.buffer.clear();
+        self.buffer = canonical_bytes(&event, std::mem::take(&mut self.buffer));
+        self.hasher.update((self.buffer.len() as u64).to_le_bytes());
+        self.hasher.update(&self.buffer);
         self.events.push(event);
     }
 

@@ -128,9 +128,12 @@ impl World {
         self.checks.push(check);
     }
 
-    /// Takes the history and the checks out.
+    /// Takes the history and the checks out and drops everything else. madsim keeps tasks of an ended simulation, and
+    /// with them this world, for ever.
     #[must_use]
     pub fn finish(&mut self) -> (History, Vec<Check>) {
+        self.hosts = Vec::new();
+        self.checkers = Checkers::default();
         (std::mem::take(&mut self.history), std::mem::take(&mut self.checks))
     }
 

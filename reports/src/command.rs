@@ -1,0 +1,199 @@
+//! The command line: what can be asked for, and how it ends.
+//!
+//! A command gets a console and returns its exit code. Bad input stops it with one message that names the offender and
+//! the remedy, before anything is written. A reader that closes the pipe ends it quietly.
+//!
+//! | exit code | |
+//! |---|---|
+//! | 0 | all is well |
+//! | 1 | a safety violation, or a documented case that fails |
+//! | 2 | usage, or bad input |
+//! | 3 | a liveness violation |
+//! | 4 | a crash |
+//! | 5 | two runs of one seed differ |
+//! | 6 | a situation that was required is not reached |
+//! | 141 | the reader closed the pipe |
+//!
+//! Of several the first in the order 5, 4, 1, 3, 6 counts.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::store::StoreChoice;
+
+use crate::worker;
+
+mod bugs;
+mod conformance;
+mod console;
+mod directory;
+mod list;
+mod nearest;
+mod progress;
+mod replay;
+mod run;
+mod seeds;
+mod state;
+mod sweep;
+
+use console::Console;
+
+/// Finds the seeds under which replicas of a graph database stop agreeing.
+///
+/// Real replicas with real stores run on a simulated network, disk and clock. Everything that goes wrong is drawn from a
+/// seed, so whatever is found can be run again.
+#[derive(Debug, Parser)]
+#[command(name = "kuzusync", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  kuzusync sweep                          documented cases and generated seeds, in under two minutes
+  kuzusync sweep --count 2000 --store memory
+  kuzusync run later-timestamp-wins       one documented scenario (names: kuzusync list)
+  kuzusync replay out/cases/seed-17.json  a failure that a sweep stored
+  kuzusync conformance D1.1 C3            whether documented cases hold
+
+Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the documented cases, then many generated seeds
+    Sweep(sweep::Arguments),
+    /// Run one scenario, or a plan of your own
+    Run(run::Arguments),
+    /// Run a stored case again
+    Replay(replay::Arguments),
+    /// List the scenarios
+    List(list::Arguments),
+    /// Judge documented cases by their scenarios
+    Conformance(conformance::Arguments),
+    /// Show that the planted bugs are found
+    Bugs(bugs::Arguments),
+    /// Print a completion script
+    #[command(after_help = "Example:\n  kuzusync completions bash > ~/.local/share/bash-completion/completions/kuzusync")]
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Make runs for a sweep: a request per line in, an answer per line out
+    #[command(hide = true)]
+    Worker {
+        /// Abort at this seed
+        #[arg(long)]
+        die_at: Option<u64>,
+    },
+}
+
+/// Why a command stops before its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// Bad input: what is wrong with it and what to do.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody reads any more.
+    #[error("the reader closed the pipe")]
+    Closed,
+}
+
+impl Stop {
+    fn usage(message: impl Into<String>) -> Self {
+        Stop::Usage(message.into())
+    }
+}
+
+/// How a command ends.
+type End = Result<u8, Stop>;
+
+/// What a shell calls a program that died of a closed pipe.
+const CLOSED_PIPE: u8 = 141;
+
+/// Bad usage or input.
+const BAD_INPUT: u8 = 2;
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    worker::silence_simulations();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to complain about it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_INPUT } else { 0 });
+        }
+    };
+    let mut console = Console::new();
+    ExitCode::from(match dispatch(cli.command, &mut console) {
+        Ok(code) => code,
+        Err(Stop::Closed) => CLOSED_PIPE,
+        Err(Stop::Usage(message)) => {
+            console.complain(&message);
+            BAD_INPUT
+        }
+    })
+}
+
+fn dispatch(command: Command, console: &mut Console) -> End {
+    match command {
+        Command::Sweep(arguments) => sweep::main(&arguments, console),
+        Command::Run(arguments) => run::main(&arguments, console),
+        Command::Replay(arguments) => replay::main(&arguments, console),
+        Command::List(arguments) => list::main(&arguments, console),
+        Command::Conformance(arguments) => conformance::main(&arguments, console),
+        Command::Bugs(arguments) => bugs::main(&arguments, console),
+        Command::Completions { shell } => completions(shell, console),
+        Command::Worker { die_at } => {
+            let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            worker::serve(input, output, die_at.map(Seed)).map_err(|error| Stop::usage(error.to_string()))?;
+            Ok(0)
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell, console: &mut Console) -> End {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kuzusync", &mut script);
+    console.print(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}
+
+/// The exit code that counts among several: the first in the order 5, 4, 1, 3, 6.
+fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 5] = [5, 4, 1, 3, 6];
+    let place = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(ORDER.len());
+    codes.into_iter().min_by_key(place).unwrap_or(0)
+}
+
+/// A store that this build can open, or what to do about it.
+fn built(store: StoreChoice) -> Result<StoreChoice, Stop> {
+    if store.is_built() {
+        return Ok(store);
+    }
+    Err(Stop::usage(format!(
+        "this build has no Kùzu, so it cannot run on `{store}`; build without `--no-default-features`, or choose \
+         `--store memory`"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_gravest_class_decides_the_exit_code() {
+        assert_eq!(gravest([]), 0);
+        assert_eq!(gravest([0, 6]), 6);
+        assert_eq!(gravest([6, 3, 1]), 1);
+        assert_eq!(gravest([1, 4]), 4);
+        assert_eq!(gravest([4, 5, 0]), 5);
+    }
+}

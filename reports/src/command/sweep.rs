@@ -1,0 +1,268 @@
+//! `kuzusync sweep`: the documented cases, then generated seeds.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::case::Case;
+use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
+use kuzusync_scenarios::swarm::{self, Profile};
+use kuzusync_sim::outcome::Failure;
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::store::StoreChoice;
+
+use super::console::Console;
+use super::directory::Directory;
+use super::progress::Meter;
+use super::seeds::SeedArguments;
+use super::{End, Stop, built, gravest};
+use crate::conformance::{self, Conformance, Verdict};
+use crate::failure;
+use crate::provenance::{Provenance, program, quoted};
+use crate::sweep::{self, BOTH_STORES_EVERY, CaseCounts, Report, Results, Sweep};
+use crate::text::plural;
+use crate::worker::{Crew, Launcher};
+
+/// Seeds of a sweep that is not told how many: with Kùzu well under two minutes on two cores.
+const SEEDS: u64 = 10_000;
+
+const EXAMPLES: &str = "Examples:
+  kuzusync sweep                                      everything, in under two minutes
+  kuzusync sweep --count 2000 --store memory          seeds 0 to 1999, memory store only
+  kuzusync sweep --seeds 5000..6000 --check 100       all of them a second time
+  kuzusync sweep --count 100 --store both --out out   files for each failure, JSON and JUnit in out/
+
+Without --store every fiftieth seed feeds both stores and the others the memory store.";
+
+/// What `sweep` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    seeds: SeedArguments,
+    /// What kind of trouble the plans make: default or quiet
+    #[arg(long, value_name = "P", default_value = "default", value_parser = str::parse::<Profile>)]
+    profile: Profile,
+    /// What all replicas feed: memory, kuzu or both
+    #[arg(long, value_name = "S", value_parser = str::parse::<StoreChoice>)]
+    store: Option<StoreChoice>,
+    /// Worker processes [default: as many as there are processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// How many of a hundred seeds are run a second time
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100))]
+    check: u64,
+    /// Fail if a situation that should be reached is not
+    #[arg(long)]
+    require_sometimes: bool,
+    /// Where to put sweep.json, junit.xml and a file for each failure
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Leave the documented cases out
+    #[arg(long)]
+    no_cases: bool,
+    /// Plant a bug (only in kuzusync-planted)
+    #[arg(long, value_name = "BUG", hide = !cfg!(feature = "planted-bugs"))]
+    bug: Option<String>,
+    /// Let the worker that comes to this seed die, to see what becomes of the sweep
+    #[arg(long, value_name = "SEED", hide = true)]
+    worker_dies_at: Option<u64>,
+}
+
+/// Runs the command.
+pub fn main(arguments: &Arguments, console: &mut Console) -> End {
+    let start = Instant::now();
+    let (sweep, crew) = (sweep_of(arguments)?, crew(arguments)?);
+    let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
+    let provenance = Provenance::of_this_build(format!("{} {}", program(), options(arguments, &sweep, &crew)));
+    let first_line = options(arguments, &sweep, &crew);
+    let Provenance { commit, lock, .. } = &provenance;
+    console.note(&format!("kuzusync {first_line}  (commit {commit}, lock file {lock})"), arguments.json)?;
+    if sweep.store.is_none() && !StoreChoice::Both.is_built() {
+        console.note("This build has no Kùzu: every seed runs on the memory store alone.", arguments.json)?;
+    }
+
+    let mut meter = Meter::new();
+    let conformance = (!arguments.no_cases).then(|| documented_cases(sweep.store, &meter));
+    let results = sweep.run(&crew, |progress| meter.show(progress));
+    meter.finish();
+
+    let mut report = results.report();
+    report.cases = conformance.as_ref().map(case_counts).unwrap_or_default();
+    store_cases(&sweep, &results, directory.as_ref(), &mut report)?;
+    report.wall_seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    if let Some(directory) = &directory {
+        directory.write_report(&report, conformance.as_ref())?;
+    }
+    if arguments.json {
+        console.json(&report)?;
+    } else {
+        print(&sweep, &crew, &results, &report, conformance.as_ref(), &provenance, console)?;
+        console.print(&sweep::verdict(&problems(arguments, &results, &report)))?;
+    }
+    Ok(exit_code(arguments, &results, &report))
+}
+
+fn sweep_of(arguments: &Arguments) -> Result<Sweep, Stop> {
+    let store = arguments.store.map(built).transpose()?;
+    let bug = arguments.bug.as_deref().map(planted).transpose()?;
+    let seeds = arguments.seeds.range(SEEDS)?;
+    Ok(Sweep { seeds, profile: arguments.profile, store, check_percent: arguments.check, bug })
+}
+
+fn planted(name: &str) -> Result<Bug, Stop> {
+    super::bugs::carried()?;
+    let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+    let unknown = || Stop::usage(format!("there is no planted bug `{name}`; choose {}", names.join(" or ")));
+    Bug::named(name).ok_or_else(unknown)
+}
+
+fn crew(arguments: &Arguments) -> Result<Crew, Stop> {
+    let crew = workers(arguments.jobs.map(usize::from))?;
+    Ok(Crew { launcher: crew.launcher.dying_at(arguments.worker_dies_at.map(Seed)), ..crew })
+}
+
+/// So many workers, or as many as there are processors.
+pub fn workers(jobs: Option<usize>) -> Result<Crew, Stop> {
+    let launcher = Launcher::this_program();
+    let launcher = launcher.map_err(|error| Stop::usage(format!("this program does not find itself: {error}")))?;
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Crew { launcher, jobs: jobs.unwrap_or_else(processors) })
+}
+
+/// The command line with every option, also those that were not given.
+fn options(arguments: &Arguments, sweep: &Sweep, crew: &Crew) -> String {
+    let Sweep { seeds, profile, check_percent, .. } = sweep;
+    let mut line = format!("sweep --seeds {}..{} --profile {profile}", seeds.start, seeds.end);
+    match sweep.store {
+        Some(store) => line += &format!(" --store {store}"),
+        None if StoreChoice::Both.is_built() => line += &format!(" [store memory, every {BOTH_STORES_EVERY}th both]"),
+        None => line += " --store memory",
+    }
+    line += &format!(" --jobs {} --check {check_percent}", crew.jobs);
+    let flags = [
+        (arguments.require_sometimes, "--require-sometimes"),
+        (arguments.no_cases, "--no-cases"),
+        (arguments.json, "--json"),
+    ];
+    for (_, flag) in flags.into_iter().filter(|(is_set, _)| *is_set) {
+        line += &format!(" {flag}");
+    }
+    if let Some(bug) = sweep.bug {
+        line += &format!(" --bug {}", bug.name());
+    }
+    arguments.out.as_deref().map_or(line.clone(), |out| format!("{line} --out {}", quoted(out)))
+}
+
+fn documented_cases(store: Option<StoreChoice>, meter: &Meter) -> Conformance {
+    let covered: Vec<Case> = Case::ALL.iter().copied().filter(|case| !case.clauses().is_empty()).collect();
+    let stores = store.map_or(vec![StoreChoice::Memory, StoreChoice::Kuzu], |store| vec![store]);
+    conformance::judge(&covered, &stores, |what| meter.tell(what))
+}
+
+fn case_counts(conformance: &Conformance) -> CaseCounts {
+    let failed = conformance.count(Verdict::Fail);
+    let run = conformance.cases.iter().filter(|case| !case.stores.is_empty()).count();
+    CaseCounts { passed: run - failed, failed }
+}
+
+/// Completes the failures: each with the command that makes it again, and with a file if there is a directory.
+fn store_cases(
+    sweep: &Sweep,
+    results: &Results,
+    directory: Option<&Directory>,
+    report: &mut Report,
+) -> Result<(), Stop> {
+    for entry in &mut report.failures {
+        let seed = Seed(entry.seed);
+        let failure = &results.failures[&seed];
+        let file = directory.map(|directory| directory.case_file(&format!("seed-{}", seed.0)));
+        if let (Some(directory), Some(file)) = (directory, &file) {
+            directory.write_json(file, &stored_case(sweep, seed, failure, results))?;
+        }
+        entry.replay = replay(sweep, seed, failure, file.as_deref());
+        entry.case_file = file.map(|file| file.to_string_lossy().into_owned());
+    }
+    Ok(())
+}
+
+fn stored_case(sweep: &Sweep, seed: Seed, failure: &Failure, results: &Results) -> StoredCase {
+    StoredCase {
+        case_version: STORED_VERSION,
+        seed,
+        store: sweep.store_of(seed),
+        bug: sweep.bug.map(|bug| bug.name().to_owned()),
+        plan: swarm::plan(sweep.profile, seed),
+        failure: Some(failure.clone()),
+        digest: results.digest(seed),
+    }
+}
+
+fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, file: Option<&Path>) -> String {
+    if let Some(file) = file {
+        return format!("{} replay {}", program(), quoted(file));
+    }
+    let (start, end, store) = (seed.0, seed.0.saturating_add(1), sweep.store_of(seed));
+    let check = if matches!(failure, Failure::Nondeterminism { .. }) { 100 } else { 0 };
+    let bug = sweep.bug.map(|bug| format!(" --bug {}", bug.name())).unwrap_or_default();
+    format!(
+        "{} sweep --seeds {start}..{end} --profile {} --store {store} --check {check} --no-cases{bug}",
+        program(),
+        sweep.profile
+    )
+}
+
+fn print(
+    sweep: &Sweep,
+    crew: &Crew,
+    results: &Results,
+    report: &Report,
+    conformance: Option<&Conformance>,
+    provenance: &Provenance,
+    console: &mut Console,
+) -> Result<(), Stop> {
+    let columns = console.columns();
+    if let Some(entry) = report.failures.first() {
+        let seed = Seed(entry.seed);
+        let (plan, mut outcome) = crew.launcher.outcome(&sweep.request(seed)).map_err(Stop::Usage)?;
+        // A failure that comes and goes may be absent from this run.
+        outcome.failure = results.failures.get(&seed).cloned();
+        let page = failure::page(&outcome, Some(&plan), provenance, &entry.replay, columns);
+        console.print(&format!("{page}\n"))?;
+    }
+    if let Some(conformance) = conformance.filter(|conformance| conformance.has_failures()) {
+        let mut failed = conformance.clone();
+        failed.cases.retain(|case| case.verdict == Verdict::Fail);
+        console.print(&format!("{}\n", conformance::text(&failed, columns)))?;
+    }
+    console.print(&sweep::text(report, columns))
+}
+
+fn problems(arguments: &Arguments, results: &Results, report: &Report) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !report.failures.is_empty() {
+        let classes: BTreeSet<&str> = report.failures.iter().map(|failure| failure.class).collect();
+        let classes: Vec<&str> = classes.into_iter().collect();
+        problems.push(format!("{} failed ({})", plural(report.failures.len(), "seed"), classes.join(", ")));
+    }
+    if report.cases.failed > 0 {
+        problems.push(format!("{} failed", plural(report.cases.failed, "documented case")));
+    }
+    let never = results.never_reached();
+    if arguments.require_sometimes && !never.is_empty() {
+        problems.push(format!("never reached: {}", never.join(", ")));
+    }
+    problems
+}
+
+fn exit_code(arguments: &Arguments, results: &Results, report: &Report) -> u8 {
+    let seeds = results.failures.values().map(Failure::exit_code);
+    let cases = (report.cases.failed > 0).then_some(1);
+    let sometimes = (arguments.require_sometimes && !results.never_reached().is_empty()).then_some(6);
+    gravest(seeds.chain(cases).chain(sometimes))
+}

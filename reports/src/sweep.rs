@@ -1,0 +1,511 @@
+//! Many seeds: making the runs, making a share of them again, adding up what came of them, and the page that tells.
+//!
+//! A sweep has two passes. In the first every seed is run once, in whatever order workers take them. In the second a
+//! share of them is run again, in new processes and in reverse order: history, length and final state must be equal,
+//! because a run is a function of its seed. What comes out does not depend on how many workers there are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::Instant;
+
+use anstyle::{AnsiColor, Style};
+use kuzusync_core::id::Digest;
+use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::swarm::Profile;
+use kuzusync_sim::history::History;
+use kuzusync_sim::outcome::{Failure, Property};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::sometimes;
+use kuzusync_sim::store::StoreChoice;
+use serde::Serialize;
+
+use crate::text::{labelled, plural};
+use crate::worker::{Answer, Crew, Death, News, Reply, Request};
+
+/// Without a store asked for, one seed in so many feeds both stores and the others the memory store alone.
+pub const BOTH_STORES_EVERY: u64 = 50;
+
+/// What is to be swept.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The seeds, half-open.
+    pub seeds: Range<u64>,
+    /// What makes their plans.
+    pub profile: Profile,
+    /// What all replicas feed; `None` for a mixture.
+    pub store: Option<StoreChoice>,
+    /// How many of a hundred seeds are run a second time.
+    pub check_percent: u64,
+    /// The bug that is planted.
+    pub bug: Option<Bug>,
+}
+
+impl Sweep {
+    /// What the replicas of this seed feed; a function of the seed alone, so that it can be run by itself.
+    #[must_use]
+    pub fn store_of(&self, seed: Seed) -> StoreChoice {
+        let mixed = seed.0.is_multiple_of(BOTH_STORES_EVERY) && StoreChoice::Both.is_built();
+        self.store.unwrap_or(if mixed { StoreChoice::Both } else { StoreChoice::Memory })
+    }
+
+    /// Whether a seed is run a second time: evenly spread, and the first whenever there is any.
+    #[must_use]
+    pub fn is_checked(&self, seed: Seed) -> bool {
+        let place = u128::from(seed.0 - self.seeds.start);
+        (place * u128::from(self.check_percent)) % 100 < u128::from(self.check_percent)
+    }
+
+    /// The run of a seed.
+    #[must_use]
+    pub fn request(&self, seed: Seed) -> Request {
+        Request::generated(seed, self.store_of(seed), self.profile, self.bug)
+    }
+
+    /// Makes every run.
+    pub fn run(&self, crew: &Crew, mut watch: impl FnMut(Progress)) -> Results {
+        let mut results = Results::default();
+        self.first_pass(crew, &mut results, &mut watch);
+        self.second_pass(crew, &mut results, &mut watch);
+        results
+    }
+
+    fn first_pass(&self, crew: &Crew, results: &mut Results, watch: &mut impl FnMut(Progress)) {
+        let start = Instant::now();
+        let count = (self.seeds.end - self.seeds.start) as usize;
+        let seed = |place: usize| Seed(self.seeds.start + place as u64);
+        crew.answer(count, |place| self.request(seed(place)), |news| {
+            if let News::Reply(place, reply) = news {
+                results.add(seed(place), self.is_checked(seed(place)), reply);
+            }
+            watch(Progress { pass: "running", done: results.runs.len(), total: count, failed: results.failures.len() });
+        });
+        results.run_seconds = start.elapsed().as_secs_f64();
+    }
+
+    fn second_pass(&self, crew: &Crew, results: &mut Results, watch: &mut impl FnMut(Progress)) {
+        let first: Vec<(Seed, Fingerprint)> = std::mem::take(&mut results.to_check).into_iter().rev().collect();
+        let (mut done, mut parted) = (0, BTreeMap::new());
+        crew.answer(first.len(), |place| self.request(first[place].0), |news| {
+            if let News::Reply(place, reply) = news {
+                let (seed, fingerprint) = first[place];
+                done += 1;
+                if let Some(difference) = fingerprint.difference(&reply) {
+                    parted.insert(seed, difference);
+                }
+            }
+            let failed = results.failures.len() + parted.len();
+            watch(Progress { pass: "running again", done, total: first.len(), failed });
+        });
+        results.checked = first.len();
+        results.mismatches = parted.len();
+        for (seed, difference) in parted {
+            let place = first_difference(crew, &self.request(seed));
+            let failure = Failure::Nondeterminism { message: format!("{difference}; {place}") };
+            results.failures.insert(seed, failure);
+        }
+    }
+}
+
+/// How far a sweep is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// What is being done.
+    pub pass: &'static str,
+    /// Runs made.
+    pub done: usize,
+    /// Runs to be made.
+    pub total: usize,
+    /// Failures found.
+    pub failed: usize,
+}
+
+/// What must be equal when a seed is run twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    digest: Digest,
+    events: u64,
+    state: Digest,
+}
+
+impl Fingerprint {
+    fn of(answer: &Answer) -> Self {
+        Fingerprint { digest: answer.digest, events: answer.events, state: answer.state }
+    }
+
+    /// How a second run differs from the first, if it does.
+    fn difference(&self, again: &Reply) -> Option<String> {
+        let again = match again {
+            Ok(answer) => Fingerprint::of(answer),
+            Err(Death { message }) => return Some(format!("the second run of the seed died: {message}")),
+        };
+        let mut parts = Vec::new();
+        if self.digest != again.digest {
+            parts.push(format!("the history is {} and then {}", self.digest.short(), again.digest.short()));
+        }
+        if self.events != again.events {
+            parts.push(format!("it has {} events and then {}", self.events, again.events));
+        }
+        if self.state != again.state {
+            parts.push(format!("the final state is {} and then {}", self.state.short(), again.state.short()));
+        }
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// Runs a seed twice more, in two new processes, and says where the histories part.
+fn first_difference(crew: &Crew, request: &Request) -> String {
+    let request = request.clone().with_events();
+    match (crew.launcher.ask(&request), crew.launcher.ask(&request)) {
+        (Ok(one), Ok(other)) => parting(&one.history, &other.history),
+        (Err(death), _) | (_, Err(death)) => format!("run once more, {}", death.message),
+    }
+}
+
+fn parting(one: &[String], other: &[String]) -> String {
+    let equal = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let show = |events: &[String]| events.get(equal).map_or("the end".to_owned(), Clone::clone);
+    if equal == one.len() && equal == other.len() {
+        return "run twice more, both histories are equal: it does not happen every time".to_owned();
+    }
+    format!("run twice more, event {equal} is the first that differs: {} / {}", show(one), show(other))
+}
+
+/// What came of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// The digest of each seed's history; that of an empty one if its worker died.
+    runs: BTreeMap<Seed, Digest>,
+    to_check: BTreeMap<Seed, Fingerprint>,
+    /// Why seeds failed; nondeterminism hides what else a seed failed of.
+    pub failures: BTreeMap<Seed, Failure>,
+    /// How many seeds reached each situation.
+    pub sometimes: BTreeMap<String, u64>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<String, u64>,
+    steps: Vec<u64>,
+    replicas: Vec<u64>,
+    faults_fired: Vec<u64>,
+    losses: Vec<u64>,
+    /// Seeds that were run a second time.
+    pub checked: usize,
+    /// Of those, the ones that differed.
+    pub mismatches: usize,
+    simulated_us: u64,
+    run_seconds: f64,
+}
+
+impl Results {
+    fn add(&mut self, seed: Seed, is_checked: bool, reply: Reply) {
+        let answer = match reply {
+            Ok(answer) => answer,
+            Err(death) => {
+                self.runs.insert(seed, History::default().digest());
+                self.failures.insert(seed, death.failure());
+                return;
+            }
+        };
+        self.runs.insert(seed, answer.digest);
+        if is_checked {
+            self.to_check.insert(seed, Fingerprint::of(&answer));
+        }
+        for name in &answer.reached {
+            *self.sometimes.entry(name.clone()).or_insert(0) += 1;
+        }
+        for (name, count) in &answer.faults {
+            *self.faults.entry(name.clone()).or_insert(0) += count;
+        }
+        self.steps.push(answer.steps);
+        self.replicas.push(answer.replicas);
+        self.faults_fired.push(answer.faults.values().sum());
+        self.losses.push(answer.losses);
+        self.simulated_us += answer.simulated_us;
+        if let Some(failure) = answer.failure {
+            self.failures.insert(seed, failure);
+        }
+    }
+
+    /// The digest of a seed's history.
+    #[must_use]
+    pub fn digest(&self, seed: Seed) -> Digest {
+        self.runs.get(&seed).copied().unwrap_or_default()
+    }
+
+    /// The situations that no seed reached.
+    #[must_use]
+    pub fn never_reached(&self) -> Vec<&'static str> {
+        sometimes::all().into_iter().filter(|name| !self.sometimes.contains_key(*name)).collect()
+    }
+
+    /// The report, without the documented cases and the files.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let counts = |names: Vec<&'static str>, found: &BTreeMap<String, u64>| {
+            names.into_iter().map(|name| (name.to_owned(), found.get(name).copied().unwrap_or(0))).collect()
+        };
+        let faults = kuzusync_sim::fault::Fault::ALL.map(kuzusync_sim::fault::Fault::name).to_vec();
+        let seeds = self.runs.len();
+        let runs: Vec<(u64, Digest)> = self.runs.iter().map(|(seed, digest)| (seed.0, *digest)).collect();
+        Report {
+            seeds,
+            passed: seeds - self.failures.len(),
+            cases: CaseCounts::default(),
+            failures: self.failures.iter().map(|(seed, failure)| FailureReport::new(*seed, failure)).collect(),
+            sometimes: counts(sometimes::all(), &self.sometimes),
+            faults: counts(faults, &self.faults),
+            profile: Medians {
+                steps: median(&self.steps),
+                replicas: median(&self.replicas),
+                faults: median(&self.faults_fired),
+                concurrent_losses: median(&self.losses),
+            },
+            determinism: Determinism { checked: self.checked, mismatches: self.mismatches },
+            results_digest: Digest::of_value(&runs),
+            seeds_per_second: tenths(seeds as f64 / self.run_seconds.max(1e-9)),
+            simulated_seconds: tenths(self.simulated_us as f64 / 1e6),
+            wall_seconds: tenths(self.run_seconds),
+        }
+    }
+}
+
+/// The value that half of the others do not exceed; 0 of none.
+fn median(values: &[u64]) -> u64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}
+
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// A sweep as JSON: its fields are part of the interface and stay as they are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Generated seeds.
+    pub seeds: usize,
+    /// Of those, the ones without a failure.
+    pub passed: usize,
+    /// The documented cases that were run before.
+    pub cases: CaseCounts,
+    /// Every failed seed.
+    pub failures: Vec<FailureReport>,
+    /// How many seeds reached each situation.
+    pub sometimes: BTreeMap<String, u64>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<String, u64>,
+    /// What a run is like.
+    pub profile: Medians,
+    /// The second runs.
+    pub determinism: Determinism,
+    /// Over every seed and the digest of its history.
+    pub results_digest: Digest,
+    /// Seeds per second of the first pass.
+    pub seeds_per_second: f64,
+    /// Simulated time of the first pass.
+    pub simulated_seconds: f64,
+    /// Real time of it all.
+    pub wall_seconds: f64,
+}
+
+/// Documented cases of a sweep.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CaseCounts {
+    /// Run on every store that was asked for, without a failure.
+    pub passed: usize,
+    /// Failed on one.
+    pub failed: usize,
+}
+
+/// A failed seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureReport {
+    /// The seed.
+    pub seed: u64,
+    /// The class of the failure.
+    pub class: &'static str,
+    /// The property it violates, if it is a violation.
+    pub property: Option<&'static str>,
+    /// Equal for failures that are likely one bug.
+    pub signature: String,
+    /// The stored case, if files were asked for.
+    pub case_file: Option<String>,
+    /// The command that makes the run again.
+    pub replay: String,
+}
+
+impl FailureReport {
+    fn new(seed: Seed, failure: &Failure) -> Self {
+        let property = failure.property().map(Property::name);
+        let (class, signature) = (failure.class(), failure.signature());
+        FailureReport { seed: seed.0, class, property, signature, case_file: None, replay: String::new() }
+    }
+}
+
+/// What half of all runs do not exceed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Medians {
+    /// Steps of the plan.
+    pub steps: u64,
+    /// Replicas.
+    pub replicas: u64,
+    /// Faults that fired.
+    pub faults: u64,
+    /// Concurrent losses in the audit.
+    pub concurrent_losses: u64,
+}
+
+/// The second runs of a sweep.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Determinism {
+    /// Seeds that were run a second time.
+    pub checked: usize,
+    /// Of those, the ones that differed.
+    pub mismatches: usize,
+}
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Columns of the headings.
+const INDENT: usize = 17;
+
+/// Signatures shown on the screen; the others are counted.
+const SIGNATURES_MAX: usize = 8;
+
+/// The sweep on one screen.
+#[must_use]
+pub fn text(report: &Report, width: usize) -> String {
+    let mut page = String::new();
+    let mut line = |label: &str, text: &str| page.push_str(&labelled(label, text, INDENT, width));
+    let Report { cases, profile, determinism, .. } = report;
+    if cases.passed + cases.failed > 0 {
+        line("documented cases", &format!("{} passed, {} failed", cases.passed, cases.failed));
+    }
+    let failed = report.seeds - report.passed;
+    line("generated seeds", &format!("{} passed, {failed} failed", report.passed));
+    let (checked, mismatches) = (plural(determinism.checked, "seed"), determinism.mismatches);
+    line("determinism", &format!("{checked} run again in new processes and in reverse order, {mismatches} differ"));
+    line("speed", &speed(report));
+    line(
+        "medians",
+        &format!(
+            "{} steps, {} replicas, {} faults fired, {} concurrent losses",
+            profile.steps, profile.replicas, profile.faults, profile.concurrent_losses
+        ),
+    );
+    line("faults fired", &counts(&report.faults));
+    let (reached, never): (Vec<_>, Vec<_>) = report.sometimes.iter().partition(|(_, count)| **count > 0);
+    let situations: BTreeMap<String, u64> = reached.iter().map(|(name, count)| ((*name).clone(), **count)).collect();
+    line("reached", &format!("{} of {}, by seeds: {}", reached.len(), report.sometimes.len(), counts(&situations)));
+    if !never.is_empty() {
+        let names: Vec<&str> = never.iter().map(|(name, _)| name.as_str()).collect();
+        line("never reached", &names.join(", "));
+    }
+    line("results digest", &report.results_digest.to_string());
+    page + &signatures(report, width)
+}
+
+fn speed(report: &Report) -> String {
+    let ratio = report.simulated_seconds / (report.seeds as f64 / report.seeds_per_second.max(1e-9)).max(1e-9);
+    format!(
+        "{:.0} seeds a second, {ratio:.0} simulated seconds a second, {:.1} s in all",
+        report.seeds_per_second, report.wall_seconds
+    )
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The failures, those that are likely one bug together, the most frequent first.
+fn signatures(report: &Report, width: usize) -> String {
+    let mut groups: BTreeMap<&str, Vec<&FailureReport>> = BTreeMap::new();
+    for failure in &report.failures {
+        groups.entry(&failure.signature).or_default().push(failure);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, failures)| std::cmp::Reverse(failures.len()));
+    let mut page = String::new();
+    for (signature, failures) in groups.iter().take(SIGNATURES_MAX) {
+        let first = failures[0];
+        let count = format!("{BAD}{}{BAD:#} {signature}", plural(failures.len(), "failure"));
+        let _ = writeln!(page, "\n{count}");
+        page.push_str(&labelled("", &format!("seed {}: {}", first.seed, first.replay), 2, width.max(first.replay.len() + 40)));
+    }
+    if groups.len() > SIGNATURES_MAX {
+        let _ = writeln!(page, "\nand {}", plural(groups.len() - SIGNATURES_MAX, "other signature"));
+    }
+    page
+}
+
+/// The last line of a sweep.
+#[must_use]
+pub fn verdict(problems: &[String]) -> String {
+    if problems.is_empty() {
+        return format!("{GOOD}PASS{GOOD:#}\n");
+    }
+    format!("{BAD}FAIL{BAD:#}  {}\n", problems.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sweep(seeds: Range<u64>, check_percent: u64) -> Sweep {
+        Sweep { seeds, profile: Profile::Default, store: Some(StoreChoice::Memory), check_percent, bug: None }
+    }
+
+    #[test]
+    fn the_share_that_is_run_again_is_what_was_asked_for() {
+        for (percent, expected) in [(0, 0), (1, 1), (10, 10), (33, 33), (100, 100)] {
+            let sweep = sweep(700..800, percent);
+            let checked = (700..800).filter(|seed| sweep.is_checked(Seed(*seed))).count();
+            assert_eq!(checked, expected, "{percent} %");
+        }
+        assert!(sweep(7..8, 1).is_checked(Seed(7)));
+    }
+
+    #[test]
+    fn a_median_is_a_value_in_the_middle() {
+        assert_eq!([median(&[]), median(&[5]), median(&[9, 1, 5]), median(&[4, 1, 3, 2])], [0, 5, 5, 2]);
+    }
+
+    #[test]
+    fn two_histories_part_at_the_first_event_that_differs() {
+        let events = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert!(parting(&events(&["a", "b"]), &events(&["a", "c"])).ends_with("event 1 is the first that differs: b / c"));
+        assert!(parting(&events(&["a"]), &events(&["a", "c"])).ends_with("differs: the end / c"));
+        assert!(parting(&events(&["a"]), &events(&["a"])).contains("both histories are equal"));
+    }
+
+    #[test]
+    fn a_second_run_that_differs_in_anything_is_told() {
+        let first = Fingerprint { digest: Digest([1; 16]), events: 3, state: Digest([2; 16]) };
+        let death = Death { message: "gone".into() };
+        assert!(first.difference(&Err(death)).is_some_and(|text| text.contains("gone")));
+        let answer = |fingerprint: Fingerprint| Answer {
+            seed: Seed(1),
+            digest: fingerprint.digest,
+            events: fingerprint.events,
+            state: fingerprint.state,
+            failure: None,
+            reached: Vec::new(),
+            faults: BTreeMap::new(),
+            steps: 0,
+            replicas: 0,
+            losses: 0,
+            simulated_us: 0,
+            wall_us: 0,
+            history: Vec::new(),
+        };
+        assert_eq!(first.difference(&Ok(answer(first))), None);
+        for other in [
+            Fingerprint { digest: Digest([9; 16]), ..first },
+            Fingerprint { events: 4, ..first },
+            Fingerprint { state: Digest([9; 16]), ..first },
+        ] {
+            assert!(first.difference(&Ok(answer(other))).is_some());
+        }
+    }
+}
