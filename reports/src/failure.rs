@@ -1,13 +1,319 @@
-//! One page for one failing run.
+//! One page for one failing run, meant to be read on one screen and to be enough.
+//!
+//! It says what should hold and what does not, who disagrees and since when, which change wrote each side's value, what
+//! happened to it last, under which plan and faults, and how to see it again. A replica's own words (`replica 1`, the
+//! beginning of an identity) are told in the names of the page (`edge 1`, `edge 1:3`).
 
-use kuzusync_sim::outcome::Outcome;
-use kuzusync_sim::step::Plan;
+use std::collections::BTreeMap;
 
+use kuzusync_sim::fault::Fault;
+use kuzusync_sim::history::{Event, EventKind};
+use kuzusync_sim::options::{LinkOptions, Options};
+use kuzusync_sim::outcome::{Failure, Outcome, Violation};
+use kuzusync_sim::step::{Plan, Step};
+
+use crate::disagreement::{Difference, Subject, differences, named_in, place, touches};
 use crate::provenance::Provenance;
+use crate::text::{labelled, ms, pad, plural, rule, width as width_of};
+use crate::timeline::{self, Place};
+use crate::words::Names;
 
-/// The page of a failed run, on one screen.
+/// Columns of the labels at the left.
+const INDENT: usize = 10;
+
+/// Differing places shown.
+const DIFFERENCES_MAX: usize = 3;
+
+/// Events shown.
+const EVENTS_MAX: usize = 14;
+
+/// Particulars shown of a finding that is not about views.
+const DETAILS_MAX: usize = 6;
+
+/// Steps of a plan that are listed; a longer one is counted by kind.
+const STEPS_MAX: usize = 8;
+
+/// The page of a failed run. `replay` is the command that makes the run again.
 #[must_use]
 pub fn page(outcome: &Outcome, plan: Option<&Plan>, provenance: &Provenance, replay: &str, width: usize) -> String {
-    let _ = (outcome, plan, provenance, replay, width);
-    String::new()
+    let names = Names::of(outcome);
+    let mut page = heading(outcome, width);
+    if let Some(failure) = &outcome.failure {
+        page.push_str(&finding(outcome, failure, &names, width));
+    }
+    page.push('\n');
+    page.push_str(&circumstances(outcome, plan, width));
+    page.push_str(&labelled("Replay", replay, INDENT, width.max(INDENT + width_of(replay))));
+    let build = format!("commit {}, lock file {}, history {}", provenance.commit, provenance.lock, outcome.digest);
+    page.push_str(&labelled("Build", &build, INDENT, width));
+    page
+}
+
+fn heading(outcome: &Outcome, width: usize) -> String {
+    let what = match &outcome.failure {
+        None => "NO FAILURE".to_owned(),
+        Some(failure) => match failure.property() {
+            Some(property) if property.name() != failure.class() => {
+                format!("{}: {}", failure.class().to_uppercase(), property.name())
+            }
+            _ => failure.class().to_uppercase(),
+        },
+    };
+    format!("{}\n", rule(&format!("{what}, seed {}", outcome.seed.0), width).replace('─', "━"))
+}
+
+// ---- what is wrong ----
+
+fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) -> String {
+    let line = |label: &str, text: &str| labelled(label, text, INDENT, width);
+    let Some(violation) = failure.violation() else {
+        let expected = match failure {
+            Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
+            _ => "A replica refuses bad input with an error; a panic is a bug.",
+        };
+        return line("Expected", expected) + &line("Found", failure.message());
+    };
+    let mut page = line("Expected", violation.property.sentence());
+    page.push_str(&line("Found", &capitalised(&names.in_sentence(&violation.message))));
+    let differences = differences(outcome, violation, names);
+    let mut subjects: Vec<Subject> = differences.iter().map(|difference| difference.subject.clone()).collect();
+    subjects.dedup();
+    subjects.truncate(DIFFERENCES_MAX);
+    if differences.is_empty() {
+        subjects = named_in(outcome, violation, names);
+        page.push_str(&particulars(outcome, violation, names, width));
+    }
+    page.push_str(&line("Since", &since(outcome, violation, &subjects, &differences, names)));
+    if !differences.is_empty() {
+        page.push('\n');
+        page.push_str(&sides(&differences, width));
+    }
+    page.push('\n');
+    page.push_str(&last_events(outcome, violation, &subjects, names, width));
+    page
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+/// The particulars of a finding that is not about views; for a scenario, its clauses that do not hold.
+fn particulars(outcome: &Outcome, violation: &Violation, names: &Names, width: usize) -> String {
+    let failed = outcome.checks.iter().filter(|check| !check.holds);
+    let clauses = failed.map(|check| format!("✗ {}: {}", check.clause, check.found));
+    let details = violation.details.iter().map(|detail| names.in_sentence(detail));
+    let lines: Vec<String> = details.chain(clauses).collect();
+    let mut page = String::new();
+    for (number, detail) in lines.iter().take(DETAILS_MAX).enumerate() {
+        page.push_str(&labelled(if number == 0 { "Details" } else { "" }, detail, INDENT, width));
+    }
+    if lines.len() > DETAILS_MAX {
+        page.push_str(&labelled("", &format!("and {} more", lines.len() - DETAILS_MAX), INDENT, width));
+    }
+    page
+}
+
+/// Who disagrees about what, a value a line, with who wrote it.
+fn sides(differences: &[Difference], width: usize) -> String {
+    let mut page = String::new();
+    for difference in differences.iter().take(DIFFERENCES_MAX) {
+        page.push_str(&format!("{}\n", difference.place));
+        let holders = difference.sides.iter().map(|side| width_of(&side.holders)).max().unwrap_or(0).min(width / 3);
+        for side in &difference.sides {
+            let value = if side.written.is_empty() { side.value.clone() } else { format!("{}  {}", side.value, side.written) };
+            page.push_str(&labelled(&format!("  {}", side.holders), &value, holders + 4, width));
+        }
+    }
+    let more = differences.len().saturating_sub(DIFFERENCES_MAX);
+    if more > 0 {
+        page.push_str(&format!("and {} more\n", plural(more, "difference")));
+    }
+    page
+}
+
+/// When it was noticed, and the last event that touched it before: from then on the sides differed.
+fn since(outcome: &Outcome, violation: &Violation, subjects: &[Subject], differences: &[Difference], names: &Names) -> String {
+    let noticed = format!("noticed at {} ms", ms(violation.at_us));
+    let hosts: Vec<u32> = match differences.first() {
+        Some(difference) => difference.sides.iter().flat_map(|side| side.hosts.iter().copied()).collect(),
+        None => violation.hosts.clone(),
+    };
+    let is_there = |event: &&Event| event.host.is_none_or(|host| hosts.is_empty() || hosts.contains(&host));
+    let first = subjects.first().cloned();
+    let subject: Vec<Subject> = first.into_iter().collect();
+    let touching = outcome.events.iter().filter(is_there).filter(|event| touches(event, &subject, names));
+    let applied = touching.filter(|event| !matches!(event.kind, EventKind::Invoked { .. })).last();
+    let (Some(event), Some(subject)) = (applied, subject.first()) else { return noticed };
+    let host = names.host(event.host.unwrap_or(0));
+    let told = timeline::lines(std::iter::once(event), names).pop();
+    let told = told.map_or("changed what it shows".to_owned(), |line| {
+        line.words.split(": ").next().unwrap_or(&line.words).to_owned()
+    });
+    let subject = place(subject, names);
+    format!("{} ms, when {host} {told}: nothing touched {subject} after that; {noticed}", ms(event.at_us))
+}
+
+/// The last events about what is wrong, with what happened to the network and the hosts meanwhile.
+fn last_events(outcome: &Outcome, violation: &Violation, subjects: &[Subject], names: &Names, width: usize) -> String {
+    let is_told = |event: &&Event| {
+        let is_context = is_context(event, violation);
+        if subjects.is_empty() { is_context || event.host.is_none_or(|host| concerns(violation, host)) } else { is_context || touches(event, subjects, names) }
+    };
+    let lines = timeline::lines(outcome.events.iter().filter(is_told), names);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let is_context = |line: &timeline::Line| line.place == Place::Band;
+    let wanted = if subjects.is_empty() { lines.len() } else { lines.iter().filter(|line| !is_context(line)).count() };
+    let left_out = lines.len().saturating_sub(EVENTS_MAX);
+    let about = subjects.iter().map(|subject| place(subject, names)).collect::<Vec<_>>().join(", ");
+    let about = if about.is_empty() { String::new() } else { format!(" about {about}") };
+    let title = if left_out > 0 {
+        format!("the last events{about}; {left_out} before them are not shown")
+    } else {
+        format!("the events{about}")
+    };
+    let _ = wanted;
+    let drawn = timeline::draw(&lines[left_out..], names, outcome.options.replicas, width, EVENTS_MAX);
+    format!("{}\n{drawn}", capitalised(&title))
+}
+
+fn concerns(violation: &Violation, host: u32) -> bool {
+    violation.hosts.is_empty() || violation.hosts.contains(&host)
+}
+
+/// What happens to the network, and to the hosts that a violation concerns.
+fn is_context(event: &Event, violation: &Violation) -> bool {
+    match &event.kind {
+        EventKind::Partitioned { .. } | EventKind::Healed | EventKind::Settling => true,
+        EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
+            event.host.is_some_and(|host| concerns(violation, host))
+        }
+        EventKind::Opened { seen, .. } => {
+            seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
+        }
+        _ => false,
+    }
+}
+
+// ---- under which circumstances ----
+
+fn circumstances(outcome: &Outcome, plan: Option<&Plan>, width: usize) -> String {
+    let mut page = String::new();
+    if let Some(plan) = plan {
+        page.push_str(&labelled("Plan", &plan_in_words(plan), INDENT, width));
+    }
+    page.push_str(&labelled("Faults", &faults(outcome), INDENT, width));
+    page.push_str(&labelled("Options", &options(&outcome.options), INDENT, width));
+    page
+}
+
+fn plan_in_words(plan: &Plan) -> String {
+    let count = plural(plan.steps.len(), "step");
+    if plan.steps.len() <= STEPS_MAX {
+        let steps: Vec<String> = plan.steps.iter().map(step).collect();
+        return format!("{count}: {}", steps.join(" · "));
+    }
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    plan.steps.iter().for_each(|step| *kinds.entry(kind(step)).or_default() += 1);
+    let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    format!("{count}: {}", kinds.join(", "))
+}
+
+/// A step's name in plan files.
+fn kind(step: &Step) -> &'static str {
+    match step {
+        Step::Wait { .. } => "wait",
+        Step::Submit { .. } => "submit",
+        Step::CreateTable { .. } => "create_table",
+        Step::CreateNode { .. } => "create_node",
+        Step::UpdateNode { .. } => "update_node",
+        Step::DeleteNode { .. } => "delete_node",
+        Step::CreateEdge { .. } => "create_edge",
+        Step::UpdateEdge { .. } => "update_edge",
+        Step::DeleteEdge { .. } => "delete_edge",
+        Step::Crash { .. } => "crash",
+        Step::Restart { .. } => "restart",
+        Step::GoOffline { .. } => "go_offline",
+        Step::GoOnline { .. } => "go_online",
+        Step::Partition { .. } => "partition",
+        Step::Heal => "heal",
+        Step::JumpClock { .. } => "jump_clock",
+        Step::Settle => "settle",
+    }
+}
+
+/// A step's name with where it happens.
+fn step(step: &Step) -> String {
+    let kind = kind(step);
+    match step {
+        Step::Wait { ms } => format!("{kind} {ms} ms"),
+        Step::Partition { group } => format!("{kind} {group:#b}"),
+        Step::Heal | Step::Settle => kind.to_owned(),
+        Step::JumpClock { replica, ms } => format!("{kind} at {replica} by {ms:+} ms"),
+        Step::Submit { replica, .. }
+        | Step::CreateTable { replica, .. }
+        | Step::CreateNode { replica, .. }
+        | Step::UpdateNode { replica, .. }
+        | Step::DeleteNode { replica, .. }
+        | Step::CreateEdge { replica, .. }
+        | Step::UpdateEdge { replica, .. }
+        | Step::DeleteEdge { replica, .. }
+        | Step::Crash { replica, .. }
+        | Step::Restart { replica }
+        | Step::GoOffline { replica }
+        | Step::GoOnline { replica } => format!("{kind} at {replica}"),
+    }
+}
+
+fn faults(outcome: &Outcome) -> String {
+    let mut fired: BTreeMap<Fault, usize> = BTreeMap::new();
+    outcome.events.iter().flat_map(|event| Fault::in_event(&event.kind)).for_each(|fault| {
+        *fired.entry(fault).or_default() += 1;
+    });
+    let fired: Vec<String> = fired.iter().map(|(fault, count)| format!("{count} {}", fault.name())).collect();
+    if fired.is_empty() { "none fired".to_owned() } else { fired.join(", ") }
+}
+
+/// The cluster, and every knob that is not at its default.
+fn options(options: &Options) -> String {
+    let Options { replicas, has_main, links, skew_ms, settle_ms_max } = options;
+    let default = Options::default();
+    let LinkOptions { loss_permille, repeat_permille, reorder_permille, latency_ms_min, latency_ms_max, jitter_ms_max } =
+        links;
+    let mut words = vec![if *has_main {
+        format!("a main and {}", plural(*replicas as usize - 1, "edge"))
+    } else {
+        plural(*replicas as usize, "peer")
+    }];
+    let permille = [("lost", loss_permille), ("repeated", repeat_permille), ("reordered", reorder_permille)];
+    words.extend(permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")));
+    if (latency_ms_min, latency_ms_max) != (&default.links.latency_ms_min, &default.links.latency_ms_max) {
+        words.push(format!("latency {latency_ms_min} to {latency_ms_max} ms"));
+    }
+    if *jitter_ms_max > 0 {
+        words.push(format!("jitter up to {jitter_ms_max} ms"));
+    }
+    if skew_ms.iter().any(|skew| *skew != 0) {
+        let skews: Vec<String> = skew_ms.iter().take(*replicas as usize).map(|skew| format!("{skew:+}")).collect();
+        words.push(format!("clocks off by {} ms", skews.join(", ")));
+    }
+    if *settle_ms_max != default.settle_ms_max {
+        words.push(format!("{settle_ms_max} ms to settle"));
+    }
+    words.push("all else at its default".to_owned());
+    words.join("; ")
+}
+
+/// The options of a run in one line, for other pages.
+pub(crate) fn options_in_words(outcome: &Outcome) -> String {
+    options(&outcome.options)
+}
+
+/// A label column for other pages.
+pub(crate) fn padded(label: &str) -> String {
+    pad(label, INDENT)
 }

@@ -18,6 +18,7 @@
 
 pub mod command;
 pub mod conformance;
+mod disagreement;
 pub mod failure;
 pub mod provenance;
 pub mod scenario_page;

@@ -6,6 +6,7 @@
 //! told together: `applies main:1…7`.
 
 use kuzusync_core::change::ChangeId;
+use kuzusync_core::conflict::Loss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
@@ -25,6 +26,10 @@ const TIME_COLUMNS: usize = 9;
 
 /// Lines of text per event at most.
 const WRAPPED_LINES_MAX: usize = 3;
+
+/// The bands around a rest.
+const SETTLING: &str = "every fault ends; the cluster is given time";
+const AT_REST: &str = "at rest: nothing is under way";
 
 /// Where on the diagram an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +85,22 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
         }
     }
     told.flush(names, &mut lines);
-    lines
+    without_empty_rests(lines)
+}
+
+/// A cluster at rest that is given time and stays at rest is no news.
+fn without_empty_rests(lines: Vec<Line>) -> Vec<Line> {
+    let mut kept: Vec<Line> = Vec::new();
+    for line in lines {
+        let is_rest = |line: Option<&Line>| line.is_some_and(|line| line.place == Place::Band && line.words == AT_REST);
+        let before = kept.len().checked_sub(2).and_then(|at| kept.get(at));
+        if is_rest(Some(&line)) && is_rest(before) && kept.last().is_some_and(|last| last.words == SETTLING) {
+            kept.pop();
+        } else {
+            kept.push(line);
+        }
+    }
+    kept
 }
 
 /// Notices of one input that are told in one line each kind.
@@ -93,6 +113,7 @@ struct Together {
     acknowledged: Vec<ChangeId>,
     held: Vec<ChangeId>,
     repeated: Vec<ChangeId>,
+    lost: Vec<Box<Loss>>,
 }
 
 impl Together {
@@ -104,13 +125,14 @@ impl Together {
             Notice::Acknowledged { id } => self.acknowledged.push(*id),
             Notice::Held { id } => self.held.push(*id),
             Notice::Repeated { id } => self.repeated.push(*id),
+            Notice::Lost(loss) => self.lost.push(loss.clone()),
             _ => return false,
         }
         true
     }
 
     fn flush(&mut self, names: &Names, lines: &mut Vec<Line>) {
-        let Together { at_us, host, applied, numbered, acknowledged, held, repeated } = std::mem::take(self);
+        let Together { at_us, host, applied, numbered, acknowledged, held, repeated, lost } = std::mem::take(self);
         let mut tell = |mark, words: String| {
             lines.push(Line { at_us, place: Place::At { host, mark }, words });
         };
@@ -121,6 +143,9 @@ impl Together {
         }
         if !others.is_empty() {
             tell('●', applies(&others, names));
+        }
+        for loss in lost {
+            tell('✱', names.loss(&loss));
         }
         if !numbered.is_empty() {
             let numbers: Vec<String> =
@@ -233,7 +258,6 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         }
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
-        Notice::Lost(loss) => Some(names.loss(loss)),
         _ => None,
     }
 }
@@ -250,8 +274,8 @@ fn band(kind: &EventKind, names: &Names) -> String {
             format!("the network splits: {} │ {}", side(true), side(false))
         }
         EventKind::Healed => "the network is whole again".to_owned(),
-        EventKind::Settling => "every fault ends; the cluster is given time".to_owned(),
-        _ => "at rest: nothing is under way".to_owned(),
+        EventKind::Settling => SETTLING.to_owned(),
+        _ => AT_REST.to_owned(),
     }
 }
 

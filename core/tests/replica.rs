@@ -1,0 +1,422 @@
+//! The contract of a replica, with a wire that is a queue of frames: no simulation, nothing lost unless a test says so.
+
+use std::collections::VecDeque;
+
+use kuzusync_core::Error;
+use kuzusync_core::change::ChangeId;
+use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::ddl::Column;
+use kuzusync_core::id::{DatabaseId, Digest, TxId};
+use kuzusync_core::message::{Cursor, Entry, Hello, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
+use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
+use kuzusync_core::session::Peer;
+use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
+use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::View;
+
+const DATABASE: DatabaseId = DatabaseId([7; 16]);
+
+/// A replica with what its host would keep: the records, and everything it said.
+struct Node {
+    replica: Replica,
+    records: Vec<Record>,
+    notices: Vec<Notice>,
+    outputs: Vec<&'static str>,
+    now_us: u64,
+}
+
+impl Node {
+    fn open(role: Role, name: u8, records: Vec<Record>) -> Node {
+        let replica = Replica::open(Config::new(role, DATABASE), [name; 32], &records).unwrap();
+        let mut node = Node { replica, records, notices: Vec::new(), outputs: Vec::new(), now_us: 0 };
+        node.carry_out();
+        node
+    }
+
+    fn input(&mut self, input: Input) -> Result<Vec<(Peer, Vec<u8>)>, Error> {
+        let now = Now { monotonic: Instant(self.now_us), wall_ms: 1_000 };
+        let result = self.replica.handle_input(now, input);
+        let frames = self.carry_out();
+        result.map(|()| frames)
+    }
+
+    fn carry_out(&mut self) -> Vec<(Peer, Vec<u8>)> {
+        let mut frames = Vec::new();
+        self.outputs.clear();
+        loop {
+            match self.replica.poll_output() {
+                Output::Timeout(_) => return frames,
+                Output::Persist(record) => {
+                    self.outputs.push("persist");
+                    self.records.push(record);
+                }
+                Output::Transmit { to, bytes } => {
+                    self.outputs.push("transmit");
+                    frames.push((to, bytes));
+                }
+                Output::Notify(notice) => self.notices.push(notice),
+                Output::View(_) => self.outputs.push("view"),
+                Output::Rebuild(_) => self.outputs.push("rebuild"),
+            }
+        }
+    }
+
+    fn submit(&mut self, tx: u8, statements: Vec<Statement>) -> Result<Vec<(Peer, Vec<u8>)>, Error> {
+        self.input(Input::Local(Transaction { tx: TxId([tx; 16]), statements, depends_on: Vec::new() }))
+    }
+
+    fn view(&self) -> View {
+        self.replica.view()
+    }
+}
+
+/// Delivers everything until nothing is on its way. Node n knows node m as peer m.
+fn exchange(nodes: &mut [Node], first: Vec<(usize, Peer, Vec<u8>)>) {
+    let mut on_their_way: VecDeque<_> = first.into();
+    while let Some((from, Peer(to), bytes)) = on_their_way.pop_front() {
+        let to = to as usize;
+        let answers = nodes[to].input(Input::Receive { from: Peer(from as u32), bytes }).unwrap();
+        on_their_way.extend(answers.into_iter().map(|(peer, bytes)| (to, peer, bytes)));
+    }
+}
+
+fn connect(nodes: &mut [Node], one: usize, other: usize) {
+    let frames = nodes[one].input(Input::Connected(Peer(other as u32))).unwrap();
+    exchange(nodes, frames.into_iter().map(|(to, bytes)| (one, to, bytes)).collect());
+}
+
+fn submit(nodes: &mut [Node], at: usize, tx: u8, statements: Vec<Statement>) {
+    let frames = nodes[at].submit(tx, statements).unwrap();
+    exchange(nodes, frames.into_iter().map(|(to, bytes)| (at, to, bytes)).collect());
+}
+
+fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
+    columns.iter().map(|&(name, column_type)| Column { name: name.into(), column_type }).collect()
+}
+
+fn user_table() -> Statement {
+    let columns = columns(&[("id", Type::Int64), ("name", Type::String)]);
+    Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() }
+}
+
+fn follows_table() -> Statement {
+    let (from, to) = ("User".to_owned(), "User".to_owned());
+    Statement::CreateEdgeTable { table: "FOLLOWS".into(), from, to, columns: columns(&[("since", Type::Int64)]) }
+}
+
+fn user(id: i64, name: &str) -> Statement {
+    let properties = Properties::from([("id".into(), id.into()), ("name".into(), name.into())]);
+    Statement::CreateNode { table: "User".into(), properties }
+}
+
+fn rename(id: i64, name: &str) -> Statement {
+    let properties = Properties::from([("name".into(), name.into())]);
+    Statement::UpdateNode { table: "User".into(), key: id.into(), properties }
+}
+
+fn follows(from: i64, to: i64) -> EdgeName {
+    let end = |id: i64| ("User".to_owned(), Value::from(id));
+    EdgeName { table: "FOLLOWS".into(), from: end(from), to: end(to), discriminator: String::new() }
+}
+
+fn follow(from: i64, to: i64) -> Statement {
+    Statement::CreateEdge { edge: follows(from, to), properties: Properties::new() }
+}
+
+#[test]
+fn a_change_reaches_every_edge_through_the_main_and_comes_back_numbered() {
+    let mut nodes =
+        vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![]), Node::open(Role::Edge, 3, vec![])];
+    connect(&mut nodes, 1, 0);
+    connect(&mut nodes, 2, 0);
+    submit(&mut nodes, 1, 1, vec![user_table(), user(1, "Alice")]);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+    assert_eq!(nodes[2].view().node("User", &1.into()).unwrap()["name"], "Alice".into());
+    assert!(nodes[1].replica.queue().is_empty(), "the number is the acknowledgement");
+    assert_eq!(nodes[1].replica.log().cursor().lsn, 1);
+    assert!(nodes.iter().all(|node| node.replica.pending().is_none()));
+}
+
+#[test]
+fn peers_converge_by_gossip_over_a_chain() {
+    let mut nodes: Vec<_> = (1..=4).map(|name| Node::open(Role::Peer, name, vec![])).collect();
+    for other in 1..4 {
+        connect(&mut nodes, other, other - 1);
+    }
+    submit(&mut nodes, 0, 1, vec![user_table(), user(1, "Alice")]);
+    submit(&mut nodes, 3, 2, vec![user(2, "Bob"), follows_table(), follow(1, 2)]);
+    assert!(nodes.iter().all(|node| node.view() == nodes[0].view()));
+    assert_eq!(nodes[0].view().edges["FOLLOWS"].len(), 1);
+    assert!(nodes[3].replica.queue().is_empty(), "another replica holds it");
+}
+
+#[test]
+fn nothing_is_sent_before_it_is_durable() {
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    nodes[1].submit(1, vec![user_table()]).unwrap();
+    assert_eq!(nodes[1].outputs, ["persist", "view", "transmit"]);
+}
+
+#[test]
+fn a_replica_is_its_records() {
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    submit(&mut nodes, 0, 1, vec![user_table(), user(1, "Alice")]);
+    submit(&mut nodes, 1, 2, vec![rename(1, "Bob")]);
+    nodes[1].submit(3, vec![rename(1, "Carol")]).unwrap();
+    for (node, role) in nodes.iter().zip([Role::Main, Role::Edge]) {
+        let again = Node::open(role, 9, node.records.clone());
+        assert_eq!(again.outputs, ["rebuild"]);
+        assert_eq!(again.replica.id(), node.replica.id(), "entropy makes only new replicas");
+        assert_eq!(again.view(), node.view());
+        assert_eq!(again.replica.log().cursor(), node.replica.log().cursor());
+        assert_eq!(again.replica.clock(), node.replica.clock());
+        assert_eq!(again.replica.queue().operations(), node.replica.queue().operations());
+        assert!(again.replica.audit().losses().eq(node.replica.audit().losses()));
+    }
+}
+
+#[test]
+fn records_of_another_database_role_or_order_are_refused() {
+    let mut node = Node::open(Role::Main, 1, vec![]);
+    node.submit(1, vec![user_table()]).unwrap();
+    node.submit(2, vec![user(1, "Alice")]).unwrap();
+    let open =
+        |role, database, records: &[Record]| Replica::open(Config::new(role, database), [0; 32], records).map(drop);
+    assert_eq!(open(Role::Main, DATABASE, &node.records), Ok(()));
+    let foreign = open(Role::Main, DatabaseId([8; 16]), &node.records);
+    assert!(matches!(foreign, Err(Error::ForeignDatabase { .. })), "{foreign:?}");
+    assert!(matches!(open(Role::Edge, DATABASE, &node.records), Err(Error::Records(_))));
+    assert!(matches!(open(Role::Main, DATABASE, &node.records[1..]), Err(Error::Records(_))));
+    let without_first = [&node.records[..1], &node.records[2..]].concat();
+    assert!(matches!(open(Role::Main, DATABASE, &without_first), Err(Error::Records(_))));
+    let twice = [&node.records[..], &node.records[2..]].concat();
+    assert!(matches!(open(Role::Main, DATABASE, &twice), Err(Error::Records(_))));
+}
+
+#[test]
+fn a_transaction_submitted_twice_is_one_change() {
+    let mut node = Node::open(Role::Peer, 1, vec![]);
+    node.submit(1, vec![user_table(), user(1, "Alice")]).unwrap();
+    node.submit(1, vec![user_table(), user(1, "Alice")]).unwrap();
+    assert_eq!(node.replica.log().len(), 1);
+    assert!(matches!(node.notices.last(), Some(Notice::AlreadySubmitted { .. })));
+}
+
+#[test]
+fn a_refused_transaction_changes_nothing_and_names_the_offender() {
+    let mut node = Node::open(Role::Peer, 1, vec![]);
+    node.submit(1, vec![user_table(), follows_table(), user(1, "Alice"), user(2, "Bob")]).unwrap();
+    let before = node.view();
+    let update = |column: &str, value: Value| Statement::UpdateNode {
+        table: "User".into(),
+        key: 1.into(),
+        properties: Properties::from([(column.into(), value)]),
+    };
+    let no_key = Statement::CreateNode { table: "User".into(), properties: Properties::new() };
+    let refusals = [
+        (vec![], "at least one statement"),
+        (vec![user(3, "Carol"), user(1, "Alice again")], "User(1) exists already"),
+        (vec![rename(9, "Nobody")], "there is no User(9)"),
+        (vec![user_table()], "table `User` exists already"),
+        (vec![Statement::DeleteNode { table: "City".into(), key: 1.into() }], "no node table `City`"),
+        (vec![Statement::DeleteNode { table: "User".into(), key: "1".into() }], "column `id` of table `User` is INT64"),
+        (vec![update("age", 7.into())], "no column `age`"),
+        (vec![update("name", 7.into())], "column `name` of table `User` is STRING; 7 is no such value"),
+        (vec![update("ID", 7.into())], "cannot be updated"),
+        (vec![no_key], "needs a value for its primary key `id`"),
+        (vec![follow(1, 9)], "there is no User(9)"),
+        (vec![follow(1, 2), follow(1, 2)], "FOLLOWS: User(1)→User(2) exists already"),
+        (vec![Statement::DeleteEdge { edge: follows(2, 1) }], "there is no FOLLOWS: User(2)→User(1)"),
+    ];
+    for (statements, expected) in refusals {
+        let error = node.submit(9, statements).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error:?} should contain {expected:?}");
+        assert_eq!(node.outputs, Vec::<&str>::new());
+    }
+    assert_eq!(node.view(), before);
+    assert_eq!(node.replica.log().len(), 1);
+}
+
+#[test]
+fn later_statements_of_a_transaction_see_the_earlier_ones() {
+    let mut node = Node::open(Role::Peer, 1, vec![]);
+    let delete = |id: i64| Statement::DeleteNode { table: "User".into(), key: id.into() };
+    node.submit(1, vec![user_table(), follows_table(), user(1, "A"), user(2, "B"), follow(1, 2), delete(1)]).unwrap();
+    assert_eq!(node.view().edges["FOLLOWS"].len(), 0, "the edge went with its end");
+    node.submit(2, vec![user(1, "A again")]).unwrap();
+    assert_eq!(node.view().edges["FOLLOWS"].len(), 0, "and does not come back with it");
+}
+
+#[test]
+fn the_queue_refuses_what_does_not_fit_and_keeps_the_rest() {
+    let config = Config { queue_operations_max: 3, ..Config::new(Role::Edge, DATABASE) };
+    let replica = Replica::open(config, [1; 32], &[]).unwrap();
+    let mut node = Node { replica, records: vec![], notices: vec![], outputs: vec![], now_us: 0 };
+    node.submit(1, vec![user_table(), user(1, "Alice")]).unwrap();
+    assert_eq!(node.submit(2, vec![user(2, "B"), user(3, "C")]), Err(Error::QueueFull { queued: 2, max: 3 }));
+    node.submit(3, vec![user(2, "B")]).unwrap();
+    assert_eq!(node.replica.queue().operations(), 3);
+}
+
+#[test]
+fn a_lost_batch_is_sent_again_until_it_is_acknowledged() {
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    let lost = nodes[1].submit(1, vec![user_table()]).unwrap();
+    assert_eq!(lost.len(), 1);
+    nodes[1].now_us = 100_000;
+    assert_eq!(nodes[1].input(Input::Timeout), Ok(vec![]), "too early");
+    nodes[1].now_us = 250_000;
+    let again = nodes[1].input(Input::Timeout).unwrap();
+    assert_eq!(again.len(), 1);
+    let twice = [again.clone(), again].concat();
+    exchange(&mut nodes, twice.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
+    assert_eq!(nodes[0].replica.log().len(), 1, "a repeated batch is applied once");
+    assert!(nodes[1].replica.pending().is_none());
+}
+
+#[test]
+fn batches_that_overtake_each_other_are_applied_in_causal_order() {
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    let first = nodes[1].submit(1, vec![user_table()]).unwrap();
+    let second = nodes[1].submit(2, vec![user(1, "Alice")]).unwrap();
+    let reversed: Vec<_> = second.into_iter().chain(first).map(|(to, bytes)| (1, to, bytes)).collect();
+    exchange(&mut nodes, reversed);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+    assert!(nodes[0].notices.iter().any(|notice| matches!(notice, Notice::Held { .. })));
+}
+
+fn hello(node: &Node, role: Role) -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION.into(),
+        mode: SyncMode::Incremental,
+        database: DATABASE,
+        replica: node.replica.id(),
+        role,
+        cursor: node.replica.log().cursor(),
+        schema_version: 0,
+        is_reply: false,
+    }
+}
+
+#[test]
+fn strangers_are_refused_with_the_reason() {
+    let other = Node::open(Role::Edge, 9, vec![]);
+    let good = hello(&other, Role::Edge);
+    let mut node = Node::open(Role::Main, 1, vec![]);
+    node.submit(1, vec![user_table()]).unwrap();
+    let own = node.replica.id();
+    let beyond: Cursor = Cursor { seen: [ChangeId { replica: own, seq: 5 }].into_iter().collect(), lsn: 0 };
+    type Matches = fn(&Error) -> bool;
+    let strangers: [(Hello, Matches); 6] = [
+        (Hello { protocol_version: "2.0".into(), ..good.clone() }, |e| matches!(e, Error::ProtocolVersion { .. })),
+        (Hello { database: DatabaseId([9; 16]), ..good.clone() }, |e| matches!(e, Error::ForeignDatabase { .. })),
+        (Hello { replica: own, ..good.clone() }, |e| matches!(e, Error::ClonedReplica { .. })),
+        (Hello { cursor: beyond, ..good.clone() }, |e| matches!(e, Error::ClonedReplica { .. })),
+        (Hello { role: Role::Main, ..good.clone() }, |e| matches!(e, Error::ForeignMain { .. })),
+        (Hello { role: Role::Peer, ..good.clone() }, |e| matches!(e, Error::MixedRoles { .. })),
+    ];
+    for (stranger, expected) in strangers {
+        let bytes = Message::Hello(stranger.clone()).encode();
+        let error = node.input(Input::Receive { from: Peer(1), bytes }).unwrap_err();
+        assert!(expected(&error), "{stranger:?}: {error:?}");
+        assert_eq!(node.outputs, ["transmit"], "the stranger is told");
+    }
+    assert!(node.input(Input::Receive { from: Peer(1), bytes: Message::Hello(good).encode() }).is_ok());
+}
+
+#[test]
+fn two_replicas_that_write_under_one_identity_are_noticed() {
+    let mut original = Node::open(Role::Edge, 2, vec![]);
+    original.submit(1, vec![user_table()]).unwrap();
+    let mut copy = Node::open(Role::Edge, 3, original.records.clone());
+    original.submit(2, vec![user(1, "Alice")]).unwrap();
+    copy.submit(3, vec![user(1, "Not Alice")]).unwrap();
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), original];
+    connect(&mut nodes, 1, 0);
+    let before = nodes[0].view();
+    nodes[1] = copy;
+    let entries: Vec<Entry> =
+        nodes[1].replica.log().changes().map(|change| Entry { change: change.clone(), lsn: None }).collect();
+    let bytes = Message::Changes { clock: nodes[1].replica.clock().clone(), entries }.encode();
+    let error = nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap_err();
+    assert!(matches!(error, Error::ClonedReplica { .. }), "{error:?}");
+    assert_eq!(nodes[0].view(), before);
+}
+
+#[test]
+fn numbers_that_the_main_did_not_give_are_refused() {
+    let mut author = Node::open(Role::Peer, 4, vec![]);
+    author.submit(1, vec![user_table()]).unwrap();
+    let change = author.replica.log().changes().next().unwrap().clone();
+    let numbered =
+        Message::Changes { clock: Default::default(), entries: vec![Entry { change, lsn: Some(1) }] }.encode();
+    for role in [Role::Main, Role::Peer] {
+        let mut nodes = vec![
+            Node::open(role, 1, vec![]),
+            Node::open(if role == Role::Main { Role::Edge } else { role }, 2, vec![]),
+        ];
+        connect(&mut nodes, 1, 0);
+        let error = nodes[0].input(Input::Receive { from: Peer(1), bytes: numbered.clone() }).unwrap_err();
+        assert!(matches!(error, Error::ForeignNumber { lsn: 1, .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_change_that_names_what_does_not_exist_is_refused_and_the_rest_survives() {
+    let mut stranger = Node::open(Role::Peer, 4, vec![]);
+    stranger.submit(1, vec![user_table()]).unwrap();
+    stranger.submit(2, vec![user(1, "Alice")]).unwrap();
+    let mut bad = stranger.replica.log().changes().nth(1).unwrap().as_ref().clone();
+    (bad.id.seq, bad.seen, bad.previous) = (1, Default::default(), Digest::default());
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    submit(
+        &mut nodes,
+        0,
+        3,
+        vec![Statement::CreateNodeTable {
+            table: "City".into(),
+            columns: columns(&[("id", Type::Int64)]),
+            primary_key: "id".into(),
+        }],
+    );
+    let before = nodes[0].view();
+    let entries = vec![Entry { change: bad.into(), lsn: None }];
+    let bytes = Message::Changes { clock: Default::default(), entries }.encode();
+    let error = nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap_err();
+    assert!(matches!(error, Error::MalformedChange { .. }), "{error:?}");
+    assert_eq!(nodes[0].view(), before);
+    assert!(nodes[0].submit(4, vec![user_table()]).is_ok());
+}
+
+#[test]
+fn bytes_that_are_no_message_are_refused_and_the_session_survives() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    let refused = nodes[0].input(Input::Receive { from: Peer(1), bytes: b"GET / HTTP/1.1".to_vec() });
+    assert!(matches!(refused, Err(Error::Malformed { .. })), "{refused:?}");
+    submit(&mut nodes, 1, 1, vec![user_table()]);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+}
+
+#[test]
+fn a_failed_store_is_rebuilt_and_a_failed_disk_stops_the_replica() {
+    let mut node = Node::open(Role::Peer, 1, vec![]);
+    node.submit(1, vec![user_table()]).unwrap();
+    node.input(Input::StoreFailed).unwrap();
+    assert_eq!(node.outputs, ["rebuild"]);
+    node.input(Input::PersistFailed).unwrap();
+    assert_eq!(node.submit(2, vec![user(1, "Alice")]), Err(Error::Stopped));
+}
+
+#[test]
+fn an_explicit_dependency_must_be_known_where_it_is_written() {
+    let mut node = Node::open(Role::Peer, 1, vec![]);
+    let unknown = ChangeId { replica: node.replica.id(), seq: 5 };
+    let transaction = Transaction { tx: TxId([1; 16]), statements: vec![user_table()], depends_on: vec![unknown] };
+    assert_eq!(node.input(Input::Local(transaction)), Err(Error::UnknownDependency(unknown)));
+}

@@ -1,0 +1,247 @@
+//! `kuzusync bugs`: whether the sweep finds bugs that are known to be there.
+//!
+//! Each planted bug is hunted by itself, seed after seed, until a run fails that passes without it. The canary is a bug that
+//! nothing can hide: a harness that misses it is broken.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::Args;
+use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
+use kuzusync_scenarios::swarm::{self, Profile};
+use kuzusync_sim::outcome::{Failure, Property};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::store::StoreChoice;
+use serde::Serialize;
+
+use super::console::Console;
+use super::directory::Directory;
+use super::seeds::SeedArguments;
+use super::sweep::workers;
+use super::{End, Stop};
+use crate::failure;
+use crate::provenance::{Provenance, program, quoted};
+use crate::text::plural;
+use crate::worker::{Answer, Crew, Request};
+
+/// Seeds within which a bug has to be found.
+const SEEDS: u64 = 200;
+
+/// Seeds without faults that are tried.
+const QUIET_SEEDS: u64 = 50;
+
+/// Where planted bugs are looked for.
+const PROFILE: Profile = Profile::Default;
+
+const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carries them):
+  kuzusync-planted bugs
+  kuzusync-planted bugs --count 500 --out out
+  kuzusync-planted bugs --seeds 5000..5200 --json
+
+Exit code 1 if a bug is missed.";
+
+/// What `bugs` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    seeds: SeedArguments,
+    /// Worker processes [default: as many as there are processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Where to put a stored case for each bug
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Stops unless this build carries planted bugs.
+pub fn carried() -> Result<(), Stop> {
+    if cfg!(feature = "planted-bugs") {
+        return Ok(());
+    }
+    Err(Stop::usage(
+        "this build carries no planted bugs; build the one that does: cargo build --release --features planted-bugs --bin \
+         kuzusync-planted",
+    ))
+}
+
+/// A bug and the first run that shows it.
+struct Hunt {
+    bug: Bug,
+    /// Seeds tried.
+    seeds: u64,
+    found: Option<Found>,
+}
+
+struct Found {
+    answer: Answer,
+    failure: Failure,
+    /// Whether a second run in another process is the same run.
+    replays: bool,
+}
+
+#[derive(Serialize)]
+struct BugsReport {
+    bugs: Vec<BugReport>,
+    canary: &'static str,
+}
+
+#[derive(Serialize)]
+struct BugReport {
+    id: &'static str,
+    origin: &'static str,
+    profile: String,
+    found: bool,
+    seeds: u64,
+    property: Option<&'static str>,
+    steps: Option<u64>,
+    faults: Option<u64>,
+    replays: bool,
+}
+
+/// Runs the command.
+pub fn main(arguments: &Arguments, console: &mut Console) -> End {
+    carried()?;
+    let seeds = arguments.seeds.range(SEEDS)?;
+    let crew = workers(arguments.jobs.map(usize::from))?;
+    let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
+    let (start, end, jobs) = (seeds.start, seeds.end, crew.jobs);
+    let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [profile {PROFILE}, store memory]");
+    console.note(&first_line, arguments.json)?;
+    let hunts: Vec<Hunt> = Bug::ALL.into_iter().map(|bug| hunt(bug, &seeds, &crew)).collect();
+    let files = store_cases(&hunts, directory.as_ref())?;
+    if arguments.json {
+        console.json(&report(&hunts))?;
+    } else {
+        console.print(&text(&hunts, &files, &crew, console.columns())?)?;
+    }
+    Ok(u8::from(hunts.iter().any(|hunt| hunt.found.is_none())))
+}
+
+/// Tries seeds in order until one shows the bug.
+fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew) -> Hunt {
+    let batch = crew.jobs as u64 * 8;
+    let mut next = seeds.start;
+    while next < seeds.end {
+        let size = batch.min(seeds.end - next);
+        let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), PROFILE);
+        let answers = crew.answers(size as usize, request);
+        let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew));
+        if let Some(found) = found {
+            return Hunt { bug, seeds: found.answer.seed.0 - seeds.start + 1, found: Some(found) };
+        }
+        next += size;
+    }
+    Hunt { bug, seeds: seeds.end - seeds.start, found: None }
+}
+
+fn with_bug(seed: Seed, bug: Option<Bug>, profile: Profile) -> Request {
+    Request::generated(seed, StoreChoice::Memory, profile, bug)
+}
+
+/// A run shows a bug when it fails with it and passes without it.
+fn shows(answer: Answer, bug: Bug, crew: &Crew) -> Option<Found> {
+    let failure = answer.failure.clone()?;
+    let clean = crew.launcher.ask(&with_bug(answer.seed, None, PROFILE)).ok()?;
+    if clean.failure.is_some() {
+        return None;
+    }
+    let again = crew.launcher.ask(&with_bug(answer.seed, Some(bug), PROFILE));
+    let replays = again.is_ok_and(|again| again.digest == answer.digest && again.failure == answer.failure);
+    Some(Found { answer, failure, replays })
+}
+
+/// The stored case of each bug, if there is a directory.
+fn store_cases(hunts: &[Hunt], directory: Option<&Directory>) -> Result<Vec<Option<PathBuf>>, Stop> {
+    let store = |hunt: &Hunt| {
+        let (Some(directory), Some(found)) = (directory, &hunt.found) else {
+            return Ok(None);
+        };
+        let seed = found.answer.seed;
+        let stored = StoredCase {
+            case_version: STORED_VERSION,
+            seed,
+            store: StoreChoice::Memory,
+            bug: Some(hunt.bug.name().to_owned()),
+            plan: swarm::plan(PROFILE, seed),
+            failure: Some(found.failure.clone()),
+            digest: found.answer.digest,
+        };
+        let file = directory.case_file(&format!("{}-seed-{}", hunt.bug.name(), seed.0));
+        directory.write_json(&file, &stored)?;
+        Ok(Some(file))
+    };
+    hunts.iter().map(store).collect()
+}
+
+fn report(hunts: &[Hunt]) -> BugsReport {
+    let is_found = |bug| hunts.iter().any(|hunt| hunt.bug == bug && hunt.found.is_some());
+    let bugs = hunts.iter().filter(|hunt| hunt.bug != Bug::Canary).map(bug_report).collect();
+    BugsReport { bugs, canary: if is_found(Bug::Canary) { "found" } else { "missed" } }
+}
+
+fn bug_report(hunt: &Hunt) -> BugReport {
+    let found = hunt.found.as_ref();
+    BugReport {
+        id: hunt.bug.name(),
+        origin: hunt.bug.origin(),
+        profile: PROFILE.to_string(),
+        found: found.is_some(),
+        seeds: hunt.seeds,
+        property: found.and_then(|found| found.failure.property()).map(Property::name),
+        steps: found.map(|found| found.answer.steps),
+        faults: found.map(|found| found.answer.faults.values().sum()),
+        replays: found.is_some_and(|found| found.replays),
+    }
+}
+
+fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) -> Result<String, Stop> {
+    let mut page = String::new();
+    for (hunt, file) in hunts.iter().zip(files) {
+        let Hunt { bug, seeds, found } = hunt;
+        let tried = plural(*seeds as usize, "seed");
+        page += &match found {
+            None => format!("MISSED  {} ({}): {tried} show nothing\n", bug.name(), bug.origin()),
+            Some(found) => {
+                let (signature, seed) = (found.failure.signature(), found.answer.seed);
+                let replays = if found.replays { "replays to the same digest" } else { "does NOT replay" };
+                let again = replay(*bug, seed, file.as_ref());
+                format!(
+                    "found   {} ({}) after {tried}, {replays}: {signature}\n        {again}\n",
+                    bug.name(),
+                    bug.origin()
+                )
+            }
+        };
+    }
+    page += &quiet(crew);
+    let first = hunts.iter().zip(files).find_map(|(hunt, file)| Some((hunt.bug, hunt.found.as_ref()?, file)));
+    let Some((bug, found, file)) = first else {
+        return Ok(page);
+    };
+    let seed = found.answer.seed;
+    let (plan, outcome) = with_bug(seed, Some(bug), PROFILE).run().map_err(Stop::Usage)?;
+    let again = replay(bug, seed, file.as_ref());
+    let provenance = Provenance::of_this_build(format!("{} bugs", program()));
+    Ok(format!("{page}\n{}", failure::page(&outcome, Some(&plan), &provenance, &again, columns)))
+}
+
+fn replay(bug: Bug, Seed(seed): Seed, file: Option<&PathBuf>) -> String {
+    if let Some(file) = file {
+        return format!("{} replay {}", program(), quoted(file));
+    }
+    let (name, end) = (bug.name(), seed + 1);
+    format!("{} sweep --seeds {seed}..{end} --profile {PROFILE} --store memory --no-cases --bug {name}", program())
+}
+
+/// Whether arrival order matters where nothing goes wrong.
+fn quiet(crew: &Crew) -> String {
+    let bug = Bug::ArrivalOrder;
+    let answers = crew.answers(QUIET_SEEDS as usize, |seed| with_bug(Seed(seed as u64), Some(bug), Profile::Quiet));
+    let failed = answers.iter().filter(|answer| !matches!(answer, Ok(Answer { failure: None, .. }))).count();
+    format!("without faults {} shows in {failed} of {QUIET_SEEDS} seeds\n", bug.name())
+}

@@ -1,0 +1,269 @@
+//! A run and what its replicas ended with, as JSON and as text; its events, a JSON document a line.
+//!
+//! Values are plain JSON where that is exact: integers are integers however large, text is text, a missing value is
+//! `null`. A double that JSON has no number for is the text `"NaN"`, `"inf"` or `"-inf"`. An edge's ends are
+//! `{"table", "key"}`; a property that is itself called `from` or `to` stands behind them as `from_` or `to_`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use kuzusync_core::change::Element;
+use kuzusync_core::conflict::{Loss, Write as Written1, Written};
+use kuzusync_core::value::Value;
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
+use kuzusync_sim::history::{Event, EventKind};
+use kuzusync_sim::outcome::{Outcome, ReplicaState};
+use serde_json::{Map, Value as Json, json};
+
+use crate::text::{plural, rule};
+use crate::words::Names;
+
+/// Rows of a table on the page.
+const ROWS_MAX: usize = 12;
+
+/// A run as JSON: its keys are part of the interface and stay as they are.
+pub fn json(outcome: &Outcome) -> Json {
+    let names = Names::of(outcome);
+    let replicas: Vec<Json> = outcome.replicas.iter().map(|state| replica(state, &names)).collect();
+    json!({
+        "verdict": if outcome.failure.is_some() { "fail" } else { "pass" },
+        "class": outcome.failure.as_ref().map(kuzusync_sim::outcome::Failure::class),
+        "digest": outcome.digest,
+        "replicas": replicas,
+    })
+}
+
+fn replica(state: &ReplicaState, names: &Names) -> Json {
+    let view = &state.view;
+    let tables: Vec<Json> = view.tables.iter().map(|(name, table)| table_json(name, table)).collect();
+    json!({
+        "id": state.id,
+        "role": state.role,
+        "schema": { "version": state.schema_operations, "tables": tables },
+        "nodes": rows(view, &view.nodes, |table, key, row| node_json(table, key, row)),
+        "edges": rows(view, &view.edges, |table, edge, row| edge_json(table, edge, row)),
+        "queue": state.queue_operations,
+        "audit": state.audit.iter().map(|loss| loss_json(loss, names)).collect::<Vec<_>>(),
+    })
+}
+
+fn table_json(name: &str, table: &Table) -> Json {
+    let columns: Vec<Json> =
+        table.columns.iter().map(|(name, column_type)| json!({"name": name, "type": column_type})).collect();
+    let (kind, primary_key) = match &table.kind {
+        TableKind::Node { primary_key } => ("node", Some(primary_key)),
+        TableKind::Edge { .. } => ("edge", None),
+    };
+    json!({"name": name, "kind": kind, "columns": columns, "primary_key": primary_key})
+}
+
+/// The rows of every table of one kind, those of a table without rows as an empty list.
+fn rows<K: Ord>(
+    view: &View,
+    rows: &BTreeMap<String, BTreeMap<K, Row>>,
+    row_json: impl Fn(&Table, &K, &Row) -> Json,
+) -> Json {
+    let table_json = |(name, rows): (&String, &BTreeMap<K, Row>)| {
+        let table = view.tables.get(name)?;
+        Some((name.clone(), rows.iter().map(|(key, row)| row_json(table, key, row)).collect::<Json>()))
+    };
+    rows.iter().filter_map(table_json).collect::<Map<_, _>>().into()
+}
+
+fn node_json(table: &Table, key: &Value, row: &Row) -> Json {
+    let mut object = properties(table, row, &[]);
+    if let TableKind::Node { primary_key } = &table.kind {
+        object.insert(primary_key.clone(), plain(key));
+    }
+    object.into()
+}
+
+fn edge_json(table: &Table, edge: &EdgeRef, row: &Row) -> Json {
+    let end = |end: &NodeRef| json!({"table": end.table, "key": plain(&end.key)});
+    let mut object = Map::from_iter([("from".to_owned(), end(&edge.from)), ("to".to_owned(), end(&edge.to))]);
+    if !edge.discriminator.is_empty() {
+        object.insert("discriminator".to_owned(), edge.discriminator.clone().into());
+    }
+    object.extend(properties(table, row, &["from", "to", "discriminator"]));
+    object.into()
+}
+
+/// Every column of the table, those without a value as `null`.
+fn properties(table: &Table, row: &Row, taken: &[&str]) -> Map<String, Json> {
+    let property = |column: &String| {
+        let name = if taken.contains(&column.as_str()) { format!("{column}_") } else { column.clone() };
+        (name, row.get(column).map_or(Json::Null, plain))
+    };
+    table.columns.keys().map(property).collect()
+}
+
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(*value),
+        Value::Int64(value) => Json::from(*value),
+        Value::Double(value) if value.get().is_finite() => Json::from(value.get()),
+        Value::Double(value) => Json::from(value.get().to_string()),
+        Value::String(value) => Json::from(value.as_str()),
+    }
+}
+
+fn loss_json(loss: &Loss, names: &Names) -> Json {
+    let write = |write: &Written1| {
+        let (written, value) = match &write.written {
+            Written::Inserted => ("inserted", Json::Null),
+            Written::Deleted => ("deleted", Json::Null),
+            Written::Value(value) => ("value", plain(value)),
+        };
+        json!({"written": written, "value": value, "change": write.rank.change, "timestamp": write.rank.timestamp})
+    };
+    let element = match &loss.register.element {
+        Element::Node(node) => json!({"key": plain(&node.key)}),
+        Element::Edge(edge) => {
+            json!({"from": plain(&edge.from.key), "to": plain(&edge.to.key), "discriminator": edge.discriminator})
+        }
+    };
+    json!({
+        "conflict": loss.conflict,
+        "resolution": loss.resolution,
+        "table": names.table(loss.register.element.table()),
+        "element": element,
+        "column": loss.register.column.map(|column| names.column(column)),
+        "loser": write(&loss.loser),
+        "winner": write(&loss.winner),
+    })
+}
+
+/// What the replicas ended with, as text: once if they agree.
+pub fn text(outcome: &Outcome, columns: usize) -> String {
+    let Some(first) = outcome.replicas.first() else {
+        return String::new();
+    };
+    let names = Names::of(outcome);
+    let agree = outcome.replicas.iter().all(|replica| replica.view == first.view);
+    let mut page = String::new();
+    if agree {
+        let _ = writeln!(page, "{}", rule(&format!("final graph, the same on {}", names.hosts(hosts(outcome))), columns));
+        page.push_str(&graph(&first.view));
+    } else {
+        for replica in &outcome.replicas {
+            let _ = writeln!(page, "{}", rule(&format!("final graph on {}", names.host(replica.host)), columns));
+            page.push_str(&graph(&replica.view));
+        }
+    }
+    let losses = outcome.replicas.iter().map(|replica| replica.audit.len()).max().unwrap_or(0);
+    let _ = writeln!(page, "{} in the audit", plural(losses, "concurrent loss").replace("losss", "losses"));
+    page
+}
+
+fn hosts(outcome: &Outcome) -> impl Iterator<Item = u32> + '_ {
+    outcome.replicas.iter().map(|replica| replica.host)
+}
+
+fn graph(view: &View) -> String {
+    let mut page = String::new();
+    for (name, table) in &view.tables {
+        let _ = writeln!(page, "{name}{}", table.describe());
+        let nodes = view.nodes.get(name).into_iter().flatten().map(|(key, row)| (key.describe(), row));
+        let edges = view.edges.get(name).into_iter().flatten().map(|(edge, row)| (edge.describe(), row));
+        let rows: Vec<_> = nodes.chain(edges).collect();
+        for (key, row) in rows.iter().take(ROWS_MAX) {
+            let _ = writeln!(page, "  {key} {}", row.describe());
+        }
+        if rows.len() > ROWS_MAX {
+            let _ = writeln!(page, "  and {} more", rows.len() - ROWS_MAX);
+        }
+    }
+    if page.is_empty() { "no tables\n".to_owned() } else { page }
+}
+
+/// The events, a JSON document a line.
+pub fn trace(outcome: &Outcome) -> String {
+    outcome.events.iter().map(|event| event_json(event).to_string() + "\n").collect()
+}
+
+/// An event as it is serialised, except that rows, whose keys are no text, become lists.
+fn event_json(event: &Event) -> Json {
+    let kind = match &event.kind {
+        EventKind::Viewed(delta) => json!({"viewed": delta_json(delta)}),
+        kind => serde_json::to_value(kind).expect("every other event has text as keys"),
+    };
+    json!({"at_us": event.at_us, "host": event.host, "kind": kind})
+}
+
+fn delta_json(delta: &ViewDelta) -> Json {
+    fn rows<K>(
+        tables: &BTreeMap<String, BTreeMap<K, RowChange>>,
+        name: impl Fn(&str, &K) -> Map<String, Json>,
+    ) -> Vec<Json> {
+        let rows = tables.iter().flat_map(|(table, rows)| rows.iter().map(move |(key, change)| (table, key, change)));
+        let row = |(table, key, change): (&String, &K, &RowChange)| {
+            let mut object = name(table, key);
+            let (what, row) = match change {
+                RowChange::Create(row) => ("create", Some(row)),
+                RowChange::Update(row) => ("update", Some(row)),
+                RowChange::Delete => ("delete", None),
+            };
+            object.insert("change".into(), what.into());
+            let values = row.map(|row| row.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>());
+            object.insert("row".into(), values.map_or(Json::Null, Json::from));
+            object.into()
+        };
+        rows.map(row).collect()
+    }
+    let node = |table: &str, key: &Value| Map::from_iter([("table".into(), table.into()), ("key".into(), plain(key))]);
+    let edge = |table: &str, edge: &EdgeRef| {
+        let end = |end: &NodeRef| json!({"table": end.table, "key": plain(&end.key)});
+        let ends = [("from".into(), end(&edge.from)), ("to".into(), end(&edge.to))];
+        let rest = [("table".into(), table.into()), ("discriminator".into(), edge.discriminator.clone().into())];
+        Map::from_iter(ends.into_iter().chain(rest))
+    };
+    json!({"schema": delta.schema, "nodes": rows(&delta.nodes, node), "edges": rows(&delta.edges, edge)})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kuzusync_scenarios::swarm::{self, Profile};
+    use kuzusync_sim::seed::Seed;
+    use kuzusync_sim::simulation::{Run, Script, simulate};
+    use kuzusync_sim::store::StoreChoice;
+
+    fn outcome() -> Outcome {
+        let plan = swarm::plan(Profile::Default, Seed(3));
+        let script = Script::Plan(&plan.steps);
+        simulate(&Run { seed: Seed(3), options: &plan.options, store: StoreChoice::Memory, script, bug: None })
+    }
+
+    #[test]
+    fn values_are_exact() {
+        assert_eq!(plain(&Value::from(i64::MAX)).to_string(), "9223372036854775807");
+        assert_eq!(plain(&Value::from(f64::NAN)), json!("NaN"));
+        assert_eq!(plain(&Value::from(0.1)).to_string(), "0.1");
+        assert_eq!(plain(&Value::Null), Json::Null);
+    }
+
+    #[test]
+    fn every_event_of_a_run_is_a_line_of_json() {
+        let outcome = outcome();
+        let trace = trace(&outcome);
+        assert_eq!(trace.lines().count(), outcome.events.len());
+        assert!(trace.lines().all(|line| serde_json::from_str::<Json>(line).is_ok()));
+    }
+
+    #[test]
+    fn a_run_as_json_shows_every_replica_and_every_column() {
+        let outcome = outcome();
+        let run = json(&outcome);
+        assert_eq!(run["replicas"].as_array().unwrap().len(), outcome.replicas.len());
+        let replica = &run["replicas"][0];
+        for table in replica["schema"]["tables"].as_array().unwrap() {
+            let kind = if table["kind"] == "node" { "nodes" } else { "edges" };
+            for row in replica[kind][table["name"].as_str().unwrap()].as_array().into_iter().flatten() {
+                for column in table["columns"].as_array().unwrap() {
+                    assert!(row.get(column["name"].as_str().unwrap()).is_some(), "{row}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What two sides of a failed run hold differently, who wrote each side's value, and which events touched it.
+//!
+//! A difference is found where it is: in the views the run ended with. Replicas that hold the same value stand together.
+//! Who wrote a value is looked up in the replica's own log, and so is the write that should have won there: when the two
+//! are not the same write, the rule that decides between writes was broken on that replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kuzusync_core::change::{Change, ChangeId, Edge, Element, Node, Op};
+use kuzusync_core::clock::Rank;
+use kuzusync_core::ddl::fold;
+use kuzusync_core::id::TableId;
+use kuzusync_core::replica::Notice;
+use kuzusync_core::statement::{EdgeName, Statement};
+use kuzusync_core::value::Value;
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View, ViewDelta};
+use kuzusync_sim::history::{Event, EventKind};
+use kuzusync_sim::model;
+use kuzusync_sim::outcome::{Outcome, Property, ReplicaState, Violation};
+
+use crate::words::{Names, edge, stamp};
+
+/// What a page is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// A table, by its shown name.
+    Table(String),
+    /// A node.
+    Node(NodeRef),
+    /// An edge and its table's shown name.
+    Edge(String, EdgeRef),
+    /// A change.
+    Change(ChangeId),
+}
+
+/// One value and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Side {
+    /// Names of replicas, `the model`, or a store.
+    pub holders: String,
+    /// The hosts among them.
+    pub hosts: Vec<u32>,
+    /// The value, or `absent`.
+    pub value: String,
+    /// Who wrote it; empty if nothing is known.
+    pub written: String,
+}
+
+/// One place where the sides differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The row or table.
+    pub subject: Subject,
+    /// The cell, row or table in words.
+    pub place: String,
+    /// The values, each once.
+    pub sides: Vec<Side>,
+}
+
+/// A view, whose it is, and the changes it was made from.
+struct Held<'a> {
+    name: String,
+    host: Option<u32>,
+    view: &'a View,
+    log: Vec<&'a Change>,
+}
+
+/// Where the views that a violation is about differ.
+pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Names) -> Vec<Difference> {
+    let all: BTreeMap<ChangeId, &Change> =
+        outcome.replicas.iter().flat_map(|replica| &replica.log).map(|change| (change.id, change.as_ref())).collect();
+    let expected;
+    let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica, names)).collect();
+    match violation.property {
+        Property::Convergence => {}
+        Property::Oracle => {
+            expected = model::view(all.values().copied());
+            let log = all.values().copied().collect();
+            held.push(Held { name: "the model".to_owned(), host: None, view: &expected, log });
+        }
+        Property::StoreAgreement => {
+            held.retain(|held| held.host.is_some_and(|host| violation.hosts.contains(&host)));
+            for replica in outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host)) {
+                for (store, view) in &replica.stores {
+                    let name = format!("the {store} store of {}", names.host(replica.host));
+                    held.push(Held { name, view, ..of_replica(replica, names) });
+                }
+            }
+        }
+        _ => return Vec::new(),
+    }
+    compare(&held, names)
+}
+
+fn of_replica<'a>(replica: &'a ReplicaState, names: &Names) -> Held<'a> {
+    let log = replica.log.iter().map(AsRef::as_ref).collect();
+    Held { name: names.host(replica.host), host: Some(replica.host), view: &replica.view, log }
+}
+
+fn compare(held: &[Held<'_>], names: &Names) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let union = |keys: fn(&View) -> BTreeSet<Subject>| -> BTreeSet<Subject> {
+        held.iter().flat_map(|held| keys(held.view)).collect()
+    };
+    for subject in union(subjects) {
+        if let Subject::Table(name) = &subject {
+            let values = held.iter().map(|held| held.view.tables.get(name).map(Describe::describe));
+            let sides = sides(held, values.collect(), |_, _| String::new());
+            found.extend(sides.map(|sides| Difference { place: format!("table {name}"), subject: subject.clone(), sides }));
+            continue;
+        }
+        let rows: Vec<Option<&Row>> = held.iter().map(|held| row(held.view, &subject)).collect();
+        let existence = rows.iter().map(|row| row.map(Describe::describe)).collect::<Vec<_>>();
+        let exists = |row: &Option<&Row>| row.is_some();
+        if rows.iter().all(exists) {
+            found.extend(compare_cells(held, &subject, &rows, names));
+        } else if rows.iter().any(exists) {
+            let written = |held: &Held<'_>, _: Option<&String>| of_existence(held, &subject, names);
+            let sides = sides(held, existence, written);
+            found.extend(sides.map(|sides| Difference { place: place(&subject, names), subject: subject.clone(), sides }));
+        }
+    }
+    found
+}
+
+fn compare_cells(held: &[Held<'_>], subject: &Subject, rows: &[Option<&Row>], names: &Names) -> Vec<Difference> {
+    let columns: BTreeSet<&String> = rows.iter().flatten().flat_map(|row| row.keys()).collect();
+    let mut found = Vec::new();
+    for column in columns {
+        let values: Vec<Option<&Value>> = rows.iter().map(|row| row.and_then(|row| row.get(column))).collect();
+        let shown = values.iter().map(|value| value.map(ToString::to_string)).collect();
+        let written = |held: &Held<'_>, _: Option<&String>| {
+            let value = row(held.view, subject).and_then(|row| row.get(column));
+            of_cell(held, subject, column, value, names)
+        };
+        let sides = sides(held, shown, written);
+        let place = format!("{}.{column}", place(subject, names));
+        found.extend(sides.map(|sides| Difference { subject: subject.clone(), place, sides }));
+    }
+    found
+}
+
+/// The holders by what they hold; `None` if all hold the same.
+fn sides(
+    held: &[Held<'_>],
+    values: Vec<Option<String>>,
+    written: impl Fn(&Held<'_>, Option<&String>) -> String,
+) -> Option<Vec<Side>> {
+    let mut sides: Vec<(Option<String>, Side)> = Vec::new();
+    for (held, value) in held.iter().zip(values) {
+        match sides.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, side)) => {
+                side.holders = format!("{}, {}", side.holders, held.name);
+                side.hosts.extend(held.host);
+            }
+            None => {
+                let written = written(held, value.as_ref());
+                let (holders, hosts) = (held.name.clone(), held.host.into_iter().collect());
+                let shown = value.clone().unwrap_or_else(|| "absent".to_owned());
+                sides.push((value, Side { holders, hosts, value: shown, written }));
+            }
+        }
+    }
+    (sides.len() > 1).then(|| sides.into_iter().map(|(_, side)| side).collect())
+}
+
+fn subjects(view: &View) -> BTreeSet<Subject> {
+    let tables = view.tables.keys().cloned().map(Subject::Table);
+    let nodes = view.nodes.iter().flat_map(|(table, rows)| {
+        rows.keys().map(|key| Subject::Node(NodeRef { table: table.clone(), key: key.clone() }))
+    });
+    let edges = view.edges.iter().flat_map(|(table, rows)| {
+        rows.keys().map(|edge| Subject::Edge(table.clone(), edge.clone()))
+    });
+    tables.chain(nodes).chain(edges).collect()
+}
+
+fn row<'a>(view: &'a View, subject: &Subject) -> Option<&'a Row> {
+    match subject {
+        Subject::Node(node) => view.node(&node.table, &node.key),
+        Subject::Edge(table, edge) => view.edges.get(table)?.get(edge),
+        Subject::Table(_) | Subject::Change(_) => None,
+    }
+}
+
+/// A subject in words.
+pub(crate) fn place(subject: &Subject, names: &Names) -> String {
+    match subject {
+        Subject::Table(name) => format!("table {name}"),
+        Subject::Node(node) => node.describe(),
+        Subject::Edge(table, EdgeRef { from, to, discriminator }) => {
+            edge(table, &from.describe(), &to.describe(), discriminator)
+        }
+        Subject::Change(id) => format!("change {}", names.change(*id)),
+    }
+}
+
+// ---- who wrote it ----
+
+/// Every operation of a log on one row, the greatest last.
+fn writes<'a>(held: &Held<'a>, subject: &Subject, names: &Names) -> Vec<(Rank, &'a Op)> {
+    let ops = held.log.iter().flat_map(|change| change.ranked_ops());
+    let mut own: Vec<(Rank, &Op)> = ops.filter(|(_, op)| element(op).is_some_and(|e| is_row(e, subject, names))).collect();
+    own.sort_unstable_by_key(|(rank, _)| *rank);
+    own
+}
+
+fn element(op: &Op) -> Option<&Element> {
+    match op {
+        Op::Insert { element, .. } | Op::Update { element, .. } | Op::Delete { element } => Some(element),
+        Op::Schema(_) => None,
+    }
+}
+
+fn by(rank: &Rank, names: &Names) -> String {
+    format!("{} (stamped {})", names.change(rank.change), stamp(rank.timestamp))
+}
+
+/// Who wrote the value a cell shows, and the greater write that it should have given way to.
+fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Value>, names: &Names) -> String {
+    let written = |op: &Op| match op {
+        Op::Delete { .. } => Some(Value::Null),
+        Op::Insert { cells, .. } | Op::Update { cells, .. } => {
+            let cell = cells.iter().find(|(id, _)| fold(&names.column(**id)) == fold(column));
+            cell.map(|(_, value)| value.clone())
+        }
+        Op::Schema(_) => None,
+    };
+    let shows = |written: &Value| match value {
+        None => *written == Value::Null,
+        Some(value) => value.type_of().and_then(|shown| written.cast(shown)).as_ref() == Some(value),
+    };
+    let writes = writes(held, subject, names);
+    let mut writes = writes.iter().rev().filter_map(|(rank, op)| Some((rank, written(op)?)));
+    match writes.next() {
+        None if value.is_none() => "nothing in its log writes it".to_owned(),
+        None => "nothing in its log writes it!".to_owned(),
+        Some((rank, greatest)) if shows(&greatest) => format!("written by {}", by(rank, names)),
+        Some((winner, greatest)) => {
+            let shown_by = writes.find(|(_, written)| shows(written)).map(|(rank, _)| by(rank, names));
+            let shown_by = shown_by.map_or("written by nothing in its log".to_owned(), |by| format!("written by {by}"));
+            format!("{shown_by}, though its log also holds {greatest} by the later {}", by(winner, names))
+        }
+    }
+}
+
+/// The last operation of its log that makes or deletes a row.
+fn of_existence(held: &Held<'_>, subject: &Subject, names: &Names) -> String {
+    let ends = match subject {
+        Subject::Edge(_, edge) => vec![&edge.from, &edge.to],
+        _ => Vec::new(),
+    };
+    if let Some(end) = ends.into_iter().find(|end| held.view.node(&end.table, &end.key).is_none()) {
+        return format!("{} is absent too", end.describe());
+    }
+    let is_shown = row(held.view, subject).is_some();
+    let writes = writes(held, subject, names);
+    let last = writes.iter().rev().find(|(_, op)| matches!(op, Op::Insert { .. } | Op::Delete { .. }));
+    match last {
+        None => "its log holds no change that makes it".to_owned(),
+        Some((rank, Op::Delete { .. })) if is_shown => format!("though its log holds the deletion by {}", by(rank, names)),
+        Some((rank, Op::Delete { .. })) => format!("deleted by {}", by(rank, names)),
+        Some((rank, _)) if is_shown => format!("made by {}", by(rank, names)),
+        Some((rank, _)) => format!("though its log holds {}, which makes it", by(rank, names)),
+    }
+}
+
+// ---- which events touched it ----
+
+/// What a violation that is not about views is about: changes and rows that its words name.
+pub(crate) fn named_in(outcome: &Outcome, violation: &Violation, names: &Names) -> Vec<Subject> {
+    let words = format!("{} {}", violation.message, violation.details.join(" "));
+    let mut subjects: Vec<Subject> = names.changes_in(&words).into_iter().map(Subject::Change).collect();
+    let mut rows = BTreeSet::new();
+    for event in &outcome.events {
+        let EventKind::Viewed(delta) = &event.kind else { continue };
+        for (table, changes) in &delta.nodes {
+            let nodes = changes.keys().map(|key| NodeRef { table: table.clone(), key: key.clone() });
+            rows.extend(nodes.filter(|node| words.contains(&node.describe())).map(Subject::Node));
+        }
+    }
+    subjects.extend(rows);
+    subjects
+}
+
+/// Whether an event touched one of the subjects.
+pub(crate) fn touches(event: &Event, subjects: &[Subject], names: &Names) -> bool {
+    subjects.iter().any(|subject| touches_one(&event.kind, subject, names))
+}
+
+fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
+    match kind {
+        EventKind::Notified(notice) => match notice {
+            Notice::Applied { entry } => {
+                entry.change.ops.iter().any(|op| is_in_op(op, subject, names)) || is_change(entry.change.id, subject)
+            }
+            Notice::Lost(loss) => is_row(&loss.register.element, subject, names),
+            Notice::Numbered { id, .. } | Notice::Held { id } | Notice::Repeated { id } => is_change(*id, subject),
+            Notice::AlreadySubmitted { id, .. } | Notice::Acknowledged { id } => is_change(*id, subject),
+            _ => false,
+        },
+        EventKind::Invoked { statements, .. } => statements.iter().any(|asked| is_in_statement(asked, subject)),
+        EventKind::Viewed(delta) => is_in_delta(delta, subject),
+        _ => false,
+    }
+}
+
+fn is_change(id: ChangeId, subject: &Subject) -> bool {
+    matches!(subject, Subject::Change(named) if *named == id)
+}
+
+fn is_in_op(op: &Op, subject: &Subject, names: &Names) -> bool {
+    match (op, subject) {
+        (Op::Schema(ddl), Subject::Table(table)) => is_table(ddl.table_id(), table, names),
+        _ => element(op).is_some_and(|element| is_row(element, subject, names)),
+    }
+}
+
+/// Whether a table is the one that is shown by that name: the loser of a name is shown as `name~shortid`.
+fn is_table(id: TableId, shown: &str, names: &Names) -> bool {
+    let name = names.table(id);
+    fold(&name) == fold(shown) || format!("{name}~{}", id.short()) == shown
+}
+
+fn is_row(element: &Element, subject: &Subject, names: &Names) -> bool {
+    let is_node = |node: &Node, shown: &NodeRef| node.key == shown.key && is_table(node.table, &shown.table, names);
+    match (element, subject) {
+        (Element::Node(node), Subject::Node(shown)) => is_node(node, shown),
+        (Element::Edge(Edge { table, from, to, discriminator }), Subject::Edge(shown_table, shown)) => {
+            is_node(from, &shown.from)
+                && is_node(to, &shown.to)
+                && *discriminator == shown.discriminator
+                && is_table(*table, shown_table, names)
+        }
+        _ => false,
+    }
+}
+
+fn is_in_statement(asked: &Statement, subject: &Subject) -> bool {
+    let is_named = |edge: &EdgeName, table: &str, shown: &EdgeRef| {
+        fold(&edge.table) == fold(table)
+            && edge.from.1 == shown.from.key
+            && edge.to.1 == shown.to.key
+            && edge.discriminator == shown.discriminator
+    };
+    match (asked, subject) {
+        (
+            Statement::CreateNodeTable { table, .. } | Statement::CreateEdgeTable { table, .. },
+            Subject::Table(shown),
+        ) => fold(table) == fold(shown),
+        (Statement::CreateNode { table, properties }, Subject::Node(node)) => {
+            fold(table) == fold(&node.table) && properties.values().any(|value| *value == node.key)
+        }
+        (Statement::UpdateNode { table, key, .. } | Statement::DeleteNode { table, key }, Subject::Node(node)) => {
+            fold(table) == fold(&node.table) && *key == node.key
+        }
+        (
+            Statement::CreateEdge { edge, .. } | Statement::UpdateEdge { edge, .. } | Statement::DeleteEdge { edge },
+            Subject::Edge(table, shown),
+        ) => is_named(edge, table, shown),
+        _ => false,
+    }
+}
+
+fn is_in_delta(delta: &ViewDelta, subject: &Subject) -> bool {
+    match subject {
+        Subject::Node(node) => delta.nodes.get(&node.table).is_some_and(|rows| rows.contains_key(&node.key)),
+        Subject::Edge(table, edge) => delta.edges.get(table).is_some_and(|rows| rows.contains_key(edge)),
+        Subject::Table(_) | Subject::Change(_) => false,
+    }
+}
