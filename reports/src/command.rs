@@ -53,7 +53,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   kuzusync sweep                          documented cases and generated seeds, in under two minutes
   kuzusync sweep --count 2000 --store memory
-  kuzusync run later-timestamp-wins       one documented scenario (names: kuzusync list)
+  kuzusync run concurrent-update       one documented scenario (names: kuzusync list)
   kuzusync replay out/cases/seed-17.json  a failure that a sweep stored
   kuzusync conformance D1.1 C3            whether documented cases hold
 

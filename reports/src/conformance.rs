@@ -9,7 +9,7 @@ use kuzusync_sim::outcome::Outcome;
 use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
 
-use crate::text::{self, plural};
+use crate::text::{fit, labelled, pad, plural, rule};
 
 /// How a case stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -181,9 +181,46 @@ fn not_run(stores: &[StoreChoice]) -> Option<String> {
     None
 }
 
+/// Columns of ids and verdicts.
+const ID_COLUMNS: usize = 8;
+const VERDICT_COLUMNS: usize = 9;
+
 /// The cases as a table by document, and how many stand how.
 #[must_use]
 pub fn text(conformance: &Conformance, width: usize) -> String {
-    let _ = (conformance, width, text::width(""), plural(1, "case"));
-    String::new()
+    let mut page = String::new();
+    let mut document = "";
+    for case in &conformance.cases {
+        if case.document != document {
+            let gap = if document.is_empty() { "" } else { "\n" };
+            page.push_str(&format!("{gap}{}\n", rule(case.document, width)));
+            document = case.document;
+        }
+        page.push_str(&row(case, width));
+    }
+    page.push_str(&format!("\n{}\n", summary(conformance)));
+    page
+}
+
+/// A case in one line; why it fails, or was not tried everywhere, in as many more as that takes.
+fn row(case: &CaseReport, width: usize) -> String {
+    let indent = ID_COLUMNS + VERDICT_COLUMNS;
+    let columns = width.saturating_sub(indent);
+    let start = format!("{}{}", pad(case.id, ID_COLUMNS), pad(case.verdict.name(), VERDICT_COLUMNS));
+    let requirement = fit(case.case.requirement(), columns);
+    let mut page = format!("{start}{requirement}\n");
+    let scenarios = case.scenarios.join(", ");
+    let remark = match &case.reason {
+        _ if case.scenarios.is_empty() => return page,
+        Some(reason) => format!("{scenarios}: {reason}"),
+        None => format!("shown by {scenarios} on {}", case.stores.join(" and ")),
+    };
+    page.push_str(&labelled("", &remark, indent, width));
+    page
+}
+
+fn summary(conformance: &Conformance) -> String {
+    let counted = Verdict::ALL.map(|verdict| format!("{} {}", conformance.count(verdict), verdict.name()));
+    let total = plural(conformance.cases.len(), "case");
+    format!("{total}: {}. Missing: no scenario covers it, or not every store was tried.", counted.join(", "))
 }

@@ -14,8 +14,8 @@ use kuzusync_sim::step::{Plan, Step};
 
 use crate::disagreement::{Difference, Subject, differences, named_in, place, touches};
 use crate::provenance::Provenance;
-use crate::text::{labelled, ms, pad, plural, rule, width as width_of};
-use crate::timeline::{self, Place};
+use crate::text::{labelled, ms, plural, rule, width as width_of};
+use crate::timeline;
 use crate::words::Names;
 
 /// Columns of the labels at the left.
@@ -77,8 +77,7 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
     page.push_str(&line("Found", &capitalised(&names.in_sentence(&violation.message))));
     let differences = differences(outcome, violation, names);
     let mut subjects: Vec<Subject> = differences.iter().map(|difference| difference.subject.clone()).collect();
-    subjects.dedup();
-    subjects.truncate(DIFFERENCES_MAX);
+    subjects.truncate(1);
     if differences.is_empty() {
         subjects = named_in(outcome, violation, names);
         page.push_str(&particulars(outcome, violation, names, width));
@@ -121,8 +120,14 @@ fn sides(differences: &[Difference], width: usize) -> String {
         page.push_str(&format!("{}\n", difference.place));
         let holders = difference.sides.iter().map(|side| width_of(&side.holders)).max().unwrap_or(0).min(width / 3);
         for side in &difference.sides {
-            let value = if side.written.is_empty() { side.value.clone() } else { format!("{}  {}", side.value, side.written) };
-            page.push_str(&labelled(&format!("  {}", side.holders), &value, holders + 4, width));
+            let holders_label = format!("  {}", side.holders);
+            let together = format!("{}  {}", side.value, side.written);
+            if holders + 4 + width_of(&together) <= width {
+                page.push_str(&labelled(&holders_label, together.trim_end(), holders + 4, width));
+            } else {
+                page.push_str(&labelled(&holders_label, &side.value, holders + 4, width));
+                page.push_str(&labelled("", &side.written, holders + 6, width));
+            }
         }
     }
     let more = differences.len().saturating_sub(DIFFERENCES_MAX);
@@ -147,25 +152,26 @@ fn since(outcome: &Outcome, violation: &Violation, subjects: &[Subject], differe
     let (Some(event), Some(subject)) = (applied, subject.first()) else { return noticed };
     let host = names.host(event.host.unwrap_or(0));
     let told = timeline::lines(std::iter::once(event), names).pop();
-    let told = told.map_or("changed what it shows".to_owned(), |line| {
+    let told = told.map_or("changes what it shows".to_owned(), |line| {
         line.words.split(": ").next().unwrap_or(&line.words).to_owned()
     });
     let subject = place(subject, names);
-    format!("{} ms, when {host} {told}: nothing touched {subject} after that; {noticed}", ms(event.at_us))
+    format!("{} ms: {host} {told}, and nothing touches {subject} after that; {noticed}", ms(event.at_us))
 }
 
 /// The last events about what is wrong, with what happened to the network and the hosts meanwhile.
 fn last_events(outcome: &Outcome, violation: &Violation, subjects: &[Subject], names: &Names, width: usize) -> String {
     let is_told = |event: &&Event| {
-        let is_context = is_context(event, violation);
-        if subjects.is_empty() { is_context || event.host.is_none_or(|host| concerns(violation, host)) } else { is_context || touches(event, subjects, names) }
+        let is_about = match subjects {
+            [] => event.host.is_none_or(|host| concerns(violation, host)),
+            _ => touches(event, subjects, names),
+        };
+        is_about || is_context(event, violation)
     };
     let lines = timeline::lines(outcome.events.iter().filter(is_told), names);
     if lines.is_empty() {
         return String::new();
     }
-    let is_context = |line: &timeline::Line| line.place == Place::Band;
-    let wanted = if subjects.is_empty() { lines.len() } else { lines.iter().filter(|line| !is_context(line)).count() };
     let left_out = lines.len().saturating_sub(EVENTS_MAX);
     let about = subjects.iter().map(|subject| place(subject, names)).collect::<Vec<_>>().join(", ");
     let about = if about.is_empty() { String::new() } else { format!(" about {about}") };
@@ -174,7 +180,6 @@ fn last_events(outcome: &Outcome, violation: &Violation, subjects: &[Subject], n
     } else {
         format!("the events{about}")
     };
-    let _ = wanted;
     let drawn = timeline::draw(&lines[left_out..], names, outcome.options.replicas, width, EVENTS_MAX);
     format!("{}\n{drawn}", capitalised(&title))
 }
@@ -279,7 +284,7 @@ fn faults(outcome: &Outcome) -> String {
 }
 
 /// The cluster, and every knob that is not at its default.
-fn options(options: &Options) -> String {
+pub(crate) fn options(options: &Options) -> String {
     let Options { replicas, has_main, links, skew_ms, settle_ms_max } = options;
     let default = Options::default();
     let LinkOptions { loss_permille, repeat_permille, reorder_permille, latency_ms_min, latency_ms_max, jitter_ms_max } =
@@ -306,14 +311,4 @@ fn options(options: &Options) -> String {
     }
     words.push("all else at its default".to_owned());
     words.join("; ")
-}
-
-/// The options of a run in one line, for other pages.
-pub(crate) fn options_in_words(outcome: &Outcome) -> String {
-    options(&outcome.options)
-}
-
-/// A label column for other pages.
-pub(crate) fn padded(label: &str) -> String {
-    pad(label, INDENT)
 }

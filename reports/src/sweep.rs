@@ -368,7 +368,7 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Columns of the headings.
-const INDENT: usize = 17;
+const INDENT: usize = 18;
 
 /// Signatures shown on the screen; the others are counted.
 const SIGNATURES_MAX: usize = 8;

@@ -181,11 +181,15 @@ fn entries(entries: &[Entry], names: &Names) -> String {
 
 /// What came from elsewhere, with what it does if it is little.
 fn applies(others: &[Entry], names: &Names) -> String {
-    let shown = format!("applies {}", entries(others, names));
     match others {
-        [only] => format!("{shown}: {}", names.ops(&only.change)),
-        _ => shown,
+        [one, other] => format!("applies {}; {}", applied(one, names), applied(other, names)),
+        [only] => format!("applies {}", applied(only, names)),
+        _ => format!("applies {}", entries(others, names)),
     }
+}
+
+fn applied(entry: &Entry, names: &Names) -> String {
+    format!("{}: {}", entries(std::slice::from_ref(entry), names), names.ops(&entry.change))
 }
 
 fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Place, String)> {

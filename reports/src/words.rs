@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
-use kuzusync_core::conflict::{Loss, Register, Written};
+use kuzusync_core::conflict::{Loss, Register, Write, Written};
 use kuzusync_core::ddl::{Ddl, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::replica::Notice;
@@ -248,17 +248,20 @@ impl Names {
     /// A concurrent loss as a sentence.
     #[must_use]
     pub fn loss(&self, loss: &Loss) -> String {
-        let change = |write: &kuzusync_core::conflict::Write| self.change(write.rank.change);
-        format!(
-            "{} of {}: {} ({}) loses to {} ({}), {}",
-            loss.conflict.name(),
-            self.register(&loss.register),
-            written(&loss.loser.written),
-            change(&loss.loser),
-            written(&loss.winner.written),
-            change(&loss.winner),
-            loss.resolution.name(),
-        )
+        let side = |write: &Write| format!("{} of {}", written(&write.written), self.change(write.rank.change));
+        format!("conflict: {} {} loses to {}", self.register(&loss.register), side(&loss.loser), side(&loss.winner))
+    }
+
+    /// A concurrent loss as the audit records it, with type, rule and both stamps.
+    #[must_use]
+    pub fn audited(&self, loss: &Loss) -> String {
+        let side = |write: &Write| {
+            let (change, stamp) = (self.change(write.rank.change), stamp(write.rank.timestamp));
+            format!("{} of {change} (stamped {stamp})", written(&write.written))
+        };
+        let (conflict, rule) = (loss.conflict.name(), loss.resolution.name());
+        let (loser, winner) = (side(&loss.loser), side(&loss.winner));
+        format!("{conflict} of {}, {rule}: {loser} loses to {winner}", self.register(&loss.register))
     }
 }
 

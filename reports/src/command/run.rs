@@ -21,8 +21,8 @@ use crate::worker::Request;
 use crate::{failure, timeline};
 
 const EXAMPLES: &str = "Examples:
-  kuzusync run later-timestamp-wins
-  kuzusync run later-timestamp-wins --store both --json
+  kuzusync run concurrent-update
+  kuzusync run concurrent-update --store both --json
   kuzusync run my-plan.json --seed 7 --trace events.ndjson
 
 A plan is a JSON file: {\"version\": 1, \"options\": {\"replicas\": 3}, \"steps\": [{\"wait\": {\"ms\": 50}}, …]}; a stored case

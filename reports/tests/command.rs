@@ -1,0 +1,372 @@
+//! The command as its users meet it: exit codes, messages, JSON, files.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const KUZUSYNC: &str = env!("CARGO_BIN_EXE_kuzusync");
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn kuzusync(arguments: &[&str]) -> Output {
+    run(KUZUSYNC, arguments)
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Bad input: exit code 2, a message with these words, no backtrace, and nothing on standard output.
+fn assert_refused(arguments: &[&str], words: &[&str]) {
+    let output = kuzusync(arguments);
+    let message = stderr(&output);
+    assert_eq!(code(&output), 2, "{arguments:?}: {message}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", stdout(&output));
+    for word in words {
+        assert!(message.contains(word), "{arguments:?} should say `{word}`: {message}");
+    }
+    assert!(!message.contains("panicked") && !message.contains("backtrace"), "{message}");
+}
+
+#[test]
+fn bad_seeds_jobs_profiles_and_stores_are_refused_by_name() {
+    assert_refused(&["sweep", "--seeds", "5..5"], &["5..5", "empty", "5..6"]);
+    assert_refused(&["sweep", "--seeds", "9..3"], &["9..3", "reversed", "3..9"]);
+    assert_refused(&["sweep", "--seeds", "many"], &["many", "A..B"]);
+    assert_refused(&["sweep", "--count", "0"], &["--count 0"]);
+    assert_refused(&["sweep", "--count", "1", "--seeds", "0..1"], &["--seeds", "--count"]);
+    assert_refused(&["sweep", "--jobs", "0"], &["--jobs", "0"]);
+    assert_refused(&["sweep", "--check", "101"], &["--check", "101"]);
+    assert_refused(&["sweep", "--profile", "wild"], &["wild", "default or quiet"]);
+    assert_refused(&["sweep", "--store", "disk"], &["disk", "memory, kuzu or both"]);
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest_one() {
+    assert_refused(&["run", "handshke"], &["handshke", "did you mean `handshake`?", "kuzusync list"]);
+    assert_refused(&["run", "nonsense"], &["nonsense", "kuzusync list"]);
+    assert_refused(&["conformance", "D1.1", "D99"], &["D99", "kuzusync conformance"]);
+    assert_refused(&["conformance", "C33"], &["did you mean `C3`?"]);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused_as_what_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let absent = directory.path().join("absent.json").to_str().unwrap().to_owned();
+    assert_refused(&["replay", &absent], &["absent.json", "cannot be read"]);
+    assert_refused(&["run", &absent], &["absent.json", "cannot be read"]);
+    assert_refused(&["replay", &file("broken.json", "{")], &["broken.json", "line 1"]);
+    assert_refused(&["run", &file("empty.json", "")], &["empty.json"]);
+    assert_refused(&["replay", &file("newer.json", r#"{"case_version": 99}"#)], &["newer.json", "version 99", "newer kuzusync"]);
+    assert_refused(&["run", &file("plan.json", r#"{"version": 99}"#)], &["version 99", "newer kuzusync"]);
+    let unknown_field = r#"{"version": 1, "steps": [], "option": {}}"#;
+    assert_refused(&["run", &file("typo.json", unknown_field)], &["typo.json", "option"]);
+    let no_replicas = r#"{"version": 1, "options": {"replicas": 0}, "steps": []}"#;
+    assert_refused(&["run", &file("none.json", no_replicas)], &["options.replicas", "from 1 to 64"]);
+    assert_refused(&["run", directory.path().to_str().unwrap()], &["cannot be read"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_anything_is_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let below = file.join("out").to_str().unwrap().to_owned();
+    assert_refused(&["sweep", "--count", "1", "--out", &below], &["file/out", "cannot be written"]);
+    assert_refused(&["run", "handshake", "--trace", &below], &["file/out", "cannot be written"]);
+}
+
+#[cfg(not(feature = "kuzu"))]
+#[test]
+fn a_build_without_kuzu_says_what_it_cannot_do() {
+    for store in ["kuzu", "both"] {
+        assert_refused(&["sweep", "--count", "1", "--store", store], &["no Kùzu", store, "--no-default-features"]);
+        assert_refused(&["run", "handshake", "--store", store], &["no Kùzu", store]);
+    }
+    let output = kuzusync(&["sweep", "--count", "2", "--no-cases"]);
+    assert!(stdout(&output).contains("memory store alone"), "{}", stdout(&output));
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+#[test]
+fn a_build_without_planted_bugs_names_the_one_that_has_them() {
+    let build = "cargo build --release --features planted-bugs --bin kuzusync-planted";
+    assert_refused(&["bugs"], &[build]);
+    assert_refused(&["sweep", "--count", "1", "--bug", "canary"], &[build]);
+}
+
+#[test]
+fn a_small_sweep_passes_and_tells_everything_as_json() {
+    let output = kuzusync(&["sweep", "--count", "20", "--store", "memory", "--check", "100", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    let report = json(&output);
+    let expected = [
+        "seeds",
+        "passed",
+        "cases",
+        "failures",
+        "sometimes",
+        "faults",
+        "profile",
+        "determinism",
+        "results_digest",
+        "seeds_per_second",
+        "simulated_seconds",
+        "wall_seconds",
+    ];
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    let mut found = keys(&report);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!((&report["seeds"], &report["passed"]), (&Value::from(20), &Value::from(20)));
+    assert_eq!(report["determinism"], serde_json::json!({"checked": 20, "mismatches": 0}));
+    assert_eq!(report["cases"]["failed"], 0);
+    assert!(report["cases"]["passed"].as_u64().unwrap() >= 5);
+    assert!(report["profile"]["steps"].as_u64().unwrap() >= 40);
+    assert!(stderr(&output).contains("--seeds 0..20 --profile default --store memory"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_a_sweep_finds_does_not_depend_on_its_workers() {
+    let digest = |jobs: &str| {
+        let output =
+            kuzusync(&["sweep", "--seeds", "100..130", "--store", "memory", "--jobs", jobs, "--no-cases", "--json"]);
+        json(&output)["results_digest"].clone()
+    };
+    let one = digest("1");
+    assert_eq!(one.as_str().unwrap().len(), 32);
+    assert_eq!(one, digest("3"));
+}
+
+#[test]
+fn the_screen_begins_with_every_option_and_ends_with_the_verdict() {
+    let output = kuzusync(&["sweep", "--seeds", "3..13", "--store", "memory", "--jobs", "2"]);
+    let screen = stdout(&output);
+    let first = screen.lines().next().unwrap();
+    assert!(first.contains("--seeds 3..13 --profile default --store memory --jobs 2 --check 10"), "{first}");
+    assert_eq!(screen.lines().last(), Some("PASS"));
+    assert!(screen.lines().count() <= 24, "{screen}");
+    assert!(!screen.contains('\u{1b}'), "colours are for terminals only");
+}
+
+#[test]
+fn a_sweep_that_misses_a_required_situation_fails() {
+    let output = kuzusync(&["sweep", "--count", "1", "--profile", "quiet", "--store", "memory", "--require-sometimes"]);
+    assert_eq!(code(&output), 6, "{}", stdout(&output));
+    assert!(stdout(&output).contains("never reached: "), "{}", stdout(&output));
+}
+
+#[test]
+fn the_death_of_a_worker_costs_one_seed_and_not_the_sweep() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().to_str().unwrap();
+    let arguments = ["sweep", "--count", "12", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
+    let output = kuzusync(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!((&report["seeds"], &report["passed"]), (&Value::from(12), &Value::from(11)));
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!((&failures[0]["seed"], &failures[0]["class"]), (&Value::from(5), &Value::from("crash")));
+    let file = failures[0]["case_file"].as_str().unwrap();
+    let stored: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let message = stored["failure"]["message"].as_str().unwrap();
+    assert!(cfg!(not(unix)) || message.contains("signal 6 SIGABRT"), "{message}");
+    let screen = stdout(&kuzusync(&arguments));
+    assert!(screen.contains("seed 5: ") && screen.contains("FAIL"), "{screen}");
+}
+
+#[test]
+fn a_sweep_leaves_its_report_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("new/out");
+    let output = kuzusync(&["sweep", "--count", "5", "--store", "memory", "--out", out.to_str().unwrap(), "--json"]);
+    assert_eq!(code(&output), 0);
+    let written: Value = serde_json::from_str(&fs::read_to_string(out.join("sweep.json")).unwrap()).unwrap();
+    assert_eq!(written, json(&output));
+    let junit = fs::read_to_string(out.join("junit.xml")).unwrap();
+    assert!(junit.contains("D1.1") && junit.contains("failures=\"0\""), "{junit}");
+    let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn every_scenario_that_is_listed_runs() {
+    let list = json(&kuzusync(&["list", "--json"]));
+    for scenario in list["scenarios"].as_array().unwrap() {
+        assert_eq!(keys(scenario), ["cases", "name", "stores"]);
+        let name = scenario["name"].as_str().unwrap();
+        let output = kuzusync(&["run", name]);
+        assert_eq!(code(&output), 0, "{}", stdout(&output));
+        assert!(stdout(&output).contains("PASS"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_run_shows_every_replica_as_json_and_traces_every_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("events.ndjson");
+    let output = kuzusync(&["run", "concurrent-update", "--json", "--trace", trace.to_str().unwrap()]);
+    assert_eq!(code(&output), 0);
+    let run = json(&output);
+    assert_eq!(keys(&run), ["class", "digest", "replicas", "verdict"]);
+    assert_eq!((&run["verdict"], &run["class"]), (&Value::from("pass"), &Value::Null));
+    for replica in run["replicas"].as_array().unwrap() {
+        assert_eq!(keys(replica), ["audit", "edges", "id", "nodes", "queue", "role", "schema"]);
+        assert_eq!(replica["nodes"]["User"][0]["email"], "alice@b.com");
+        assert_eq!(replica["schema"]["tables"][0]["primary_key"], "id");
+        assert_eq!(replica["audit"][0]["conflict"], "concurrent_update");
+        assert_eq!(replica["audit"][0]["winner"]["value"], "alice@b.com");
+    }
+    let events = fs::read_to_string(&trace).unwrap();
+    assert!(events.lines().count() > 20);
+    assert!(events.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+#[test]
+fn a_plan_of_ones_own_runs_on_the_seed_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan.json");
+    let steps = r#"[{"create_table": {"replica": 0, "table": 0}}, {"wait": {"ms": 50}}, "settle"]"#;
+    fs::write(&plan, format!(r#"{{"version": 1, "options": {{"replicas": 2}}, "steps": {steps}}}"#)).unwrap();
+    let digest = |seed: &str| {
+        let output = kuzusync(&["run", plan.to_str().unwrap(), "--seed", seed, "--json"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        json(&output)["digest"].clone()
+    };
+    assert_eq!(digest("7"), digest("7"));
+    assert_ne!(digest("7"), digest("8"));
+}
+
+#[test]
+fn a_stored_case_tells_whether_it_is_still_the_same_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().to_str().unwrap();
+    let arguments = ["sweep", "--seeds", "5..6", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
+    assert_eq!(code(&kuzusync(&arguments)), 4);
+    let file = directory.path().join("cases/seed-5.json");
+    // The worker dies for the test only, so the stored run is found to be another: it has a history.
+    let output = kuzusync(&["replay", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 5, "{}", stdout(&output));
+    assert!(stdout(&output).contains("NOT the stored one") && stdout(&output).contains("does not fail as stored"));
+    let found = json(&kuzusync(&["replay", file.to_str().unwrap(), "--json"]));
+    let mut stored: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    stored["digest"] = found["digest"].clone();
+    stored["failure"] = Value::Null;
+    fs::write(&file, stored.to_string()).unwrap();
+    let output = kuzusync(&["replay", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    assert!(stdout(&output).contains("byte for byte"), "{}", stdout(&output));
+}
+
+#[test]
+fn conformance_judges_the_named_cases() {
+    let output = kuzusync(&["conformance", "D1.1", "C3", "--format", "json"]);
+    let report = json(&output);
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.iter().map(|case| case["id"].as_str().unwrap()).collect::<Vec<_>>(), ["D1.1", "C3"]);
+    let expected = ["document", "id", "limit", "measured", "reason", "scenarios", "stores", "verdict"];
+    assert!(cases.iter().all(|case| keys(case) == expected));
+    // Without Kùzu they are shown on one store only, and that is no pass.
+    assert_eq!(code(&output), i32::from(!cfg!(feature = "kuzu")));
+    assert_eq!(code(&kuzusync(&["conformance"])), 0);
+}
+
+#[test]
+fn help_has_examples_and_completions_are_a_script() {
+    for command in ["sweep", "run", "replay", "list", "conformance", "bugs", "completions"] {
+        let output = kuzusync(&[command, "--help"]);
+        assert_eq!(code(&output), 0);
+        assert!(stdout(&output).contains("Example"), "{command}");
+    }
+    assert!(stdout(&kuzusync(&["--version"])).starts_with("kuzusync "));
+    assert!(stdout(&kuzusync(&["completions", "bash"])).contains("kuzusync"));
+    assert_eq!(code(&kuzusync(&[])), 2);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_quietly() {
+    for arguments in [&["list"][..], &["sweep", "--count", "3", "--store", "memory"], &["completions", "zsh"], &["--help"]] {
+        let mut child =
+            Command::new(KUZUSYNC).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!([0, 141].contains(&code(&output)), "{arguments:?}: {:?}", output.status);
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn workers_end_when_nobody_asks_any_more() {
+    let output = kuzusync(&["worker"]);
+    assert_eq!(code(&output), 0);
+    assert!(output.stdout.is_empty() && Path::new(KUZUSYNC).exists());
+}
+
+#[cfg(feature = "planted-bugs")]
+mod planted {
+    use super::*;
+
+    const PLANTED: &str = env!("CARGO_BIN_EXE_kuzusync-planted");
+
+    #[test]
+    fn the_planted_bugs_are_found_and_their_cases_replay() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().to_str().unwrap();
+        let output = run(PLANTED, &["bugs", "--count", "200", "--json", "--out", out]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(report["canary"], "found");
+        let bug = &report["bugs"][0];
+        let expected = ["faults", "found", "id", "origin", "profile", "property", "replays", "seeds", "steps"];
+        assert_eq!(keys(bug), expected);
+        assert_eq!((&bug["id"], &bug["found"]), (&Value::from("arrival-order"), &Value::from(true)));
+        assert_eq!(bug["replays"], true);
+        for entry in fs::read_dir(directory.path().join("cases")).unwrap() {
+            let file = entry.unwrap().path();
+            let output = run(PLANTED, &["replay", file.to_str().unwrap()]);
+            assert_eq!(code(&output), 1, "{}", stdout(&output));
+            assert!(stdout(&output).contains("byte for byte"), "{}", stdout(&output));
+        }
+    }
+
+    #[test]
+    fn the_screen_shows_the_page_of_the_first_bug_and_how_to_replay_it() {
+        let screen = stdout(&run(PLANTED, &["bugs", "--count", "200"]));
+        assert!(screen.contains("found   arrival-order") && screen.contains("found   canary"), "{screen}");
+        assert!(screen.contains("--bug arrival-order"), "{screen}");
+    }
+
+    #[test]
+    fn a_sweep_with_the_canary_fails() {
+        let output = run(PLANTED, &["sweep", "--count", "5", "--store", "memory", "--no-cases", "--bug", "canary"]);
+        assert_eq!(code(&output), 1, "{}", stdout(&output));
+        assert!(stdout(&output).contains("FAIL"));
+    }
+}
