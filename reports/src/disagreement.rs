@@ -13,7 +13,7 @@ use kuzusync_core::id::TableId;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{EdgeName, Statement};
 use kuzusync_core::value::Value;
-use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View, ViewDelta};
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View};
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::model;
 use kuzusync_sim::outcome::{Outcome, Property, ReplicaState, Violation};
@@ -29,6 +29,8 @@ pub(crate) enum Subject {
     Node(NodeRef),
     /// An edge and its table's shown name.
     Edge(String, EdgeRef),
+    /// One column of a node or an edge.
+    Cell(Box<Subject>, String),
     /// A change.
     Change(ChangeId),
 }
@@ -49,7 +51,7 @@ pub(crate) struct Side {
 /// One place where the sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// The row or table.
+    /// The cell, row or table.
     pub subject: Subject,
     /// The cell, row or table in words.
     pub place: String,
@@ -134,8 +136,8 @@ fn compare_cells(held: &[Held<'_>], subject: &Subject, rows: &[Option<&Row>], na
             of_cell(held, subject, column, value, names)
         };
         let sides = sides(held, shown, written);
-        let place = format!("{}.{column}", place(subject, names));
-        found.extend(sides.map(|sides| Difference { subject: subject.clone(), place, sides }));
+        let cell = Subject::Cell(Box::new(subject.clone()), column.clone());
+        found.extend(sides.map(|sides| Difference { place: place(&cell, names), subject: cell, sides }));
     }
     found
 }
@@ -179,7 +181,7 @@ fn row<'a>(view: &'a View, subject: &Subject) -> Option<&'a Row> {
     match subject {
         Subject::Node(node) => view.node(&node.table, &node.key),
         Subject::Edge(table, edge) => view.edges.get(table)?.get(edge),
-        Subject::Table(_) | Subject::Change(_) => None,
+        Subject::Table(_) | Subject::Cell(..) | Subject::Change(_) => None,
     }
 }
 
@@ -191,6 +193,7 @@ pub(crate) fn place(subject: &Subject, names: &Names) -> String {
         Subject::Edge(table, EdgeRef { from, to, discriminator }) => {
             edge(table, &from.describe(), &to.describe(), discriminator)
         }
+        Subject::Cell(row, column) => format!("{}.{column}", place(row, names)),
         Subject::Change(id) => format!("change {}", names.change(*id)),
     }
 }
@@ -294,13 +297,11 @@ fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
             Notice::Applied { entry } => {
                 entry.change.ops.iter().any(|op| is_in_op(op, subject, names)) || is_change(entry.change.id, subject)
             }
-            Notice::Lost(loss) => is_row(&loss.register.element, subject, names),
             Notice::Numbered { id, .. } | Notice::Held { id } | Notice::Repeated { id } => is_change(*id, subject),
             Notice::AlreadySubmitted { id, .. } | Notice::Acknowledged { id } => is_change(*id, subject),
             _ => false,
         },
         EventKind::Invoked { statements, .. } => statements.iter().any(|asked| is_in_statement(asked, subject)),
-        EventKind::Viewed(delta) => is_in_delta(delta, subject),
         _ => false,
     }
 }
@@ -312,6 +313,10 @@ fn is_change(id: ChangeId, subject: &Subject) -> bool {
 fn is_in_op(op: &Op, subject: &Subject, names: &Names) -> bool {
     match (op, subject) {
         (Op::Schema(ddl), Subject::Table(table)) => is_table(ddl.table_id(), table, names),
+        (Op::Update { cells, .. }, Subject::Cell(row, column)) => {
+            cells.keys().any(|id| fold(&names.column(*id)) == fold(column)) && is_in_op(op, row, names)
+        }
+        (_, Subject::Cell(row, _)) => is_in_op(op, row, names),
         _ => element(op).is_some_and(|element| is_row(element, subject, names)),
     }
 }
@@ -345,6 +350,11 @@ fn is_in_statement(asked: &Statement, subject: &Subject) -> bool {
     };
     match (asked, subject) {
         (
+            Statement::UpdateNode { properties, .. } | Statement::UpdateEdge { properties, .. },
+            Subject::Cell(row, column),
+        ) => properties.keys().any(|name| fold(name) == fold(column)) && is_in_statement(asked, row),
+        (_, Subject::Cell(row, _)) => is_in_statement(asked, row),
+        (
             Statement::CreateNodeTable { table, .. } | Statement::CreateEdgeTable { table, .. },
             Subject::Table(shown),
         ) => fold(table) == fold(shown),
@@ -359,13 +369,5 @@ fn is_in_statement(asked: &Statement, subject: &Subject) -> bool {
             Subject::Edge(table, shown),
         ) => is_named(edge, table, shown),
         _ => false,
-    }
-}
-
-fn is_in_delta(delta: &ViewDelta, subject: &Subject) -> bool {
-    match subject {
-        Subject::Node(node) => delta.nodes.get(&node.table).is_some_and(|rows| rows.contains_key(&node.key)),
-        Subject::Edge(table, edge) => delta.edges.get(table).is_some_and(|rows| rows.contains_key(edge)),
-        Subject::Table(_) | Subject::Change(_) => false,
     }
 }

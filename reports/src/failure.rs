@@ -132,7 +132,7 @@ fn sides(differences: &[Difference], width: usize) -> String {
     }
     let more = differences.len().saturating_sub(DIFFERENCES_MAX);
     if more > 0 {
-        page.push_str(&format!("and {} more\n", plural(more, "difference")));
+        page.push_str(&format!("and {more} more\n"));
     }
     page
 }
@@ -283,10 +283,9 @@ fn faults(outcome: &Outcome) -> String {
     if fired.is_empty() { "none fired".to_owned() } else { fired.join(", ") }
 }
 
-/// The cluster, and every knob that is not at its default.
+/// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
     let Options { replicas, has_main, links, skew_ms, settle_ms_max } = options;
-    let default = Options::default();
     let LinkOptions { loss_permille, repeat_permille, reorder_permille, latency_ms_min, latency_ms_max, jitter_ms_max } =
         links;
     let mut words = vec![if *has_main {
@@ -294,11 +293,11 @@ pub(crate) fn options(options: &Options) -> String {
     } else {
         plural(*replicas as usize, "peer")
     }];
-    let permille = [("lost", loss_permille), ("repeated", repeat_permille), ("reordered", reorder_permille)];
-    words.extend(permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")));
-    if (latency_ms_min, latency_ms_max) != (&default.links.latency_ms_min, &default.links.latency_ms_max) {
-        words.push(format!("latency {latency_ms_min} to {latency_ms_max} ms"));
-    }
+    words.push(format!("latency {latency_ms_min} to {latency_ms_max} ms"));
+    let permille = [("lost", loss_permille), ("repeated", repeat_permille), ("overtaken", reorder_permille)];
+    let rates: Vec<String> =
+        permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")).collect();
+    words.push(if rates.is_empty() { "no message lost, repeated or overtaken".to_owned() } else { rates.join("; ") });
     if *jitter_ms_max > 0 {
         words.push(format!("jitter up to {jitter_ms_max} ms"));
     }
@@ -306,9 +305,8 @@ pub(crate) fn options(options: &Options) -> String {
         let skews: Vec<String> = skew_ms.iter().take(*replicas as usize).map(|skew| format!("{skew:+}")).collect();
         words.push(format!("clocks off by {} ms", skews.join(", ")));
     }
-    if *settle_ms_max != default.settle_ms_max {
-        words.push(format!("{settle_ms_max} ms to settle"));
+    if *settle_ms_max != Options::default().settle_ms_max {
+        words.push(format!("{settle_ms_max} ms to come to rest"));
     }
-    words.push("all else at its default".to_owned());
     words.join("; ")
 }

@@ -19,6 +19,10 @@ use crate::words::{Names, edge};
 /// Columns of the labels at the left.
 const INDENT: usize = 10;
 
+/// What the marks of the diagram mean.
+const LEGEND: &str = "● here · ◆ the client beside it · ●─→ a message leaves · ──→● it arrives · ─✗ it never does · ✱ a \
+                      concurrent write loses";
+
 /// Rows of one table shown.
 const ROWS_MAX: usize = 20;
 
@@ -39,9 +43,8 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, width: usize) -> String {
         page.push_str(&requirement(*case, &outcome.checks, width));
     }
     page.push_str(&format!("\n{}\n", rule("what happened", width)));
-    page.push_str(
-        "● it happens here   ◆ the client beside it   ●─→ a message leaves   ──→● it arrives   ─✗ it never does\n\n",
-    );
+    page.push_str(&labelled("", LEGEND, 0, width));
+    page.push('\n');
     page.push_str(&timeline::text(outcome, width));
     page.push_str(&format!("\n{}\n", rule("what the replicas ended with", width)));
     page.push_str(&ends(outcome, &names, width));
@@ -50,8 +53,8 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, width: usize) -> String {
 
 fn setting(outcome: &Outcome) -> String {
     let stores: BTreeSet<&str> = outcome.replicas.iter().flat_map(|r| r.stores.keys().map(String::as_str)).collect();
-    let on = stores.into_iter().collect::<Vec<_>>().join(" and on ");
-    let on = if on.is_empty() { String::new() } else { format!("; on {on}") };
+    let on = stores.into_iter().collect::<Vec<_>>().join(" and ");
+    let on = if on.is_empty() { String::new() } else { format!("; store: {on}") };
     format!("{}{on}", options(&outcome.options))
 }
 

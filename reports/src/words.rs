@@ -130,6 +130,7 @@ impl Names {
         let mut text = sentence.to_owned();
         for (replica, host) in &self.hosts {
             text = text.replace(&format!("{}:", replica.short()), &format!("{}:", self.host(*host)));
+            text = text.replace(&format!("ReplicaId({})", replica.short()), &self.host(*host));
         }
         let mut words: Vec<String> = Vec::new();
         let mut is_listing = false;
