@@ -15,7 +15,7 @@ use crate::message::{Cursor, Entry};
 /// A place in the main's log, from 1; 0 stands for none.
 pub type Lsn = u64;
 
-/// Bytes of one change at most, so that every change fits a frame.
+/// Bytes of one change at most, so that every change fits a message.
 pub const CHANGE_BYTES_MAX: usize = 4 << 20;
 
 /// How much one batch for a peer holds; a batch holds at least one change.

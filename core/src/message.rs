@@ -17,8 +17,8 @@ use crate::log::Lsn;
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
 
-/// Bytes of a frame at most.
-pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a message at most. Records have no bound: they are this replica's own.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// What a replica is to its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub enum Message {
     Refused(String),
 }
 
-/// What a log remembers: either a new change, or the number of one it has.
+/// What a log remembers: a new change, the number of one it has, or that own ones are acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogRecord {
     /// A change enters the log.
@@ -147,6 +147,11 @@ pub enum LogRecord {
         id: ChangeId,
         /// Its place.
         lsn: Lsn,
+    },
+    /// Without a main: another replica holds this replica's changes up to this one.
+    Acknowledged {
+        /// The number of the last of them.
+        through: u64,
     },
 }
 
@@ -190,6 +195,10 @@ impl Message {
     /// # Errors
     /// [`Error::Malformed`] for bytes that are no message, [`Error::MalformedChange`] for a change no replica writes.
     pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            let problem = "it is longer than 16 MiB".to_owned();
+            return Err(Error::Malformed { what: "message", length: bytes.len(), problem });
+        }
         let message = unframe("message", bytes)?;
         if let Message::Changes { entries, .. } = &message {
             entries.iter().try_for_each(|entry| entry.change.check())?;
@@ -225,9 +234,6 @@ fn frame<T: Serialize>(content: &T) -> Vec<u8> {
 
 fn unframe<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
     let malformed = |problem: &str| Error::Malformed { what, length: bytes.len(), problem: problem.to_owned() };
-    if bytes.len() > FRAME_BYTES_MAX {
-        return Err(malformed("it is longer than 16 MiB"));
-    }
     let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(malformed("it is shorter than a header"));
     };
@@ -301,6 +307,12 @@ mod tests {
         longer.push(0);
         let refused = Message::decode(&framed(&longer)).unwrap_err();
         assert!(refused.to_string().contains("1 bytes follow"), "{refused}");
+    }
+
+    #[test]
+    fn a_message_is_refused_by_its_length_before_anything_else() {
+        let refused = Message::decode(&vec![0; MESSAGE_BYTES_MAX + 1]).unwrap_err();
+        assert!(refused.to_string().contains("longer than 16 MiB"), "{refused}");
     }
 
     #[test]

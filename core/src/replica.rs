@@ -281,6 +281,10 @@ impl Replica {
                 self.number(*id, *lsn, &mut Batch::default());
                 Ok(())
             }
+            LogRecord::Acknowledged { through } => {
+                self.queue.acknowledge_through(*through);
+                Ok(())
+            }
         }
     }
 
@@ -613,7 +617,11 @@ impl Replica {
         if self.config.role != Role::Peer {
             return;
         }
-        for seq in self.queue.acknowledge_through(cursor.seen.head(self.id)) {
+        let acknowledged = self.queue.acknowledge_through(cursor.seen.head(self.id));
+        let Some(&through) = acknowledged.last() else { return };
+        let log = vec![LogRecord::Acknowledged { through }];
+        self.outputs.push_back(Output::Persist(Record::Batch { log, clock: self.clock.clone() }));
+        for seq in acknowledged {
             let id = ChangeId { replica: self.id, seq };
             self.outputs.push_back(Output::Notify(Notice::Acknowledged { id }));
         }

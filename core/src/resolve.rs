@@ -68,7 +68,11 @@ impl Draft<'_> {
                 let key = key_column(state);
                 let missing = || Error::MissingKey { table: table.clone(), key: key.name().to_owned() };
                 let is_key = |name: &String| crate::ddl::same_name(name, key.name());
-                let (_, value) = properties.iter().find(|(name, _)| is_key(name)).ok_or_else(missing)?;
+                let mut keys = properties.iter().filter(|(name, _)| is_key(name));
+                let (_, value) = keys.next().ok_or_else(missing)?;
+                if let Some((again, _)) = keys.next() {
+                    return Err(Error::DuplicateColumn { table: table.clone(), column: again.clone() });
+                }
                 let node = self.node(table, value)?;
                 let others = properties.iter().filter(|(name, _)| !is_key(name));
                 let cells = self.cells(table, id, others)?;

@@ -178,6 +178,17 @@ fn a_replica_is_its_records() {
 }
 
 #[test]
+fn without_a_main_an_acknowledgement_survives_a_restart() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    submit(&mut nodes, 1, 1, vec![user_table()]);
+    nodes[1].input(Input::Disconnected(Peer(0))).unwrap();
+    nodes[1].submit(2, vec![user(1, "Alice")]).unwrap();
+    let again = Node::open(Role::Peer, 9, nodes[1].records.clone());
+    assert_eq!(again.replica.queue().operations(), 1, "the table is acknowledged, the user is not");
+}
+
+#[test]
 fn records_of_another_database_role_or_order_are_refused() {
     let mut node = Node::open(Role::Main, 1, vec![]);
     node.submit(1, vec![user_table()]).unwrap();
@@ -215,7 +226,10 @@ fn a_refused_transaction_changes_nothing_and_names_the_offender() {
         properties: Properties::from([(column.into(), value)]),
     };
     let no_key = Statement::CreateNode { table: "User".into(), properties: Properties::new() };
+    let twice = |one: &str, other: &str| Properties::from([(one.into(), 5.into()), (other.into(), 5.into())]);
+    let key_twice = Statement::CreateNode { table: "User".into(), properties: twice("id", "ID") };
     let refusals = [
+        (vec![key_twice], "has column `id` twice"),
         (vec![], "at least one statement"),
         (vec![user(3, "Carol"), user(1, "Alice again")], "User(1) exists already"),
         (vec![rename(9, "Nobody")], "there is no User(9)"),

@@ -74,7 +74,9 @@ enum Command {
     /// Show that the planted bugs are found
     Bugs(bugs::Arguments),
     /// Print a completion script
-    #[command(after_help = "Example:\n  kuzusync completions bash > ~/.local/share/bash-completion/completions/kuzusync")]
+    #[command(
+        after_help = "Example:\n  kuzusync completions bash > ~/.local/share/bash-completion/completions/kuzusync"
+    )]
     Completions {
         /// For which shell
         shell: clap_complete::Shell,

@@ -74,29 +74,42 @@ impl Sweep {
         let start = Instant::now();
         let count = (self.seeds.end - self.seeds.start) as usize;
         let seed = |place: usize| Seed(self.seeds.start + place as u64);
-        crew.answer(count, |place| self.request(seed(place)), |news| {
-            if let News::Reply(place, reply) = news {
-                results.add(seed(place), self.is_checked(seed(place)), reply);
-            }
-            watch(Progress { pass: "running", done: results.runs.len(), total: count, failed: results.failures.len() });
-        });
+        crew.answer(
+            count,
+            |place| self.request(seed(place)),
+            |news| {
+                if let News::Reply(place, reply) = news {
+                    results.add(seed(place), self.is_checked(seed(place)), reply);
+                }
+                watch(Progress {
+                    pass: "running",
+                    done: results.runs.len(),
+                    total: count,
+                    failed: results.failures.len(),
+                });
+            },
+        );
         results.run_seconds = start.elapsed().as_secs_f64();
     }
 
     fn second_pass(&self, crew: &Crew, results: &mut Results, watch: &mut impl FnMut(Progress)) {
         let first: Vec<(Seed, Fingerprint)> = std::mem::take(&mut results.to_check).into_iter().rev().collect();
         let (mut done, mut parted) = (0, BTreeMap::new());
-        crew.answer(first.len(), |place| self.request(first[place].0), |news| {
-            if let News::Reply(place, reply) = news {
-                let (seed, fingerprint) = first[place];
-                done += 1;
-                if let Some(difference) = fingerprint.difference(&reply) {
-                    parted.insert(seed, difference);
+        crew.answer(
+            first.len(),
+            |place| self.request(first[place].0),
+            |news| {
+                if let News::Reply(place, reply) = news {
+                    let (seed, fingerprint) = first[place];
+                    done += 1;
+                    if let Some(difference) = fingerprint.difference(&reply) {
+                        parted.insert(seed, difference);
+                    }
                 }
-            }
-            let failed = results.failures.len() + parted.len();
-            watch(Progress { pass: "running again", done, total: first.len(), failed });
-        });
+                let failed = results.failures.len() + parted.len();
+                watch(Progress { pass: "running again", done, total: first.len(), failed });
+            },
+        );
         results.checked = first.len();
         results.mismatches = parted.len();
         for (seed, difference) in parted {
@@ -431,7 +444,12 @@ fn signatures(report: &Report, width: usize) -> String {
         let first = failures[0];
         let count = format!("{BAD}{}{BAD:#} {signature}", plural(failures.len(), "failure"));
         let _ = writeln!(page, "\n{count}");
-        page.push_str(&labelled("", &format!("seed {}: {}", first.seed, first.replay), 2, width.max(first.replay.len() + 40)));
+        page.push_str(&labelled(
+            "",
+            &format!("seed {}: {}", first.seed, first.replay),
+            2,
+            width.max(first.replay.len() + 40),
+        ));
     }
     if groups.len() > SIGNATURES_MAX {
         let _ = writeln!(page, "\nand {}", plural(groups.len() - SIGNATURES_MAX, "other signature"));
@@ -474,7 +492,9 @@ mod tests {
     #[test]
     fn two_histories_part_at_the_first_event_that_differs() {
         let events = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert!(parting(&events(&["a", "b"]), &events(&["a", "c"])).ends_with("event 1 is the first that differs: b / c"));
+        assert!(
+            parting(&events(&["a", "b"]), &events(&["a", "c"])).ends_with("event 1 is the first that differs: b / c")
+        );
         assert!(parting(&events(&["a"]), &events(&["a", "c"])).ends_with("differs: the end / c"));
         assert!(parting(&events(&["a"]), &events(&["a"])).contains("both histories are equal"));
     }

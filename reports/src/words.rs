@@ -133,7 +133,7 @@ impl Names {
             text = text.replace(&format!("ReplicaId({})", replica.short()), &self.host(*host));
         }
         let mut words: Vec<String> = Vec::new();
-        let mut is_listing = false;
+        let (mut is_listing, mut is_after_name) = (false, false);
         for word in text.split(' ') {
             let number = word.trim_end_matches([',', ':', '.', ';']);
             match number.parse() {
@@ -142,9 +142,11 @@ impl Names {
                         words.pop();
                     }
                     words.push(format!("{}{}", self.host(host), &word[number.len()..]));
+                    (is_listing, is_after_name) = (word.ends_with(','), true);
                 }
                 _ => {
-                    is_listing = matches!(word, "replica" | "replicas") || is_listing && word == "and";
+                    is_listing = matches!(word, "replica" | "replicas") || is_after_name && word == "and";
+                    is_after_name = false;
                     words.push(word.to_owned());
                 }
             }

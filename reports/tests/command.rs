@@ -82,7 +82,10 @@ fn files_that_cannot_be_used_are_refused_as_what_they_are() {
     assert_refused(&["run", &absent], &["absent.json", "cannot be read"]);
     assert_refused(&["replay", &file("broken.json", "{")], &["broken.json", "line 1"]);
     assert_refused(&["run", &file("empty.json", "")], &["empty.json"]);
-    assert_refused(&["replay", &file("newer.json", r#"{"case_version": 99}"#)], &["newer.json", "version 99", "newer kuzusync"]);
+    assert_refused(
+        &["replay", &file("newer.json", r#"{"case_version": 99}"#)],
+        &["newer.json", "version 99", "newer kuzusync"],
+    );
     assert_refused(&["run", &file("plan.json", r#"{"version": 99}"#)], &["version 99", "newer kuzusync"]);
     let unknown_field = r#"{"version": 1, "steps": [], "option": {}}"#;
     assert_refused(&["run", &file("typo.json", unknown_field)], &["typo.json", "option"]);
@@ -186,7 +189,8 @@ fn a_sweep_that_misses_a_required_situation_fails() {
 fn the_death_of_a_worker_costs_one_seed_and_not_the_sweep() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().to_str().unwrap();
-    let arguments = ["sweep", "--count", "12", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
+    let arguments =
+        ["sweep", "--count", "12", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
     let output = kuzusync(&[&arguments[..], &["--json"]].concat());
     assert_eq!(code(&output), 4, "{}", stderr(&output));
     let report = json(&output);
@@ -268,7 +272,8 @@ fn a_plan_of_ones_own_runs_on_the_seed_asked_for() {
 fn a_stored_case_tells_whether_it_is_still_the_same_run() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().to_str().unwrap();
-    let arguments = ["sweep", "--seeds", "5..6", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
+    let arguments =
+        ["sweep", "--seeds", "5..6", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
     assert_eq!(code(&kuzusync(&arguments)), 4);
     let file = directory.path().join("cases/seed-5.json");
     // The worker dies for the test only, so the stored run is found to be another: it has a history.
@@ -312,7 +317,9 @@ fn help_has_examples_and_completions_are_a_script() {
 
 #[test]
 fn a_reader_that_goes_away_ends_the_command_quietly() {
-    for arguments in [&["list"][..], &["sweep", "--count", "3", "--store", "memory"], &["completions", "zsh"], &["--help"]] {
+    for arguments in
+        [&["list"][..], &["sweep", "--count", "3", "--store", "memory"], &["completions", "zsh"], &["--help"]]
+    {
         let mut child =
             Command::new(KUZUSYNC).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());

@@ -48,17 +48,35 @@ impl Directory {
     }
 }
 
+/// Makes sure that a file can be written.
+pub fn probe(path: &Path) -> Result<(), Stop> {
+    let probe = if is_special(path) { Ok(()) } else { NamedTempFile::new_in(parent(path)).map(drop) };
+    probe.map_err(|error| unwritable(path, &error))
+}
+
 /// Writes a file as a whole or not at all.
 pub fn write(path: &Path, text: &str) -> Result<(), Stop> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
-        let mut file = NamedTempFile::new_in(parent)?;
+        if is_special(path) {
+            return fs::write(path, text);
+        }
+        let mut file = NamedTempFile::new_in(parent(path))?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         readable(file.path())?;
-        file.persist(path).map_err(|error| error.error)
+        file.persist(path).map(drop).map_err(|error| error.error)
     };
-    write().map(drop).map_err(|error| unwritable(path, &error))
+    write().map_err(|error| unwritable(path, &error))
+}
+
+/// The directory a file is in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A pipe or a device takes what it gets and must not be replaced.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// A temporary file is its owner's alone; what a sweep leaves behind is not.

@@ -62,7 +62,8 @@ fn stored_case(arguments: &Arguments) -> Result<StoredCase, Stop> {
     built(stored.store)?;
     if let Some(bug) = &stored.bug {
         super::bugs::carried()?;
-        Bug::named(bug).ok_or_else(|| Stop::usage(format!("`{path}` plants the bug `{bug}`, which this build has not")))?;
+        Bug::named(bug)
+            .ok_or_else(|| Stop::usage(format!("`{path}` plants the bug `{bug}`, which this build has not")))?;
     }
     Ok(stored)
 }

@@ -64,7 +64,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     };
     let store = built(arguments.store.or(own_store).unwrap_or(StoreChoice::Memory))?;
     if let Some(trace) = &arguments.trace {
-        directory::write(trace, "")?;
+        directory::probe(trace)?;
     }
     let (plan, outcome) = match target {
         Target::Scenario(scenario) => (None, scenario.run(arguments.seed.map_or(scenario.seed, Seed), store)),
@@ -138,7 +138,8 @@ pub fn page(outcome: &Outcome, plan: Option<&Plan>, again: &str, columns: usize)
     if outcome.failure.is_some() {
         return failure::page(outcome, plan, &Provenance::of_this_build(again), again, columns);
     }
-    let checks: String = outcome.checks.iter().map(|check| format!("holds: {} ({})\n", check.clause, check.found)).collect();
+    let checks: String =
+        outcome.checks.iter().map(|check| format!("holds: {} ({})\n", check.clause, check.found)).collect();
     let end = format!("{checks}PASS  seed {}, digest {}\n", outcome.seed.0, outcome.digest);
     format!("{}\n{}\n{end}", timeline::text(outcome, columns), state::text(outcome, columns))
 }

@@ -34,7 +34,10 @@ fn range(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.trim().parse::<u64>().map_err(|_| form());
     let (start, end) = (number(start)?, number(end)?);
     if start == end {
-        return Err(format!("the range is empty, its end is not part of it; {start}..{} is one seed", start.saturating_add(1)));
+        return Err(format!(
+            "the range is empty, its end is not part of it; {start}..{} is one seed",
+            start.saturating_add(1)
+        ));
     }
     if start > end {
         return Err(format!("the range is reversed; write {end}..{start}"));

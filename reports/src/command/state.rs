@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kuzusync_core::change::Element;
-use kuzusync_core::conflict::{Loss, Write as Written1, Written};
+use kuzusync_core::conflict::{Loss, Write, Written};
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
 use kuzusync_sim::history::{Event, EventKind};
@@ -109,7 +109,7 @@ fn plain(value: &Value) -> Json {
 }
 
 fn loss_json(loss: &Loss, names: &Names) -> Json {
-    let write = |write: &Written1| {
+    let write = |write: &Write| {
         let (written, value) = match &write.written {
             Written::Inserted => ("inserted", Json::Null),
             Written::Deleted => ("deleted", Json::Null),
@@ -143,7 +143,8 @@ pub fn text(outcome: &Outcome, columns: usize) -> String {
     let agree = outcome.replicas.iter().all(|replica| replica.view == first.view);
     let mut page = String::new();
     if agree {
-        let _ = writeln!(page, "{}", rule(&format!("final graph, the same on {}", names.hosts(hosts(outcome))), columns));
+        let _ =
+            writeln!(page, "{}", rule(&format!("final graph, the same on {}", names.hosts(hosts(outcome))), columns));
         page.push_str(&graph(&first.view));
     } else {
         for replica in &outcome.replicas {
@@ -205,7 +206,8 @@ fn delta_json(delta: &ViewDelta) -> Json {
                 RowChange::Delete => ("delete", None),
             };
             object.insert("change".into(), what.into());
-            let values = row.map(|row| row.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>());
+            let values =
+                row.map(|row| row.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>());
             object.insert("row".into(), values.map_or(Json::Null, Json::from));
             object.into()
         };

@@ -79,12 +79,12 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let start = Instant::now();
     let (sweep, crew) = (sweep_of(arguments)?, crew(arguments)?);
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
-    let provenance = Provenance::of_this_build(format!("{} {}", program(), options(arguments, &sweep, &crew)));
-    let first_line = options(arguments, &sweep, &crew);
+    let options = options(arguments, &sweep, &crew);
+    let provenance = Provenance::of_this_build(format!("{} {options}", program()));
     let Provenance { commit, lock, .. } = &provenance;
-    console.note(&format!("kuzusync {first_line}  (commit {commit}, lock file {lock})"), arguments.json)?;
-    if sweep.store.is_none() && !StoreChoice::Both.is_built() {
-        console.note("This build has no Kùzu: every seed runs on the memory store alone.", arguments.json)?;
+    console.note(&format!("kuzusync {options}  (commit {commit}, lock file {lock})"), arguments.json)?;
+    if sweep.store.is_none() {
+        console.note(&mixture(), arguments.json)?;
     }
 
     let mut meter = Meter::new();
@@ -135,14 +135,20 @@ pub fn workers(jobs: Option<usize>) -> Result<Crew, Stop> {
     Ok(Crew { launcher, jobs: jobs.unwrap_or_else(processors) })
 }
 
+/// What runs on which store when no store was asked for.
+fn mixture() -> String {
+    if StoreChoice::Both.is_built() {
+        return format!("Every {BOTH_STORES_EVERY}th seed runs on both stores, the others on the memory store.");
+    }
+    "This build has no Kùzu: every seed runs on the memory store alone.".to_owned()
+}
+
 /// The command line with every option, also those that were not given.
 fn options(arguments: &Arguments, sweep: &Sweep, crew: &Crew) -> String {
     let Sweep { seeds, profile, check_percent, .. } = sweep;
     let mut line = format!("sweep --seeds {}..{} --profile {profile}", seeds.start, seeds.end);
-    match sweep.store {
-        Some(store) => line += &format!(" --store {store}"),
-        None if StoreChoice::Both.is_built() => line += &format!(" [store memory, every {BOTH_STORES_EVERY}th both]"),
-        None => line += " --store memory",
+    if let Some(store) = sweep.store {
+        line += &format!(" --store {store}");
     }
     line += &format!(" --jobs {} --check {check_percent}", crew.jobs);
     let flags = [
