@@ -516,6 +516,7 @@ impl Replica {
         if id.replica == self.id && self.config.role != Role::Main {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));
         }
+        self.note_author_holds(id);
         let entry = Entry { change, lsn };
         batch.records.push(LogRecord::Append(entry.clone()));
         batch.notices.push(Notice::Applied { entry });
@@ -524,6 +525,14 @@ impl Replica {
             self.acknowledge(id, batch);
         }
         Ok(())
+    }
+
+    /// Whoever wrote a change need not be sent it, nor anything its author wrote before.
+    fn note_author_holds(&mut self, id: ChangeId) {
+        let held = Cursor { seen: [id].into_iter().collect(), lsn: 0 };
+        let author = Phase::Established { replica: id.replica };
+        let sessions = self.sessions.values_mut().filter(|session| session.phase == author);
+        sessions.for_each(|session| session.note_held(&held));
     }
 
     fn number(&mut self, id: ChangeId, lsn: Lsn, batch: &mut Batch) {

@@ -85,11 +85,16 @@ impl Session {
         is_news
     }
 
-    /// The peer holds `cursor`. Says whether that is news.
-    pub fn advance(&mut self, cursor: &Cursor) -> bool {
-        let is_news = !self.cursor.includes(cursor);
+    /// The peer holds `cursor`, though it did not say so.
+    pub fn note_held(&mut self, cursor: &Cursor) {
         self.cursor.merge(cursor);
         self.sent.merge(cursor);
+    }
+
+    /// The peer says that it holds `cursor`. Says whether that is news.
+    pub fn advance(&mut self, cursor: &Cursor) -> bool {
+        let is_news = !self.cursor.includes(cursor);
+        self.note_held(cursor);
         if !self.is_in_flight() {
             self.batches_in_flight = 0;
         }

@@ -151,6 +151,26 @@ fn peers_converge_by_gossip_over_a_chain() {
 }
 
 #[test]
+fn a_change_heard_from_a_third_is_not_sent_back_to_its_author() {
+    let mut nodes: Vec<_> = (1..=3).map(|name| Node::open(Role::Peer, name, vec![])).collect();
+    for (one, other) in [(1, 0), (2, 0), (2, 1)] {
+        connect(&mut nodes, one, other);
+    }
+    let frames = nodes[0].submit(1, vec![user_table()]).unwrap();
+    let to_second: Vec<_> = frames.into_iter().filter(|(to, _)| *to == Peer(1)).collect();
+    let mut on_their_way: VecDeque<_> = to_second.into_iter().map(|(to, bytes)| (0, to, bytes)).collect();
+    let mut changes_sent_to_the_author = 0;
+    while let Some((from, Peer(to), bytes)) = on_their_way.pop_front() {
+        let is_changes = matches!(Message::decode(&bytes), Ok(Message::Changes { .. }));
+        changes_sent_to_the_author += usize::from(is_changes && to == 0);
+        let answers = nodes[to as usize].input(Input::Receive { from: Peer(from), bytes }).unwrap();
+        on_their_way.extend(answers.into_iter().map(|(peer, bytes)| (to, peer, bytes)));
+    }
+    assert_eq!(nodes[2].view(), nodes[0].view());
+    assert_eq!(changes_sent_to_the_author, 0);
+}
+
+#[test]
 fn nothing_is_sent_before_it_is_durable() {
     let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
     connect(&mut nodes, 1, 0);

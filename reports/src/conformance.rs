@@ -149,10 +149,8 @@ fn judge_case(case: Case, scenarios: &[Scenario], stores: &[StoreChoice], tried:
             None => (Verdict::Pass, None),
         },
     };
-    let mut ran_on: Vec<&'static str> = own.iter().map(|tried| tried.store).collect();
-    ran_on.dedup();
-    ran_on.sort_unstable_by_key(|store| *store != "memory");
-    ran_on.dedup();
+    let names = StoreChoice::Both.store_names().iter().copied();
+    let ran_on = names.filter(|store| own.iter().any(|tried| tried.store == *store)).collect();
     CaseReport {
         case,
         id: case.id(),
@@ -198,7 +196,8 @@ pub fn text(conformance: &Conformance, width: usize) -> String {
         }
         page.push_str(&row(case, width));
     }
-    page.push_str(&format!("\n{}\n", summary(conformance)));
+    page.push('\n');
+    page.push_str(&labelled("", &summary(conformance), 0, width));
     page
 }
 
@@ -212,6 +211,7 @@ fn row(case: &CaseReport, width: usize) -> String {
     let scenarios = case.scenarios.join(", ");
     let remark = match &case.reason {
         _ if case.scenarios.is_empty() => return page,
+        Some(reason) if case.verdict == Verdict::Fail => reason.clone(),
         Some(reason) => format!("{scenarios}: {reason}"),
         None => format!("shown by {scenarios} on {}", case.stores.join(" and ")),
     };

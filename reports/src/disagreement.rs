@@ -61,8 +61,11 @@ pub(crate) struct Difference {
 
 /// A view, whose it is, and the changes it was made from.
 struct Held<'a> {
+    /// Not used for a replica's own view, which has its replica's name.
     name: String,
     host: Option<u32>,
+    /// Whether it is what a replica shows; else it is the model, or a store.
+    is_view: bool,
     view: &'a View,
     log: Vec<&'a Change>,
 }
@@ -72,20 +75,20 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
     let all: BTreeMap<ChangeId, &Change> =
         outcome.replicas.iter().flat_map(|replica| &replica.log).map(|change| (change.id, change.as_ref())).collect();
     let expected;
-    let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica, names)).collect();
+    let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica)).collect();
     match violation.property {
         Property::Convergence => {}
         Property::Oracle => {
             expected = model::view(all.values().copied());
             let log = all.values().copied().collect();
-            held.push(Held { name: "the model".to_owned(), host: None, view: &expected, log });
+            held.push(Held { name: "the model".to_owned(), host: None, is_view: false, view: &expected, log });
         }
         Property::StoreAgreement => {
             held.retain(|held| held.host.is_some_and(|host| violation.hosts.contains(&host)));
             for replica in outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host)) {
                 for (store, view) in &replica.stores {
                     let name = format!("the {store} store of {}", names.host(replica.host));
-                    held.push(Held { name, view, ..of_replica(replica, names) });
+                    held.push(Held { name, view, is_view: false, ..of_replica(replica) });
                 }
             }
         }
@@ -94,9 +97,9 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
     compare(&held, names)
 }
 
-fn of_replica<'a>(replica: &'a ReplicaState, names: &Names) -> Held<'a> {
+fn of_replica(replica: &ReplicaState) -> Held<'_> {
     let log = replica.log.iter().map(AsRef::as_ref).collect();
-    Held { name: names.host(replica.host), host: Some(replica.host), view: &replica.view, log }
+    Held { name: String::new(), host: Some(replica.host), is_view: true, view: &replica.view, log }
 }
 
 fn compare(held: &[Held<'_>], names: &Names) -> Vec<Difference> {
@@ -107,8 +110,12 @@ fn compare(held: &[Held<'_>], names: &Names) -> Vec<Difference> {
     for subject in union(subjects) {
         if let Subject::Table(name) = &subject {
             let values = held.iter().map(|held| held.view.tables.get(name).map(Describe::describe));
-            let sides = sides(held, values.collect(), |_, _| String::new());
-            found.extend(sides.map(|sides| Difference { place: format!("table {name}"), subject: subject.clone(), sides }));
+            let sides = sides(held, values.collect(), names, |_| String::new());
+            found.extend(sides.map(|sides| Difference {
+                place: format!("table {name}"),
+                subject: subject.clone(),
+                sides,
+            }));
             continue;
         }
         let rows: Vec<Option<&Row>> = held.iter().map(|held| row(held.view, &subject)).collect();
@@ -117,9 +124,13 @@ fn compare(held: &[Held<'_>], names: &Names) -> Vec<Difference> {
         if rows.iter().all(exists) {
             found.extend(compare_cells(held, &subject, &rows, names));
         } else if rows.iter().any(exists) {
-            let written = |held: &Held<'_>, _: Option<&String>| of_existence(held, &subject, names);
-            let sides = sides(held, existence, written);
-            found.extend(sides.map(|sides| Difference { place: place(&subject, names), subject: subject.clone(), sides }));
+            let written = |held: &Held<'_>| of_existence(held, &subject, names);
+            let sides = sides(held, existence, names, written);
+            found.extend(sides.map(|sides| Difference {
+                place: place(&subject, names),
+                subject: subject.clone(),
+                sides,
+            }));
         }
     }
     found
@@ -131,11 +142,11 @@ fn compare_cells(held: &[Held<'_>], subject: &Subject, rows: &[Option<&Row>], na
     for column in columns {
         let values: Vec<Option<&Value>> = rows.iter().map(|row| row.and_then(|row| row.get(column))).collect();
         let shown = values.iter().map(|value| value.map(ToString::to_string)).collect();
-        let written = |held: &Held<'_>, _: Option<&String>| {
+        let written = |held: &Held<'_>| {
             let value = row(held.view, subject).and_then(|row| row.get(column));
             of_cell(held, subject, column, value, names)
         };
-        let sides = sides(held, shown, written);
+        let sides = sides(held, shown, names, written);
         let cell = Subject::Cell(Box::new(subject.clone()), column.clone());
         found.extend(sides.map(|sides| Difference { place: place(&cell, names), subject: cell, sides }));
     }
@@ -146,24 +157,28 @@ fn compare_cells(held: &[Held<'_>], subject: &Subject, rows: &[Option<&Row>], na
 fn sides(
     held: &[Held<'_>],
     values: Vec<Option<String>>,
-    written: impl Fn(&Held<'_>, Option<&String>) -> String,
+    names: &Names,
+    written: impl Fn(&Held<'_>) -> String,
 ) -> Option<Vec<Side>> {
-    let mut sides: Vec<(Option<String>, Side)> = Vec::new();
+    let mut groups: Vec<(Option<String>, Vec<&Held<'_>>)> = Vec::new();
     for (held, value) in held.iter().zip(values) {
-        match sides.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, side)) => {
-                side.holders = format!("{}, {}", side.holders, held.name);
-                side.hosts.extend(held.host);
-            }
-            None => {
-                let written = written(held, value.as_ref());
-                let (holders, hosts) = (held.name.clone(), held.host.into_iter().collect());
-                let shown = value.clone().unwrap_or_else(|| "absent".to_owned());
-                sides.push((value, Side { holders, hosts, value: shown, written }));
-            }
+        match groups.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, holders)) => holders.push(held),
+            None => groups.push((value, vec![held])),
         }
     }
-    (sides.len() > 1).then(|| sides.into_iter().map(|(_, side)| side).collect())
+    let side = |(value, holders): &(Option<String>, Vec<&Held<'_>>)| {
+        let hosts: Vec<u32> = holders.iter().filter(|held| held.is_view).filter_map(|held| held.host).collect();
+        let others = holders.iter().filter(|held| !held.is_view).map(|held| held.name.clone());
+        let replicas = Some(names.hosts(hosts.iter().copied())).filter(|replicas| !replicas.is_empty());
+        Side {
+            holders: replicas.into_iter().chain(others).collect::<Vec<_>>().join(", "),
+            hosts: holders.iter().filter_map(|held| held.host).collect(),
+            value: value.clone().unwrap_or_else(|| "absent".to_owned()),
+            written: holders.first().map_or(String::new(), |held| written(held)),
+        }
+    };
+    (groups.len() > 1).then(|| groups.iter().map(side).collect())
 }
 
 fn subjects(view: &View) -> BTreeSet<Subject> {
@@ -171,9 +186,8 @@ fn subjects(view: &View) -> BTreeSet<Subject> {
     let nodes = view.nodes.iter().flat_map(|(table, rows)| {
         rows.keys().map(|key| Subject::Node(NodeRef { table: table.clone(), key: key.clone() }))
     });
-    let edges = view.edges.iter().flat_map(|(table, rows)| {
-        rows.keys().map(|edge| Subject::Edge(table.clone(), edge.clone()))
-    });
+    let edges =
+        view.edges.iter().flat_map(|(table, rows)| rows.keys().map(|edge| Subject::Edge(table.clone(), edge.clone())));
     tables.chain(nodes).chain(edges).collect()
 }
 
@@ -200,12 +214,10 @@ pub(crate) fn place(subject: &Subject, names: &Names) -> String {
 
 // ---- who wrote it ----
 
-/// Every operation of a log on one row, the greatest last.
+/// Every operation of a log on one row, in the order of the log.
 fn writes<'a>(held: &Held<'a>, subject: &Subject, names: &Names) -> Vec<(Rank, &'a Op)> {
     let ops = held.log.iter().flat_map(|change| change.ranked_ops());
-    let mut own: Vec<(Rank, &Op)> = ops.filter(|(_, op)| element(op).is_some_and(|e| is_row(e, subject, names))).collect();
-    own.sort_unstable_by_key(|(rank, _)| *rank);
-    own
+    ops.filter(|(_, op)| element(op).is_some_and(|element| is_row(element, subject, names))).collect()
 }
 
 fn element(op: &Op) -> Option<&Element> {
@@ -234,20 +246,20 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
         Some(value) => value.type_of().and_then(|shown| written.cast(shown)).as_ref() == Some(value),
     };
     let writes = writes(held, subject, names);
-    let mut writes = writes.iter().rev().filter_map(|(rank, op)| Some((rank, written(op)?)));
-    match writes.next() {
-        None if value.is_none() => "nothing in its log writes it".to_owned(),
-        None => "nothing in its log writes it!".to_owned(),
-        Some((rank, greatest)) if shows(&greatest) => format!("written by {}", by(rank, names)),
+    let writes: Vec<(Rank, Value)> = writes.iter().filter_map(|(rank, op)| Some((*rank, written(op)?))).collect();
+    match writes.iter().max_by_key(|(rank, _)| *rank) {
+        None => "nothing in its log writes it".to_owned(),
+        Some((rank, greatest)) if shows(greatest) => format!("written by {}", by(rank, names)),
         Some((winner, greatest)) => {
-            let shown_by = writes.find(|(_, written)| shows(written)).map(|(rank, _)| by(rank, names));
-            let shown_by = shown_by.map_or("written by nothing in its log".to_owned(), |by| format!("written by {by}"));
-            format!("{shown_by}, though its log also holds {greatest} by the later {}", by(winner, names))
+            // Several may have written the value; the last to arrive is the one that should not have been kept.
+            let shown_by = writes.iter().rfind(|(_, written)| shows(written));
+            let shown_by = shown_by.map_or("nothing in its log".to_owned(), |(rank, _)| by(rank, names));
+            format!("written by {shown_by}, though its log also holds {greatest} by the later {}", by(winner, names))
         }
     }
 }
 
-/// The last operation of its log that makes or deletes a row.
+/// The greatest operation of its log that makes or deletes a row.
 fn of_existence(held: &Held<'_>, subject: &Subject, names: &Names) -> String {
     let ends = match subject {
         Subject::Edge(_, edge) => vec![&edge.from, &edge.to],
@@ -258,10 +270,12 @@ fn of_existence(held: &Held<'_>, subject: &Subject, names: &Names) -> String {
     }
     let is_shown = row(held.view, subject).is_some();
     let writes = writes(held, subject, names);
-    let last = writes.iter().rev().find(|(_, op)| matches!(op, Op::Insert { .. } | Op::Delete { .. }));
-    match last {
+    let makes_or_deletes = writes.iter().filter(|(_, op)| matches!(op, Op::Insert { .. } | Op::Delete { .. }));
+    match makes_or_deletes.max_by_key(|(rank, _)| *rank) {
         None => "its log holds no change that makes it".to_owned(),
-        Some((rank, Op::Delete { .. })) if is_shown => format!("though its log holds the deletion by {}", by(rank, names)),
+        Some((rank, Op::Delete { .. })) if is_shown => {
+            format!("though its log holds the deletion by {}", by(rank, names))
+        }
         Some((rank, Op::Delete { .. })) => format!("deleted by {}", by(rank, names)),
         Some((rank, _)) if is_shown => format!("made by {}", by(rank, names)),
         Some((rank, _)) => format!("though its log holds {}, which makes it", by(rank, names)),

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use kuzusync_core::statement::Statement;
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::outcome::{Failure, Outcome, Violation};
 use kuzusync_sim::step::{Plan, Step};
 
-use crate::disagreement::{Difference, Subject, differences, named_in, place, touches};
+use crate::disagreement::{Difference, Side, Subject, differences, named_in, place, touches};
 use crate::provenance::Provenance;
 use crate::text::{labelled, ms, plural, rule, width as width_of};
 use crate::timeline;
@@ -27,6 +28,10 @@ const DIFFERENCES_MAX: usize = 3;
 /// Events shown.
 const EVENTS_MAX: usize = 14;
 
+/// Lines that events and differences fill at most, so that the page stays a screen.
+const EVENT_LINES: usize = 22;
+const DIFFERENCE_LINES: usize = 8;
+
 /// Particulars shown of a finding that is not about views.
 const DETAILS_MAX: usize = 6;
 
@@ -36,13 +41,14 @@ const STEPS_MAX: usize = 8;
 /// The page of a failed run. `replay` is the command that makes the run again.
 #[must_use]
 pub fn page(outcome: &Outcome, plan: Option<&Plan>, provenance: &Provenance, replay: &str, width: usize) -> String {
-    let names = Names::of(outcome);
+    let mut names = Names::of(outcome);
+    plan.into_iter().flat_map(submitted).for_each(|statement| names.learn_key(statement));
     let mut page = heading(outcome, width);
     if let Some(failure) = &outcome.failure {
         page.push_str(&finding(outcome, failure, &names, width));
     }
     page.push('\n');
-    page.push_str(&circumstances(outcome, plan, width));
+    page.push_str(&circumstances(outcome, plan, &names, width));
     page.push_str(&labelled("Replay", replay, INDENT, width.max(INDENT + width_of(replay))));
     let build = format!("commit {}, lock file {}, history {}", provenance.commit, provenance.lock, outcome.digest);
     page.push_str(&labelled("Build", &build, INDENT, width));
@@ -82,7 +88,10 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
         subjects = named_in(outcome, violation, names);
         page.push_str(&particulars(outcome, violation, names, width));
     }
-    page.push_str(&line("Since", &since(outcome, violation, &subjects, &differences, names)));
+    match since(outcome, &differences, names) {
+        Some(since) => page.push_str(&line("Since", &format!("{since}; noticed at {} ms", ms(violation.at_us)))),
+        None => page.push_str(&line("Noticed", &format!("at {} ms", ms(violation.at_us)))),
+    }
     if !differences.is_empty() {
         page.push('\n');
         page.push_str(&sides(&differences, width));
@@ -116,47 +125,53 @@ fn particulars(outcome: &Outcome, violation: &Violation, names: &Names, width: u
 /// Who disagrees about what, a value a line, with who wrote it.
 fn sides(differences: &[Difference], width: usize) -> String {
     let mut page = String::new();
+    let mut shown = 0;
     for difference in differences.iter().take(DIFFERENCES_MAX) {
-        page.push_str(&format!("{}\n", difference.place));
-        let holders = difference.sides.iter().map(|side| width_of(&side.holders)).max().unwrap_or(0).min(width / 3);
-        for side in &difference.sides {
-            let holders_label = format!("  {}", side.holders);
-            let together = format!("{}  {}", side.value, side.written);
-            if holders + 4 + width_of(&together) <= width {
-                page.push_str(&labelled(&holders_label, together.trim_end(), holders + 4, width));
-            } else {
-                page.push_str(&labelled(&holders_label, &side.value, holders + 4, width));
-                page.push_str(&labelled("", &side.written, holders + 6, width));
-            }
+        if page.lines().count() > DIFFERENCE_LINES {
+            break;
         }
+        page.push_str(&format!("{}\n", difference.place));
+        let widest = difference.sides.iter().map(|side| width_of(&side.holders)).max().unwrap_or(0);
+        let indent = widest.min(width / 3) + 4;
+        difference.sides.iter().for_each(|side| page.push_str(&self::side(side, indent, width)));
+        shown += 1;
     }
-    let more = differences.len().saturating_sub(DIFFERENCES_MAX);
-    if more > 0 {
-        page.push_str(&format!("and {more} more\n"));
+    match differences.len() - shown {
+        0 => {}
+        more => page.push_str(&format!("and {more} more\n")),
     }
     page
 }
 
-/// When it was noticed, and the last event that touched it before: from then on the sides differed.
-fn since(outcome: &Outcome, violation: &Violation, subjects: &[Subject], differences: &[Difference], names: &Names) -> String {
-    let noticed = format!("noticed at {} ms", ms(violation.at_us));
-    let hosts: Vec<u32> = match differences.first() {
-        Some(difference) => difference.sides.iter().flat_map(|side| side.hosts.iter().copied()).collect(),
-        None => violation.hosts.clone(),
-    };
-    let is_there = |event: &&Event| event.host.is_none_or(|host| hosts.is_empty() || hosts.contains(&host));
-    let first = subjects.first().cloned();
-    let subject: Vec<Subject> = first.into_iter().collect();
-    let touching = outcome.events.iter().filter(is_there).filter(|event| touches(event, &subject, names));
-    let applied = touching.filter(|event| !matches!(event.kind, EventKind::Invoked { .. })).last();
-    let (Some(event), Some(subject)) = (applied, subject.first()) else { return noticed };
+fn side(side: &Side, indent: usize, width: usize) -> String {
+    let mut holders = format!("  {}", side.holders);
+    let mut page = String::new();
+    if width_of(&holders) + 2 > indent {
+        page.push_str(&labelled("", &holders, 0, width));
+        holders.clear();
+    }
+    let together = format!("{}  {}", side.value, side.written);
+    if indent + width_of(&together) <= width {
+        page.push_str(&labelled(&holders, together.trim_end(), indent, width));
+    } else {
+        page.push_str(&labelled(&holders, &side.value, indent, width));
+        page.push_str(&labelled("", &side.written, indent + 2, width));
+    }
+    page
+}
+
+/// The last event that touched the first differing place: from then on the sides differed for good.
+fn since(outcome: &Outcome, differences: &[Difference], names: &Names) -> Option<String> {
+    let Difference { subject, place, sides } = differences.first()?;
+    let is_there = |event: &Event| sides.iter().any(|side| event.host.is_some_and(|host| side.hosts.contains(&host)));
+    let is_done = |event: &Event| !matches!(event.kind, EventKind::Invoked { .. });
+    let subjects = std::slice::from_ref(subject);
+    let touching = |event: &&Event| is_there(event) && is_done(event) && touches(event, subjects, names);
+    let event = outcome.events.iter().rfind(touching)?;
+    let line = timeline::lines(std::iter::once(event), names).pop()?;
+    let told = line.words.split(": ").next().unwrap_or(&line.words);
     let host = names.host(event.host.unwrap_or(0));
-    let told = timeline::lines(std::iter::once(event), names).pop();
-    let told = told.map_or("changes what it shows".to_owned(), |line| {
-        line.words.split(": ").next().unwrap_or(&line.words).to_owned()
-    });
-    let subject = place(subject, names);
-    format!("{} ms: {host} {told}, and nothing touches {subject} after that; {noticed}", ms(event.at_us))
+    Some(format!("{} ms: {host} {told}, and nothing touches {place} after that", ms(event.at_us)))
 }
 
 /// The last events about what is wrong, with what happened to the network and the hosts meanwhile.
@@ -172,16 +187,21 @@ fn last_events(outcome: &Outcome, violation: &Violation, subjects: &[Subject], n
     if lines.is_empty() {
         return String::new();
     }
-    let left_out = lines.len().saturating_sub(EVENTS_MAX);
     let about = subjects.iter().map(|subject| place(subject, names)).collect::<Vec<_>>().join(", ");
     let about = if about.is_empty() { String::new() } else { format!(" about {about}") };
+    let drawn_from = |first: usize| timeline::draw(&lines[first..], names, names.host_count(), width, EVENTS_MAX);
+    let mut left_out = lines.len().saturating_sub(EVENTS_MAX);
+    let mut drawn = drawn_from(left_out);
+    while drawn.lines().count() > EVENT_LINES && left_out + 1 < lines.len() {
+        left_out += 1;
+        drawn = drawn_from(left_out);
+    }
     let title = if left_out > 0 {
         format!("the last events{about}; {left_out} before them are not shown")
     } else {
         format!("the events{about}")
     };
-    let drawn = timeline::draw(&lines[left_out..], names, outcome.options.replicas, width, EVENTS_MAX);
-    format!("{}\n{drawn}", capitalised(&title))
+    format!("{}{drawn}", labelled("", &capitalised(&title), 0, width))
 }
 
 fn concerns(violation: &Violation, host: u32) -> bool {
@@ -204,28 +224,36 @@ fn is_context(event: &Event, violation: &Violation) -> bool {
 
 // ---- under which circumstances ----
 
-fn circumstances(outcome: &Outcome, plan: Option<&Plan>, width: usize) -> String {
+fn circumstances(outcome: &Outcome, plan: Option<&Plan>, names: &Names, width: usize) -> String {
+    let lines = plan.map_or(Vec::new(), |plan| plan_in_words(plan, names));
     let mut page = String::new();
-    if let Some(plan) = plan {
-        page.push_str(&labelled("Plan", &plan_in_words(plan), INDENT, width));
+    for (number, line) in lines.iter().enumerate() {
+        page.push_str(&labelled(if number == 0 { "Plan" } else { "" }, line, INDENT, width));
     }
     page.push_str(&labelled("Faults", &faults(outcome), INDENT, width));
     page.push_str(&labelled("Options", &options(&outcome.options), INDENT, width));
     page
 }
 
-fn plan_in_words(plan: &Plan) -> String {
-    let count = plural(plan.steps.len(), "step");
+/// The statements that a plan spells out.
+fn submitted(plan: &Plan) -> impl Iterator<Item = &Statement> {
+    plan.steps.iter().flat_map(|step| match step {
+        Step::Submit { statements, .. } => statements.as_slice(),
+        _ => &[],
+    })
+}
+
+/// A short plan step by step, a long one counted.
+fn plan_in_words(plan: &Plan, names: &Names) -> Vec<String> {
     if plan.steps.len() <= STEPS_MAX {
-        let steps: Vec<String> = plan.steps.iter().map(step).collect();
-        return format!("{count}: {}", steps.join(" · "));
+        return plan.steps.iter().map(|step| self::step(step, plan.options.replicas, names)).collect();
     }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     plan.steps.iter().for_each(|step| *kinds.entry(kind(step)).or_default() += 1);
     let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    format!("{count}: {}", kinds.join(", "))
+    vec![format!("{}: {}", plural(plan.steps.len(), "step"), kinds.join(", "))]
 }
 
 /// A step's name in plan files.
@@ -251,30 +279,40 @@ fn kind(step: &Step) -> &'static str {
     }
 }
 
-/// A step's name with where it happens.
-fn step(step: &Step) -> String {
+/// A step with where it happens.
+fn step(step: &Step, replicas: u32, names: &Names) -> String {
     let kind = kind(step);
+    let at = |replica: &u32| format!("{kind} at {}", names.host(replica % replicas.max(1)));
     match step {
         Step::Wait { ms } => format!("{kind} {ms} ms"),
-        Step::Partition { group } => format!("{kind} {group:#b}"),
+        Step::Partition { group } => format!("{kind} {}", timeline::split(*group, names)),
         Step::Heal | Step::Settle => kind.to_owned(),
-        Step::JumpClock { replica, ms } => format!("{kind} at {replica} by {ms:+} ms"),
-        Step::Submit { replica, .. }
-        | Step::CreateTable { replica, .. }
+        Step::JumpClock { replica, ms } => format!("{} by {ms:+} ms", at(replica)),
+        Step::Submit { replica, statements } => {
+            let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();
+            format!("{}: {}", at(replica), statements.join("; "))
+        }
+        Step::Crash { replica, after_outputs: 0 } => at(replica),
+        Step::Crash { replica, after_outputs } => {
+            format!("{} after {}", at(replica), plural(*after_outputs as usize, "output"))
+        }
+        Step::CreateTable { replica, .. }
         | Step::CreateNode { replica, .. }
         | Step::UpdateNode { replica, .. }
         | Step::DeleteNode { replica, .. }
         | Step::CreateEdge { replica, .. }
         | Step::UpdateEdge { replica, .. }
         | Step::DeleteEdge { replica, .. }
-        | Step::Crash { replica, .. }
         | Step::Restart { replica }
         | Step::GoOffline { replica }
-        | Step::GoOnline { replica } => format!("{kind} at {replica}"),
+        | Step::GoOnline { replica } => at(replica),
     }
 }
 
 fn faults(outcome: &Outcome) -> String {
+    if outcome.events.is_empty() {
+        return "unknown: the history died with the run".to_owned();
+    }
     let mut fired: BTreeMap<Fault, usize> = BTreeMap::new();
     outcome.events.iter().flat_map(|event| Fault::in_event(&event.kind)).for_each(|fault| {
         *fired.entry(fault).or_default() += 1;

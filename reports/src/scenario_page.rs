@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use kuzusync_core::message::Role;
 use kuzusync_core::view::{Describe, TableKind, View};
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::scenario::Scenario;
@@ -113,10 +112,9 @@ fn end(replica: &ReplicaState, names: &Names, width: usize) -> String {
     let mut page = lines("schema", &schema(replica), width);
     page.push_str(&lines("nodes", &nodes(&replica.view), width));
     page.push_str(&lines("edges", &edges(&replica.view), width));
-    let queue = match (replica.queue_operations, replica.role) {
-        (0, Role::Main) => "empty: what the main writes is acknowledged at once".to_owned(),
-        (0, _) => "empty: all its changes are acknowledged".to_owned(),
-        (operations, _) => format!("{} not acknowledged", plural(operations, "operation")),
+    let queue = match replica.queue_operations {
+        0 => "empty: every own change is acknowledged".to_owned(),
+        operations => format!("{} not acknowledged", plural(operations, "operation")),
     };
     page.push_str(&line("queue", &queue));
     let losses: Vec<String> = replica.audit.iter().map(|loss| names.audited(loss)).collect();

@@ -28,7 +28,7 @@ const TIME_COLUMNS: usize = 9;
 const WRAPPED_LINES_MAX: usize = 3;
 
 /// The bands around a rest.
-const SETTLING: &str = "every fault ends; the cluster is given time";
+const SETTLING: &str = "no more faults; the cluster is given time";
 const AT_REST: &str = "at rest: nothing is under way";
 
 /// Where on the diagram an event stands.
@@ -78,7 +78,11 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
                 continue;
             }
         }
-        let is_again = matches!(event.kind, EventKind::Opened { .. }) && !openings.insert(host);
+        // The events may be a selection, so what a replica finds on its disk counts as well.
+        let is_again = match &event.kind {
+            EventKind::Opened { seen, .. } => !openings.insert(host) || seen.heads().next().is_some(),
+            _ => false,
+        };
         if let Some((place, words)) = line(event, host, is_again, names) {
             told.flush(names, &mut lines);
             lines.push(Line { at_us: event.at_us, place, words });
@@ -268,19 +272,21 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
 
 fn band(kind: &EventKind, names: &Names) -> String {
     match kind {
-        EventKind::Partitioned { group } => {
-            let all = 0..names.host_count();
-            let side = |is_in: bool| {
-                let hosts = all.clone().filter(move |host| (group >> host & 1 == 1) == is_in);
-                let shown = names.hosts(hosts);
-                if shown.is_empty() { "nobody".to_owned() } else { shown }
-            };
-            format!("the network splits: {} │ {}", side(true), side(false))
-        }
+        EventKind::Partitioned { group } => format!("the network splits: {}", split(*group, names)),
         EventKind::Healed => "the network is whole again".to_owned(),
         EventKind::Settling => SETTLING.to_owned(),
         _ => AT_REST.to_owned(),
     }
+}
+
+/// The two sides of a split network.
+pub(crate) fn split(group: u64, names: &Names) -> String {
+    let side = |is_in: bool| {
+        let hosts = (0..names.host_count()).filter(|host| (group >> host & 1 == 1) == is_in);
+        let shown = names.hosts(hosts);
+        if shown.is_empty() { "nobody".to_owned() } else { shown }
+    };
+    format!("{} │ {}", side(true), side(false))
 }
 
 // ---- lines to a page ----
@@ -352,7 +358,8 @@ impl Lanes {
             page.push_str(&format!("{:>TIME_COLUMNS$}  {band}\n", ms(line.at_us)));
             return;
         }
-        let words = if self.step == 0 { format!("{} {}", self.subject(line.place), line.words) } else { line.words.clone() };
+        let words =
+            if self.step == 0 { format!("{} {}", self.subject(line.place), line.words) } else { line.words.clone() };
         let columns = self.rest().saturating_sub(self.step * self.labels.len() + 1).max(20);
         let mut wrapped = wrap(&words, columns);
         if wrapped.len() > WRAPPED_LINES_MAX {
@@ -360,7 +367,8 @@ impl Lanes {
             wrapped.push(fit(&rest, columns));
         }
         for (number, words) in wrapped.iter().enumerate() {
-            let (time, lanes) = if number == 0 { (time.as_str(), self.lanes(Some(line.place))) } else { ("", self.lanes(None)) };
+            let (time, lanes) =
+                if number == 0 { (time.as_str(), self.lanes(Some(line.place))) } else { ("", self.lanes(None)) };
             page.push_str(format!("{time:>TIME_COLUMNS$}  {lanes} {words}").trim_end());
             page.push('\n');
         }

@@ -62,7 +62,8 @@ impl Names {
         }
     }
 
-    fn learn_key(&mut self, asked: &Statement) {
+    /// Learns which property of a table's nodes is their key.
+    pub(crate) fn learn_key(&mut self, asked: &Statement) {
         if let Statement::CreateNodeTable { table, primary_key, .. } = asked {
             self.keys.insert(fold(table), primary_key.clone());
         }
@@ -86,10 +87,22 @@ impl Names {
         }
     }
 
-    /// Several hosts, with commas.
+    /// Several hosts with commas, three or more that follow each other as a range: `main, edge 1…5`.
     #[must_use]
     pub fn hosts(&self, hosts: impl IntoIterator<Item = u32>) -> String {
-        hosts.into_iter().map(|host| self.host(host)).collect::<Vec<_>>().join(", ")
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for host in hosts {
+            let is_alone = self.has_main && host <= 1;
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == host && !is_alone => *last = host,
+                _ => ranges.push((host, host)),
+            }
+        }
+        let shown = |&(first, last): &(u32, u32)| match last - first {
+            0 | 1 => (first..=last).map(|host| self.host(host)).collect::<Vec<_>>().join(", "),
+            _ => format!("{}…{last}", self.host(first)),
+        };
+        ranges.iter().map(shown).collect::<Vec<_>>().join(", ")
     }
 
     /// The host of a replica, if the run had one.
@@ -337,6 +350,14 @@ mod tests {
         assert_eq!(names.change(id(0xCD, 3)), "edge 1:3");
         assert_eq!(names.change(id(0xEF, 3)), "efefefef:3");
         assert_eq!(names.changes(&[id(0xAB, 1), id(0xCD, 2), id(0xCD, 3)]), "main:1, edge 1:2…3");
+    }
+
+    #[test]
+    fn hosts_that_follow_each_other_are_a_range_and_the_main_is_not_of_it() {
+        let names = names();
+        assert_eq!(names.hosts([0, 1, 2]), "main, edge 1, edge 2");
+        assert_eq!(names.hosts([0, 1, 2, 3, 5]), "main, edge 1…3, edge 5");
+        assert_eq!(Names::default().hosts(0..4), "peer 0…3");
     }
 
     #[test]

@@ -367,7 +367,7 @@ mod planted {
     fn the_screen_shows_the_page_of_the_first_bug_and_how_to_replay_it() {
         let screen = stdout(&run(PLANTED, &["bugs", "--count", "200"]));
         assert!(screen.contains("found   arrival-order") && screen.contains("found   canary"), "{screen}");
-        assert!(screen.contains("--bug arrival-order"), "{screen}");
+        assert!(screen.contains("--bug arrival-order") && screen.contains("SAFETY"), "{screen}");
     }
 
     #[test]

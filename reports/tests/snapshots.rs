@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{Properties, Statement};
 use kuzusync_core::value::Value;
 use kuzusync_reports::provenance::Provenance;
@@ -16,6 +17,7 @@ use kuzusync_scenarios::sample::{create_user, create_user_table, set_email};
 use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_sim::checker::Checkers;
+use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::outcome::{Failure, Outcome, Property};
 use kuzusync_sim::seed::Seed;
@@ -42,10 +44,12 @@ fn names() -> BTreeSet<String> {
     scenarios.chain(OTHERS.map(str::to_owned)).collect()
 }
 
-fn assert_page(name: &str, page: &str) {
+fn assert_page(name: &str, width: usize, page: &str) {
     assert!(names().contains(name), "`{name}` is not in the list of snapshots");
     let lines: Vec<&str> = page.lines().collect();
     assert!(lines.iter().all(|line| *line == line.trim_end()), "{name} has spaces at the end of a line");
+    let too_wide = lines.iter().find(|line| kuzusync_reports::text::width(line) > width);
+    assert_eq!(too_wide, None, "{name} fits {width} columns");
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../snapshots");
     settings.set_prepend_module_to_snapshot(false);
@@ -68,7 +72,7 @@ fn every_scripted_scenario_has_a_page() {
     for scenario in Scenario::all() {
         let outcome = scenario.run(scenario.seed, StoreChoice::Memory);
         assert_eq!(outcome.failure, None, "{}", scenario.name);
-        assert_page(&format!("scenario-{}", scenario.name), &scenario_page::page(&scenario, &outcome, WIDTH));
+        assert_page(&format!("scenario-{}", scenario.name), WIDTH, &scenario_page::page(&scenario, &outcome, WIDTH));
     }
 }
 
@@ -112,7 +116,7 @@ fn run(plan: Plan) -> (Plan, Outcome) {
 fn the_timeline_of_a_plan_with_faults() {
     let (_, outcome) = run(plan_with_faults());
     assert_eq!(outcome.failure, None);
-    assert_page("timeline-of-a-plan-with-faults", &timeline::text(&outcome, WIDTH));
+    assert_page("timeline-of-a-plan-with-faults", WIDTH, &timeline::text(&outcome, WIDTH));
 }
 
 // ---- failures ----
@@ -134,11 +138,8 @@ fn diverged() -> (Plan, Outcome) {
         let user = view.nodes.get_mut("User").and_then(|rows| rows.get_mut(&Value::from("ann"))).unwrap();
         user.insert("email".into(), email.clone());
     }
-    let mut checkers = Checkers::default();
-    checkers.judge(outcome.simulated_us, &outcome.replicas);
-    let violation = checkers.violation().cloned().expect("the replicas differ");
-    assert_eq!(violation.property, Property::Convergence);
-    outcome.failure = Some(Failure::Safety(violation));
+    let outcome = judged(outcome);
+    assert_eq!(outcome.failure.as_ref().and_then(Failure::property), Some(Property::Convergence));
     (plan, outcome)
 }
 
@@ -150,8 +151,38 @@ fn a_failure_of_convergence_names_property_replicas_values_and_replay() {
         assert!(page.contains(needed), "{needed}");
     }
     assert!(page.lines().count() <= 50, "it fits a screen");
-    assert_page("failure-convergence-at-80-columns", &page);
-    assert_page("failure-convergence-at-120-columns", &failure_page(&outcome, &plan, 120));
+    assert_page("failure-convergence-at-80-columns", 80, &page);
+    assert_page("failure-convergence-at-120-columns", 120, &failure_page(&outcome, &plan, 120));
+}
+
+/// Lets the checkers judge a run again, after something in it was altered.
+fn judged(mut outcome: Outcome) -> Outcome {
+    let mut checkers = Checkers::default();
+    checkers.judge(outcome.simulated_us, &outcome.replicas);
+    let violation = checkers.violation().cloned().expect("what was altered is found");
+    outcome.failure = Some(Failure::Safety(violation));
+    outcome
+}
+
+#[test]
+fn a_row_that_is_in_the_log_and_not_in_the_view_is_told_so() {
+    let (plan, mut outcome) = run(plan_with_faults());
+    let replica = &mut outcome.replicas[1];
+    for view in replica.stores.values_mut().chain(std::iter::once(&mut replica.view)) {
+        view.nodes.get_mut("User").unwrap().remove(&Value::from("bob")).unwrap();
+    }
+    let page = failure_page(&judged(outcome), &plan, WIDTH);
+    assert!(page.contains("edge 1        absent  though its log holds edge 2:1"), "{page}");
+}
+
+#[test]
+fn a_store_that_does_not_hold_its_view_is_named() {
+    let (plan, mut outcome) = run(plan_with_faults());
+    outcome.replicas[2].stores.get_mut("memory").unwrap().nodes.clear();
+    let outcome = judged(outcome);
+    assert_eq!(outcome.failure.as_ref().and_then(Failure::property), Some(Property::StoreAgreement));
+    let page = failure_page(&outcome, &plan, WIDTH);
+    assert!(page.contains("the memory store of edge 2  absent"), "{page}");
 }
 
 /// As if the last change of edge 1 had never reached edge 2.
@@ -160,6 +191,10 @@ fn a_failure_of_durability_shows_what_happened_to_the_change() {
     let (plan, mut outcome) = run(plan_with_faults());
     let edge = outcome.replicas[1].id;
     let lost = outcome.replicas[2].log.iter().rev().find(|change| change.id.replica == edge).unwrap().id;
+    outcome.events.retain(|event| match &event.kind {
+        EventKind::Notified(Notice::Applied { entry }) => event.host != Some(2) || entry.change.id != lost,
+        _ => true,
+    });
     let violation = kuzusync_sim::outcome::Violation {
         property: Property::Durability,
         at_us: outcome.simulated_us,
@@ -168,7 +203,7 @@ fn a_failure_of_durability_shows_what_happened_to_the_change() {
         details: Vec::new(),
     };
     outcome.failure = Some(Failure::Safety(violation));
-    assert_page("failure-durability", &failure_page(&outcome, &plan, WIDTH));
+    assert_page("failure-durability", WIDTH, &failure_page(&outcome, &plan, WIDTH));
 }
 
 #[test]
@@ -177,7 +212,7 @@ fn a_failure_of_liveness_says_what_is_waited_for() {
     plan.options.settle_ms_max = 40;
     let (plan, outcome) = run(plan);
     assert!(matches!(outcome.failure, Some(Failure::Liveness(_))), "{:?}", outcome.failure);
-    assert_page("failure-liveness", &failure_page(&outcome, &plan, WIDTH));
+    assert_page("failure-liveness", WIDTH, &failure_page(&outcome, &plan, WIDTH));
 }
 
 #[test]
@@ -186,7 +221,7 @@ fn a_crash_has_a_page_without_a_history() {
     (outcome.events, outcome.replicas) = (Vec::new(), Vec::new());
     outcome.failure = Some(Failure::Crash { message: "called `Option::unwrap()` on a `None` value".into() });
     let plan = Plan::new(plan.options, plan.steps[..5].to_vec());
-    assert_page("failure-crash", &failure_page(&outcome, &plan, WIDTH));
+    assert_page("failure-crash", WIDTH, &failure_page(&outcome, &plan, WIDTH));
 }
 
 // ---- cases ----
@@ -196,7 +231,7 @@ fn a_crash_has_a_page_without_a_history() {
 fn the_table_of_cases() {
     let conformance = conformance::judge(Case::ALL, &[StoreChoice::Memory], |_| {});
     assert!(!conformance.has_failures() && !conformance.all_pass());
-    assert_page("conformance", &conformance::text(&conformance, WIDTH));
+    assert_page("conformance", WIDTH, &conformance::text(&conformance, WIDTH));
 }
 
 #[test]
@@ -209,5 +244,5 @@ fn the_table_of_cases_with_a_pass_and_a_failure() {
     let reason = "concurrent-update on kuzu: `the value is alice@b.com everywhere`: \"alice@b.com\", \"alice@a.com\"";
     conformance.cases[1].reason = Some(reason.to_owned());
     assert!(conformance.has_failures() && !conformance.all_pass());
-    assert_page("conformance-of-a-failure", &conformance::text(&conformance, WIDTH));
+    assert_page("conformance-of-a-failure", WIDTH, &conformance::text(&conformance, WIDTH));
 }

@@ -27,7 +27,7 @@ use crate::store::StoreChoice;
 use crate::world::{Shared, World};
 
 /// How often a settling cluster is looked at.
-const SETTLE_POLL: Duration = Duration::from_millis(20);
+const SETTLE_POLL: Duration = Duration::from_millis(50);
 
 /// How long the kernel of a dead host takes to give its address back.
 const RESTART_DELAY: Duration = Duration::from_millis(3);

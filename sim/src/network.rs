@@ -39,6 +39,7 @@ pub struct Network {
     seed: Seed,
     options: LinkOptions,
     numbers: BTreeMap<(u32, u32), u64>,
+    latencies_us: BTreeMap<(u32, u32), u64>,
     /// Ordered by when they are due, then by when they were sent.
     on_their_way: BTreeMap<(u64, u64), Packet>,
     sent: u64,
@@ -55,6 +56,7 @@ impl Network {
             seed,
             options,
             numbers: BTreeMap::new(),
+            latencies_us: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
             sent: 0,
             partition: None,
@@ -116,15 +118,21 @@ impl Network {
         (number, fate)
     }
 
-    fn fate(&self, from: u32, to: u32, number: u64) -> Fate {
+    /// The latency of one direction of a link, drawn once.
+    fn latency_us(&mut self, from: u32, to: u32) -> u64 {
+        let LinkOptions { latency_ms_min, latency_ms_max, .. } = self.options;
+        let spread_us = (latency_ms_max - latency_ms_min) * 1_000;
+        let draw = || self.seed.stream("latency", &[u64::from(from), u64::from(to)]).up_to(spread_us);
+        latency_ms_min * 1_000 + *self.latencies_us.entry((from, to)).or_insert_with(draw)
+    }
+
+    fn fate(&mut self, from: u32, to: u32, number: u64) -> Fate {
         if self.is_cut(from, to) {
             return Fate { delays_us: Vec::new(), is_reordered: false };
         }
+        let latency_us = self.latency_us(from, to);
         let options = &self.options;
-        let link = [u64::from(from), u64::from(to)];
-        let spread_ms = options.latency_ms_max - options.latency_ms_min;
-        let latency_us = (options.latency_ms_min * 1_000) + self.seed.stream("latency", &link).up_to(spread_ms * 1_000);
-        let mut stream = self.seed.stream("network", &[link[0], link[1], number]);
+        let mut stream = self.seed.stream("network", &[u64::from(from), u64::from(to), number]);
         let [is_lost, is_repeated, is_reordered] =
             [options.loss_permille, options.repeat_permille, options.reorder_permille]
                 .map(|permille| stream.chance_permille(permille) && !self.is_healed);

@@ -1,16 +1,21 @@
 //! How far a sweep is: a bar on a terminal, else a line every ten seconds; always on standard error.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::sweep::Progress;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-const BAR: &str = "{msg:14} {wide_bar:.green} {pos}/{len} {per_sec:>12} {eta:>4} left";
+/// What is shown while nothing is counted.
+const SPINNER: &str = "{spinner} {msg}";
+
+/// What is shown while seeds are run.
+const BAR: &str = "{msg:14} {wide_bar:.green} {pos}/{len} {rate:>7} {eta:>4} left";
 
 /// Shows how far a sweep is.
 pub struct Meter {
@@ -21,8 +26,7 @@ pub struct Meter {
 impl Meter {
     /// A meter at the beginning.
     pub fn new() -> Self {
-        let style = ProgressStyle::with_template(BAR).expect("the template is well formed");
-        let bar = io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style));
+        let bar = io::stderr().is_terminal().then(|| ProgressBar::no_length().with_style(style(SPINNER)));
         Meter { bar, last_line: Instant::now() }
     }
 
@@ -32,6 +36,7 @@ impl Meter {
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         if let Some(bar) = &self.bar {
             if bar.length() != Some(total as u64) {
+                bar.set_style(style(BAR));
                 bar.reset();
                 bar.set_length(total as u64);
             }
@@ -57,6 +62,14 @@ impl Meter {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // Writing to the bar's own buffer does not fail.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    ProgressStyle::with_template(template).expect("the template is well formed").with_key("rate", rate)
 }
 
 fn line(text: &str) {
