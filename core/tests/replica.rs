@@ -1,5 +1,7 @@
 //! The contract of a replica, with a wire that is a queue of frames: no simulation, nothing lost unless a test says so.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::VecDeque;
 
 use kuzusync_core::Error;

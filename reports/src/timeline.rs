@@ -117,7 +117,7 @@ struct Together {
     acknowledged: Vec<ChangeId>,
     held: Vec<ChangeId>,
     repeated: Vec<ChangeId>,
-    lost: Vec<Box<Loss>>,
+    lost: Vec<Loss>,
 }
 
 impl Together {
@@ -129,7 +129,7 @@ impl Together {
             Notice::Acknowledged { id } => self.acknowledged.push(*id),
             Notice::Held { id } => self.held.push(*id),
             Notice::Repeated { id } => self.repeated.push(*id),
-            Notice::Lost(loss) => self.lost.push(loss.clone()),
+            Notice::Lost(loss) => self.lost.push(loss.as_ref().clone()),
             _ => return false,
         }
         true

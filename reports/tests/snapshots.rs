@@ -135,7 +135,7 @@ fn diverged() -> (Plan, Outcome) {
     let kuzusync_core::conflict::Written::Value(email) = loser.loser.written else { panic!("an email loses") };
     let views = replica.stores.values_mut().chain(std::iter::once(&mut replica.view));
     for view in views {
-        let user = view.nodes.get_mut("User").and_then(|rows| rows.get_mut(&Value::from("ann"))).unwrap();
+        let user = view.nodes.get_mut("User").and_then(|rows| rows.get_mut(&Value::from("ann"))).expect("ann is there");
         user.insert("email".into(), email.clone());
     }
     let outcome = judged(outcome);

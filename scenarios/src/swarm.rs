@@ -59,7 +59,6 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
 }
 
 /// Random plans.
-#[must_use]
 pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
     let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 30..50));
     let all = (options(profile), opening(), steps);

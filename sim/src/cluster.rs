@@ -241,7 +241,7 @@ impl Cluster {
             self.go_online(host).await;
         }
         let settle_ms_max = self.world.borrow().options().settle_ms_max;
-        let deadline = madsim::time::Instant::now() + Duration::from_millis(settle_ms_max);
+        let deadline_us = self.world.borrow().elapsed_us() + settle_ms_max * 1_000;
         // A message between the wire and its host is seen by nobody, so rest must last.
         let mut polls_at_rest = 0;
         while polls_at_rest < 2 {
@@ -250,8 +250,9 @@ impl Cluster {
             }
             let pending = self.world.borrow().pending();
             polls_at_rest = if pending.is_empty() { polls_at_rest + 1 } else { 0 };
-            if madsim::time::Instant::now() >= deadline {
-                self.violation = liveness::judge(self.world.borrow().elapsed_us(), settle_ms_max, &pending);
+            let now_us = self.world.borrow().elapsed_us();
+            if now_us >= deadline_us && !pending.is_empty() {
+                self.violation = liveness::judge(now_us, settle_ms_max, &pending);
                 return Vec::new();
             }
             sleep(SETTLE_POLL).await;

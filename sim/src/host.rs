@@ -11,7 +11,7 @@ use kuzusync_core::replica::Input;
 use kuzusync_core::session::Peer;
 use madsim::net::Endpoint;
 use madsim::task::spawn_local;
-use madsim::time::sleep_until;
+use madsim::time::sleep;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::history::EventKind;
@@ -64,13 +64,7 @@ pub async fn run(
         }
     });
     loop {
-        let wake_at = world.borrow().wake_at(host);
-        let timer = async {
-            match wake_at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let timer = sleep_or_wait(world.borrow().wake_after(host));
         let is_alive = tokio::select! {
             biased;
             arrival = inbox.recv() => match arrival {
@@ -107,6 +101,14 @@ fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
     }
 }
 
+/// Sleeps so long, or for ever.
+async fn sleep_or_wait(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Carries messages to their hosts when they are due, for ever.
 pub async fn carry(world: Shared) {
     let endpoint = std::rc::Rc::new(Endpoint::bind(wire_address()).await.expect("the wire has its own address"));
@@ -119,12 +121,7 @@ pub async fn carry(world: Shared) {
             deliver(&world, &endpoint, packet);
         }
         let next_due_us = world.borrow().network.next_due_us();
-        let timer = async {
-            match next_due_us {
-                Some(due_us) => madsim::time::sleep(Duration::from_micros(due_us - now_us)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let timer = sleep_or_wait(next_due_us.map(|due_us| Duration::from_micros(due_us - now_us)));
         tokio::select! {
             biased;
             () = sent.notified() => {}

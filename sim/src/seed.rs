@@ -38,13 +38,13 @@ pub struct Stream(ChaCha8Rng);
 
 impl Stream {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// A number from 0 to `bound`, both included.
     pub fn up_to(&mut self, bound: u64) -> u64 {
-        if bound == u64::MAX { self.next() } else { self.next() % (bound + 1) }
+        if bound == u64::MAX { self.draw() } else { self.draw() % (bound + 1) }
     }
 
     /// True so many times in a thousand.
@@ -60,14 +60,14 @@ mod tests {
     #[test]
     fn streams_differ_by_seed_name_and_place() {
         let draws = [
-            Seed(1).stream("network", &[0, 1]).next(),
-            Seed(2).stream("network", &[0, 1]).next(),
-            Seed(1).stream("clocks", &[0, 1]).next(),
-            Seed(1).stream("network", &[1, 0]).next(),
+            Seed(1).stream("network", &[0, 1]).draw(),
+            Seed(2).stream("network", &[0, 1]).draw(),
+            Seed(1).stream("clocks", &[0, 1]).draw(),
+            Seed(1).stream("network", &[1, 0]).draw(),
         ];
         let distinct: std::collections::BTreeSet<_> = draws.iter().collect();
         assert_eq!(distinct.len(), draws.len());
-        assert_eq!(draws[0], Seed(1).stream("network", &[0, 1]).next());
+        assert_eq!(draws[0], Seed(1).stream("network", &[0, 1]).draw());
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn simulate_here(run: &Run<'_>) -> End {
     let mut config = madsim::Config::default();
     // The shortest latency madsim can draw: what a message takes is decided above it, per link and message.
     config.net.send_latency = std::time::Duration::from_micros(1)..std::time::Duration::from_micros(2);
-    let scheduling = run.seed.stream("scheduling", &[]).next();
+    let scheduling = run.seed.stream("scheduling", &[]).draw();
     Runtime::with_seed_and_config(scheduling, config).block_on(drive(run))
 }
 

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
@@ -14,6 +15,7 @@ use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::view::View;
+use madsim::time::TimeHandle;
 use tokio::sync::Notify;
 
 use crate::checker::Checkers;
@@ -54,7 +56,8 @@ pub struct World {
     seed: Seed,
     options: Options,
     store: StoreChoice,
-    started: madsim::time::Instant,
+    /// The simulation's clock when this world was made.
+    started: Duration,
     hosts: Vec<HostState>,
     /// The links.
     pub network: Network,
@@ -77,7 +80,7 @@ impl World {
             seed,
             options,
             store,
-            started: madsim::time::Instant::now(),
+            started: TimeHandle::current().elapsed(),
             wire: Rc::new(Notify::new()),
             history: History::default(),
             checkers: Checkers::default(),
@@ -90,18 +93,19 @@ impl World {
     /// Simulated time since the start.
     #[must_use]
     pub fn elapsed_us(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let elapsed = TimeHandle::current().elapsed().saturating_sub(self.started);
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn now(&self, host: u32) -> Now {
         self.hosts[host as usize].clock.now(self.elapsed_us())
     }
 
-    /// When a host's replica wants to be woken.
+    /// How long until a host's replica wants to be woken; `None` if it waits for nothing.
     #[must_use]
-    pub fn wake_at(&self, host: u32) -> Option<madsim::time::Instant> {
+    pub fn wake_after(&self, host: u32) -> Option<Duration> {
         let deadline = self.hosts[host as usize].running.as_ref()?.deadline?;
-        Some(self.started + std::time::Duration::from_micros(deadline.0))
+        Some(Duration::from_micros(deadline.0.saturating_sub(self.elapsed_us())))
     }
 
     /// Notes an event and shows it to the checkers.
