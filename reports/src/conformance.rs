@@ -224,3 +224,38 @@ fn summary(conformance: &Conformance) -> String {
     let total = plural(conformance.cases.len(), "case");
     format!("{total}: {}. Missing: no scenario covers it, or not every store was tried.", counted.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_has_exactly_the_published_fields() {
+        let conformance = judge(&[Case::B3], &[StoreChoice::Memory], |_| {});
+        let expected = r#"{"cases":[{"id":"B3","document":"DDL Synchronisation","scenarios":[],"stores":[],"verdict":"missing","reason":"no scenario covers it","measured":null,"limit":null}]}"#;
+        assert_eq!(serde_json::to_string(&conformance).expect("it has only strings"), expected);
+    }
+
+    #[test]
+    fn a_case_that_was_not_tried_on_every_store_is_missing_and_says_which() {
+        let mut told = Vec::new();
+        let conformance = judge(&[Case::D1_1, Case::C10], &[StoreChoice::Memory], |run| told.push(run.to_owned()));
+        assert_eq!(told, ["handshake on memory"]);
+        let [handshake, later] = conformance.cases.as_slice() else { panic!("two cases were asked for") };
+        assert_eq!((handshake.verdict, handshake.stores.as_slice()), (Verdict::Missing, ["memory"].as_slice()));
+        assert_eq!(handshake.reason.as_deref(), Some("not run on Kùzu: only memory was asked for"));
+        assert_eq!((later.verdict, later.reason.as_deref()), (Verdict::Later, None));
+    }
+
+    #[test]
+    fn both_stores_pass_together_or_the_build_has_only_one() {
+        let conformance = judge(&[Case::D1_1], &[StoreChoice::Both], |_| {});
+        let case = &conformance.cases[0];
+        if StoreChoice::Kuzu.is_built() {
+            assert_eq!((case.verdict, case.stores.as_slice()), (Verdict::Pass, ["memory", "kuzu"].as_slice()));
+        } else {
+            assert_eq!(case.reason.as_deref(), Some("not run on Kùzu: this build has none"));
+        }
+        assert_eq!(conformance.all_pass(), StoreChoice::Kuzu.is_built());
+    }
+}

@@ -79,7 +79,7 @@ impl Sweep {
             |place| self.request(seed(place)),
             |news| {
                 if let News::Reply(place, reply) = news {
-                    results.add(seed(place), self.is_checked(seed(place)), reply);
+                    results.add(seed(place), self.is_checked(seed(place)), *reply);
                 }
                 watch(Progress {
                     pass: "running",

@@ -359,7 +359,7 @@ pub struct Crew {
 /// What the parent hears from its crew: a reply, or that it is time to say something.
 pub enum News {
     /// What became of the request at this place of the queue.
-    Reply(usize, Reply),
+    Reply(usize, Box<Reply>),
     /// A while passed.
     Tick,
 }
@@ -380,7 +380,7 @@ impl Crew {
             drop(sender);
             loop {
                 match replies.recv_timeout(TICK) {
-                    Ok((place, reply)) => hear(News::Reply(place, reply)),
+                    Ok((place, reply)) => hear(News::Reply(place, Box::new(reply))),
                     Err(RecvTimeoutError::Timeout) => hear(News::Tick),
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -394,7 +394,7 @@ impl Crew {
         let mut replies = BTreeMap::new();
         self.answer(count, request, |news| {
             if let News::Reply(place, reply) = news {
-                replies.insert(place, reply);
+                replies.insert(place, *reply);
             }
         });
         replies.into_values().collect()

@@ -40,8 +40,8 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
         "id": state.id,
         "role": state.role,
         "schema": { "version": state.schema_operations, "tables": tables },
-        "nodes": rows(view, &view.nodes, |table, key, row| node_json(table, key, row)),
-        "edges": rows(view, &view.edges, |table, edge, row| edge_json(table, edge, row)),
+        "nodes": rows(view, &view.nodes, node_json),
+        "edges": rows(view, &view.edges, edge_json),
         "queue": state.queue_operations,
         "audit": state.audit.iter().map(|loss| loss_json(loss, names)).collect::<Vec<_>>(),
     })

@@ -1,0 +1,136 @@
+//! Whole runs: every fault fires, one seed gives one history, and each way to fail is reported as what it is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+
+use kuzusync_sim::fault::Fault;
+use kuzusync_sim::history::EventKind;
+use kuzusync_sim::options::{LinkOptions, Options};
+use kuzusync_sim::outcome::{Failure, Outcome, Property};
+use kuzusync_sim::seed::Seed;
+use kuzusync_sim::simulation::{Body, Run, Script, simulate};
+use kuzusync_sim::step::Step;
+use kuzusync_sim::store::StoreChoice;
+
+fn run(seed: u64, options: &Options, script: Script<'_>) -> Outcome {
+    simulate(&Run { seed: Seed(seed), options, store: StoreChoice::Memory, script, bug: None })
+}
+
+fn steps(replica: u32) -> Vec<Step> {
+    let node = |key| Step::CreateNode { replica, table: 0, key, value: key };
+    [Step::CreateTable { replica, table: 0 }].into_iter().chain((0..4).map(node)).collect()
+}
+
+fn faults(outcome: &Outcome) -> BTreeSet<Fault> {
+    outcome.events.iter().flat_map(|event| Fault::in_event(&event.kind)).collect()
+}
+
+#[test]
+fn every_fault_fires_and_the_cluster_converges_all_the_same() {
+    let links = LinkOptions {
+        loss_permille: 200,
+        repeat_permille: 200,
+        reorder_permille: 200,
+        jitter_ms_max: 20,
+        ..LinkOptions::default()
+    };
+    let options = Options { links, skew_ms: vec![5_000, -5_000], ..Options::default() };
+    let trouble = [
+        Step::Partition { group: 0b001 },
+        Step::CreateNode { replica: 2, table: 0, key: 6, value: 6 },
+        Step::Wait { ms: 1_000 },
+        Step::Heal,
+        Step::GoOffline { replica: 1 },
+        Step::UpdateNode { replica: 1, row: 0, column: 1, value: 9 },
+        Step::GoOnline { replica: 1 },
+        Step::JumpClock { replica: 0, ms: -60_000 },
+        Step::Crash { replica: 0, after_outputs: 0 },
+        Step::Restart { replica: 0 },
+        // Dies between writing the record of this change and syncing it.
+        Step::Crash { replica: 2, after_outputs: 2 },
+        Step::UpdateNode { replica: 2, row: 0, column: 1, value: 8 },
+        Step::Wait { ms: 2_000 },
+    ];
+    let plan = [steps(0), vec![Step::Settle], trouble.to_vec()].concat();
+    let outcome = run(3, &options, Script::Plan(&plan));
+    assert_eq!(outcome.failure, None);
+    assert_eq!(faults(&outcome), Fault::ALL.into_iter().collect());
+}
+
+#[test]
+fn a_change_lost_with_its_crash_was_never_promised() {
+    let plan = [
+        steps(1),
+        vec![Step::Settle, Step::Crash { replica: 1, after_outputs: 1 }],
+        vec![Step::UpdateNode { replica: 1, row: 0, column: 0, value: 7 }],
+    ]
+    .concat();
+    let outcome = run(1, &Options::default(), Script::Plan(&plan));
+    assert_eq!(outcome.failure, None);
+    assert!(outcome.events.iter().any(|event| event.kind == EventKind::Crashed { lost_records: 1 }));
+    assert!(outcome.events.iter().any(|event| matches!(event.kind, EventKind::Abandoned { .. })));
+    assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 5), "the sixth change is gone everywhere");
+}
+
+#[test]
+fn one_seed_gives_one_history_and_another_seed_another() {
+    let plan = [steps(0), steps(1), vec![Step::Crash { replica: 2, after_outputs: 3 }]].concat();
+    let options = Options { links: LinkOptions { loss_permille: 100, ..LinkOptions::default() }, ..Options::default() };
+    let first = run(5, &options, Script::Plan(&plan));
+    let other = run(6, &options, Script::Plan(&plan));
+    let again = run(5, &options, Script::Plan(&plan));
+    assert_eq!(first.events, again.events);
+    assert_eq!(first.digest, again.digest);
+    assert_ne!(first.digest, other.digest);
+}
+
+#[test]
+fn a_cluster_that_has_no_time_to_come_to_rest_fails_liveness_with_the_reason() {
+    let links = LinkOptions { latency_ms_min: 100, latency_ms_max: 200, ..LinkOptions::default() };
+    let options = Options { settle_ms_max: 1, links, ..Options::default() };
+    let outcome = run(1, &options, Script::Plan(&steps(1)));
+    let Some(Failure::Liveness(violation)) = outcome.failure else { panic!("{:?}", outcome.failure) };
+    assert_eq!(violation.property, Property::Liveness);
+    assert!(violation.message.contains("not at rest 1 ms after healing"), "{violation:?}");
+}
+
+#[test]
+fn a_panic_is_a_crash_with_its_message() {
+    let body: Body = |_| Box::pin(async { panic!("a bug at line 7") });
+    let outcome = run(1, &Options::default(), Script::Body(body));
+    assert_eq!(outcome.failure, Some(Failure::Crash { message: "a bug at line 7".into() }));
+}
+
+#[test]
+fn steps_that_can_do_nothing_are_passed_over_and_noted() {
+    let plan = [
+        Step::DeleteNode { replica: 0, row: 3 },
+        Step::Restart { replica: 1 },
+        Step::Crash { replica: 2, after_outputs: 0 },
+        Step::Crash { replica: 2, after_outputs: 0 },
+        Step::CreateNode { replica: 2, table: 0, key: 0, value: 0 },
+    ];
+    let outcome = run(1, &Options::default(), Script::Plan(&plan));
+    let reasons: Vec<_> = outcome
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Skipped { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["there is no node", "the host is up", "the host is down already", "the host is down"]);
+    assert_eq!(outcome.failure, None);
+}
+
+#[test]
+fn peers_converge_without_a_main_and_without_numbers() {
+    let options = Options { replicas: 5, has_main: false, ..Options::default() };
+    let plan: Vec<Step> = (0..5).flat_map(steps).collect();
+    let outcome = run(9, &options, Script::Plan(&plan));
+    assert_eq!(outcome.failure, None);
+    assert!(outcome.replicas.iter().all(|replica| replica.cursor.lsn == 0 && replica.queue_operations == 0));
+    let first = outcome.replicas.first().unwrap();
+    assert!(first.view.nodes.values().any(|rows| !rows.is_empty()));
+}
