@@ -19,7 +19,6 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use kuzusync_sim::seed::Seed;
 use kuzusync_sim::store::StoreChoice;
 
 use crate::worker;
@@ -83,11 +82,7 @@ enum Command {
     },
     /// Make runs for a sweep: a request per line in, an answer per line out
     #[command(hide = true)]
-    Worker {
-        /// Abort at this seed
-        #[arg(long)]
-        die_at: Option<u64>,
-    },
+    Worker(worker::Sabotage),
 }
 
 /// Why a command stops before its end.
@@ -148,9 +143,9 @@ fn dispatch(command: Command, console: &mut Console) -> End {
         Command::Conformance(arguments) => conformance::main(&arguments, console),
         Command::Bugs(arguments) => bugs::main(&arguments, console),
         Command::Completions { shell } => completions(shell, console),
-        Command::Worker { die_at } => {
+        Command::Worker(sabotage) => {
             let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            worker::serve(input, output, die_at.map(Seed)).map_err(|error| Stop::usage(error.to_string()))?;
+            worker::serve(input, output, &sabotage).map_err(|error| Stop::usage(error.to_string()))?;
             Ok(0)
         }
     }

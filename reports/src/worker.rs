@@ -166,19 +166,48 @@ pub fn silence_simulations() {
     }));
 }
 
-/// What a worker process does: answers requests until there are no more. It aborts at `die_at`, for tests.
+/// What a worker is told to do wrong, to see what becomes of the sweep. Only tests ask for it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Sabotage {
+    /// Let the worker that comes to this seed die
+    #[arg(long, value_name = "SEED", hide = true)]
+    worker_dies_at: Option<u64>,
+    /// Let every worker tell something else of this seed
+    #[arg(long, value_name = "SEED", hide = true)]
+    worker_differs_at: Option<u64>,
+}
+
+impl Sabotage {
+    fn arguments(&self) -> Vec<String> {
+        let options = [("--worker-dies-at", self.worker_dies_at), ("--worker-differs-at", self.worker_differs_at)];
+        let given = options.into_iter().filter_map(|(name, seed)| Some([name.to_owned(), seed?.to_string()]));
+        given.flatten().collect()
+    }
+
+    /// Puts the number of this process where a history should be.
+    fn distort(&self, answer: &mut Answer) {
+        if self.worker_differs_at == Some(answer.seed.0) {
+            let process = std::process::id();
+            answer.digest = Digest::of(&[&process.to_le_bytes()]);
+            answer.history.push(format!("process {process}"));
+        }
+    }
+}
+
+/// What a worker process does: answers requests until there are no more.
 ///
 /// # Errors
 /// A closed pipe, or a line that is no request.
-pub fn serve(requests: impl BufRead, mut answers: impl Write, die_at: Option<Seed>) -> io::Result<()> {
+pub fn serve(requests: impl BufRead, mut answers: impl Write, sabotage: &Sabotage) -> io::Result<()> {
     for line in requests.lines() {
         let request: Request = serde_json::from_str(&line?)?;
-        if die_at == Some(request.seed) {
+        if sabotage.worker_dies_at == Some(request.seed.0) {
             std::process::abort();
         }
         let start = Instant::now();
         let (plan, outcome) = request.run().map_err(io::Error::other)?;
-        let answer = Answer::new(&request, plan.steps.len(), &outcome, start.elapsed());
+        let mut answer = Answer::new(&request, plan.steps.len(), &outcome, start.elapsed());
+        sabotage.distort(&mut answer);
         serde_json::to_writer(&mut answers, &answer)?;
         answers.write_all(b"\n")?;
         answers.flush()?;
@@ -208,7 +237,7 @@ pub type Reply = Result<Answer, Death>;
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
-    die_at: Option<Seed>,
+    sabotage: Sabotage,
 }
 
 impl Launcher {
@@ -217,13 +246,13 @@ impl Launcher {
     /// # Errors
     /// If the system does not tell which program that is.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Launcher { program: std::env::current_exe()?, die_at: None })
+        Ok(Launcher { program: std::env::current_exe()?, sabotage: Sabotage::default() })
     }
 
-    /// Workers that abort when they are asked for this seed.
+    /// Workers that do this wrong.
     #[must_use]
-    pub fn dying_at(self, die_at: Option<Seed>) -> Self {
-        Launcher { die_at, ..self }
+    pub fn with(self, sabotage: Sabotage) -> Self {
+        Launcher { sabotage, ..self }
     }
 
     /// Makes one run in a worker of its own.
@@ -255,10 +284,12 @@ impl Launcher {
     fn start(&self) -> io::Result<Worker> {
         let stderr = tempfile::tempfile()?;
         let mut command = Command::new(&self.program);
-        command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
-        if let Some(Seed(seed)) = self.die_at {
-            command.arg("--die-at").arg(seed.to_string());
-        }
+        command
+            .arg("worker")
+            .args(self.sabotage.arguments())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr.try_clone()?);
         let mut child = command.spawn()?;
         let requests = child.stdin.take().expect("its standard input is a pipe");
         let answers = BufReader::new(child.stdout.take().expect("its standard output is a pipe"));
@@ -445,7 +476,7 @@ mod tests {
             .map(|request| serde_json::to_string(&request).unwrap() + "\n")
             .concat();
         let mut answers = Vec::new();
-        serve(requests.as_bytes(), &mut answers, None).unwrap();
+        serve(requests.as_bytes(), &mut answers, &Sabotage::default()).unwrap();
         let answers: Vec<Answer> =
             String::from_utf8(answers).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(answers.iter().map(|answer| answer.seed).collect::<Vec<_>>(), [Seed(4), Seed(5)]);
@@ -455,6 +486,6 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_request_ends_the_worker() {
-        assert!(serve(b"{}\n".as_slice(), Vec::new(), None).is_err());
+        assert!(serve(b"{}\n".as_slice(), Vec::new(), &Sabotage::default()).is_err());
     }
 }

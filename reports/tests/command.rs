@@ -208,6 +208,20 @@ fn the_death_of_a_worker_costs_one_seed_and_not_the_sweep() {
 }
 
 #[test]
+fn two_runs_of_a_seed_that_differ_are_told_with_the_event_where_they_part() {
+    let arguments = ["sweep", "--seeds", "3..9", "--store", "memory", "--no-cases", "--worker-differs-at", "5"];
+    let output = kuzusync(&[&arguments[..], &["--check", "100", "--json"]].concat());
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["determinism"], serde_json::json!({"checked": 6, "mismatches": 1}));
+    let failure = &report["failures"][0];
+    assert_eq!((&failure["seed"], &failure["class"]), (&Value::from(5), &Value::from("nondeterminism")));
+    assert!(failure["replay"].as_str().unwrap().contains("--seeds 5..6"), "{failure}");
+    let screen = stdout(&kuzusync(&[&arguments[..], &["--check", "100"]].concat()));
+    assert!(screen.contains("is the first that differs: process"), "{screen}");
+}
+
+#[test]
 fn a_sweep_leaves_its_report_behind() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("new/out");

@@ -23,7 +23,7 @@ use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
 use crate::sweep::{self, BOTH_STORES_EVERY, CaseCounts, Report, Results, Sweep};
 use crate::text::plural;
-use crate::worker::{Crew, Launcher};
+use crate::worker::{Crew, Launcher, Sabotage};
 
 /// Seeds of a sweep that is not told how many: with Kùzu well under two minutes on two cores.
 const SEEDS: u64 = 10_000;
@@ -69,9 +69,8 @@ pub struct Arguments {
     /// Plant a bug (only in kuzusync-planted)
     #[arg(long, value_name = "BUG", hide = !cfg!(feature = "planted-bugs"))]
     bug: Option<String>,
-    /// Let the worker that comes to this seed die, to see what becomes of the sweep
-    #[arg(long, value_name = "SEED", hide = true)]
-    worker_dies_at: Option<u64>,
+    #[command(flatten)]
+    sabotage: Sabotage,
 }
 
 /// Runs the command.
@@ -124,7 +123,7 @@ fn planted(name: &str) -> Result<Bug, Stop> {
 
 fn crew(arguments: &Arguments) -> Result<Crew, Stop> {
     let crew = workers(arguments.jobs.map(usize::from))?;
-    Ok(Crew { launcher: crew.launcher.dying_at(arguments.worker_dies_at.map(Seed)), ..crew })
+    Ok(Crew { launcher: crew.launcher.with(arguments.sabotage.clone()), ..crew })
 }
 
 /// So many workers, or as many as there are processors.
