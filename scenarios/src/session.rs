@@ -59,7 +59,7 @@ async fn vector_clock_exchange(cluster: &mut Cluster) {
         _ => None,
     });
     let is_that_one = applied.len() == 1 && written.as_ref().ok() == applied.first();
-    cluster.check("applied once at b", is_that_one, format!("{} changes applied", applied.len()));
+    cluster.check("applied once at b", is_that_one, format!("changes applied: {}", applied.len()));
     let id_of = |host| cluster.ask(host, |replica| replica.id()).unwrap_or_default();
     let (id_a, id_b) = (id_of(a), id_of(b));
     let clock = cluster.ask(b, |replica| replica.clock().clone()).unwrap_or_default();

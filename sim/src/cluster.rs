@@ -45,11 +45,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts every host. Must be called inside a simulation.
-    pub async fn start(seed: Seed, options: Options, store: StoreChoice) -> Self {
+    /// Hosts that are not started yet. Must be made inside a simulation.
+    #[must_use]
+    pub fn new(seed: Seed, options: Options, store: StoreChoice) -> Self {
         let replicas = options.replicas;
         let world: Shared = Rc::new(RefCell::new(World::new(seed, options, store)));
         let inboxes: Inboxes = Rc::new(RefCell::new(vec![None; replicas as usize]));
+        Cluster { world, hosts: Vec::new(), inboxes, invocations: 0, violation: None }
+    }
+
+    /// Starts the wire and every host, and waits until all are up.
+    pub async fn start(&mut self) {
+        let (world, inboxes) = (Rc::clone(&self.world), Rc::clone(&self.inboxes));
+        let replicas = world.borrow().options().replicas;
         let runtime = Handle::current();
         let wire_world = SendWrapper::new(Rc::clone(&world));
         let wire = runtime.create_node().name("wire").ip(host::wire_address().ip());
@@ -65,12 +73,10 @@ impl Cluster {
             };
             node.init(init).build()
         };
-        let hosts = (0..replicas).map(start).collect();
-        let cluster = Cluster { world, hosts, inboxes, invocations: 0, violation: None };
-        while (0..replicas).any(|host| cluster.world.borrow().replica(host).is_none()) {
-            cluster.wait(1).await;
+        self.hosts = (0..replicas).map(start).collect();
+        while (0..replicas).any(|host| self.world.borrow().replica(host).is_none()) {
+            self.wait(1).await;
         }
-        cluster
     }
 
     // ---- steps ----

@@ -6,9 +6,12 @@
 //!
 //! Each run has a thread of its own, because madsim and the standard library keep random state per thread.
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 
 use kuzusync_core::planted::{self, Bug};
 use madsim::runtime::Runtime;
@@ -20,6 +23,7 @@ use crate::outcome::{Failure, Outcome, Property, ReplicaState, Violation};
 use crate::seed::Seed;
 use crate::step::Step;
 use crate::store::StoreChoice;
+use crate::world::Shared;
 
 /// What a scripted scenario does with its cluster.
 pub type Body = for<'a> fn(&'a mut Cluster) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -48,13 +52,20 @@ pub struct Run<'a> {
     pub bug: Option<Bug>,
 }
 
-/// What a run leaves behind when it did not panic.
+/// What a run leaves behind.
 struct End {
     failure: Option<Failure>,
     history: History,
     checks: Vec<crate::outcome::Check>,
     replicas: Vec<ReplicaState>,
     simulated_us: u64,
+}
+
+impl End {
+    fn crash(panic: &(dyn Any + Send), history: History, simulated_us: u64) -> End {
+        let failure = Some(Failure::Crash { message: panic_message(panic) });
+        End { failure, history, checks: Vec::new(), replicas: Vec::new(), simulated_us }
+    }
 }
 
 /// Makes a run.
@@ -65,16 +76,10 @@ struct End {
 pub fn simulate(run: &Run<'_>) -> Outcome {
     let end = std::thread::scope(|scope| {
         let simulation = std::thread::Builder::new().name(SIMULATION_THREAD.to_owned());
-        let thread = simulation.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(|| simulate_here(run))));
-        thread.expect("the system has a thread to spare").join().unwrap_or_else(Err)
+        let thread = simulation.spawn_scoped(scope, || simulate_here(run));
+        thread.expect("the system has a thread to spare").join()
     });
-    let end = end.unwrap_or_else(|panic| End {
-        failure: Some(Failure::Crash { message: panic_message(panic.as_ref()) }),
-        history: History::default(),
-        checks: Vec::new(),
-        replicas: Vec::new(),
-        simulated_us: 0,
-    });
+    let end = end.unwrap_or_else(|panic| End::crash(panic.as_ref(), History::default(), 0));
     Outcome {
         seed: run.seed,
         options: run.options.clone(),
@@ -96,11 +101,26 @@ fn simulate_here(run: &Run<'_>) -> End {
     // The shortest latency madsim can draw: what a message takes is decided above it, per link and message.
     config.net.send_latency = std::time::Duration::from_micros(1)..std::time::Duration::from_micros(2);
     let scheduling = run.seed.stream("scheduling", &[]).draw();
-    Runtime::with_seed_and_config(scheduling, config).block_on(drive(run))
+    // Kept outside, so that a panic leaves its history behind.
+    let world = RefCell::new(None);
+    let runtime = Runtime::with_seed_and_config(scheduling, config);
+    let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(drive(run, &world))));
+    end.unwrap_or_else(|panic| {
+        let world = world.borrow_mut().take();
+        let mut salvaged = (History::default(), 0);
+        if let Some(mut world) = world.as_ref().and_then(|world: &Shared| world.try_borrow_mut().ok()) {
+            let (history, _) = world.finish();
+            let simulated_us = history.events().last().map_or(0, |event| event.at_us);
+            salvaged = (history, simulated_us);
+        }
+        End::crash(panic.as_ref(), salvaged.0, salvaged.1)
+    })
 }
 
-async fn drive(run: &Run<'_>) -> End {
-    let mut cluster = Cluster::start(run.seed, run.options.clone(), run.store).await;
+async fn drive(run: &Run<'_>, shared: &RefCell<Option<Shared>>) -> End {
+    let mut cluster = Cluster::new(run.seed, run.options.clone(), run.store);
+    *shared.borrow_mut() = Some(Rc::clone(cluster.world()));
+    cluster.start().await;
     match run.script {
         Script::Body(body) => body(&mut cluster).await,
         Script::Plan(steps) => {
@@ -138,7 +158,7 @@ async fn drive(run: &Run<'_>) -> End {
     End { failure, history, checks, replicas, simulated_us }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
 }

@@ -96,10 +96,11 @@ fn a_cluster_that_has_no_time_to_come_to_rest_fails_liveness_with_the_reason() {
 }
 
 #[test]
-fn a_panic_is_a_crash_with_its_message() {
+fn a_panic_is_a_crash_with_its_message_and_its_history() {
     let body: Body = |_| Box::pin(async { panic!("a bug at line 7") });
     let outcome = run(1, &Options::default(), Script::Body(body));
     assert_eq!(outcome.failure, Some(Failure::Crash { message: "a bug at line 7".into() }));
+    assert!(outcome.events.iter().any(|event| matches!(event.kind, EventKind::Opened { .. })), "its history is kept");
 }
 
 #[test]
