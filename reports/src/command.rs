@@ -12,7 +12,6 @@
 //! | 4 | a crash |
 //! | 5 | two runs of one seed differ |
 //! | 6 | a situation that was required is not reached |
-//! | 141 | the reader closed the pipe |
 //!
 //! Of several the first in the order 5, 4, 1, 3, 6 counts.
 
@@ -92,7 +91,7 @@ enum Stop {
     #[error("{0}")]
     Usage(String),
     /// Nobody reads any more.
-    #[error("the reader closed the pipe")]
+    #[error("the reader of standard output closed it before everything was written; what was found is not all told")]
     Closed,
 }
 
@@ -104,9 +103,6 @@ impl Stop {
 
 /// How a command ends.
 type End = Result<u8, Stop>;
-
-/// What a shell calls a program that died of a closed pipe.
-const CLOSED_PIPE: u8 = 141;
 
 /// Bad usage or input.
 const BAD_INPUT: u8 = 2;
@@ -126,9 +122,8 @@ pub fn main() -> ExitCode {
     let mut console = Console::new();
     ExitCode::from(match dispatch(cli.command, &mut console) {
         Ok(code) => code,
-        Err(Stop::Closed) => CLOSED_PIPE,
-        Err(Stop::Usage(message)) => {
-            console.complain(&message);
+        Err(stop) => {
+            console.complain(&stop.to_string());
             BAD_INPUT
         }
     })

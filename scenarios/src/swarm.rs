@@ -60,7 +60,7 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
 
 /// Random plans.
 pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
-    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 30..50));
+    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 28..46));
     let all = (options(profile), opening(), steps);
     all.prop_map(|(options, mut all, steps)| {
         all.extend(steps.into_iter().flat_map(|(step, pause)| [Some(step), pause]).flatten());
