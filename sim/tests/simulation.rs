@@ -1,7 +1,5 @@
 //! Whole runs: every fault fires, one seed gives one history, and each way to fail is reported as what it is.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use kuzusync_sim::fault::Fault;
