@@ -16,7 +16,7 @@ use kuzusync_sim::step::{Plan, Step};
 use crate::disagreement::{Difference, Side, Subject, differences, named_in, place, touches};
 use crate::provenance::Provenance;
 use crate::text::{labelled, ms, plural, rule, width as width_of};
-use crate::timeline;
+use crate::timeline::{self, Line};
 use crate::words::Names;
 
 /// Columns of the labels at the left.
@@ -77,7 +77,9 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
             Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
             _ => "A replica refuses bad input with an error; a panic is a bug.",
         };
-        return line("Expected", expected) + &line("Found", failure.message());
+        let lines = timeline::lines(outcome.events.iter(), names);
+        let last = if lines.is_empty() { String::new() } else { format!("\n{}", tail(&lines, "", names, width)) };
+        return line("Expected", expected) + &line("Found", failure.message()) + &last;
     };
     let mut page = line("Expected", violation.property.sentence());
     page.push_str(&line("Found", &capitalised(&names.in_sentence(&violation.message))));
@@ -189,6 +191,11 @@ fn last_events(outcome: &Outcome, violation: &Violation, subjects: &[Subject], n
     }
     let about = subjects.iter().map(|subject| place(subject, names)).collect::<Vec<_>>().join(", ");
     let about = if about.is_empty() { String::new() } else { format!(" about {about}") };
+    tail(&lines, &about, names, width)
+}
+
+/// As many of the last lines as fit.
+fn tail(lines: &[Line], about: &str, names: &Names, width: usize) -> String {
     let drawn_from = |first: usize| timeline::draw(&lines[first..], names, names.host_count(), width, EVENTS_MAX);
     let mut left_out = lines.len().saturating_sub(EVENTS_MAX);
     let mut drawn = drawn_from(left_out);

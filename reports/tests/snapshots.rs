@@ -28,12 +28,13 @@ use kuzusync_sim::store::StoreChoice;
 const WIDTH: usize = 100;
 
 /// The snapshots that are not of scenarios.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "conformance",
     "conformance-of-a-failure",
     "failure-convergence-at-120-columns",
     "failure-convergence-at-80-columns",
     "failure-crash",
+    "failure-panic",
     "failure-durability",
     "failure-liveness",
     "timeline-of-a-plan-with-faults",
@@ -216,11 +217,13 @@ fn a_failure_of_liveness_says_what_is_waited_for() {
 }
 
 #[test]
-fn a_crash_has_a_page_without_a_history() {
+fn a_crash_has_a_page_with_or_without_a_history() {
     let (plan, mut outcome) = run(plan_with_faults());
-    (outcome.events, outcome.replicas) = (Vec::new(), Vec::new());
+    outcome.replicas = Vec::new();
     outcome.failure = Some(Failure::Crash { message: "called `Option::unwrap()` on a `None` value".into() });
     let plan = Plan::new(plan.options, plan.steps[..5].to_vec());
+    assert_page("failure-panic", WIDTH, &failure_page(&outcome, &plan, WIDTH));
+    outcome.events = Vec::new();
     assert_page("failure-crash", WIDTH, &failure_page(&outcome, &plan, WIDTH));
 }
 

@@ -82,7 +82,7 @@ cases! {
     D2_2 = "D2.2", D, false, "Concurrent increments of −5 and −3 give −8 on every replica, each counted exactly once.", [];
     D3_1 = "D3.1", D, false, "Three participants prepare an edge, vote commit and commit; the edge exists once on each.", [];
     D3_2 = "D3.2", D, false, "One participant votes abort with reason disk_full: the decision is abort, every participant ends rolled_back, nothing shows anywhere.", [];
-    D4_1 = "D4.1", D, false, "Three changes made offline are queued under 1 MiB; back online all three are synced without conflict and the queue is empty.", [];
+    D4_1 = "D4.1", D, false, "Three changes made offline are queued under 1 MiB; back online all three are synced without conflict and the queue is empty.", ["three changes are queued", "their estimated size is under 1 MiB", "back online all three are synced", "no conflict is resolved", "the queue is empty"];
     D4_2 = "D4.2", D, false, "An offline update against an online update of the same period is resolved online_wins.", [];
     D5_1 = "D5.1", D, false, "Of 10,000 nodes against 9,990 the ten missing are found in under 100 comparisons and only they are sent, in under 10 KiB, at the tail and scattered.", [];
     D5_2 = "D5.2", D, false, "From a sync point of 1,000 changes 100 newer ones sync as 100; a wrong checksum or a compacted sync point requires a full resync, and nothing pending is lost.", [];
@@ -93,7 +93,7 @@ cases! {
     DP3 = "D.P3", D, false, "The queue takes 10,000 operations; the next is refused as QueueFull and nothing queued is lost.", [];
     DP4 = "D.P4", D, false, "Compression saves more than half.", [];
     DP5 = "D.P5", D, false, "A conflict is detected, resolved and recorded in under 10 ms.", [];
-    DA1 = "D.A1", D, false, "Replicas without a main converge by pairwise exchange.", [];
+    DA1 = "D.A1", D, false, "Replicas without a main converge by pairwise exchange.", ["no replica numbers changes", "a change travels over third replicas while its author is away", "all end with one graph"];
     DA2 = "D.A2", D, false, "The event log survives a restart on SQLite, and a replica is rebuilt from it.", [];
     B1_1 = "B1.1", B, false, "CREATE_NODE_TABLE replicates and converges.", [];
     B1_2 = "B1.2", B, false, "CREATE_EDGE_TABLE replicates and converges.", [];

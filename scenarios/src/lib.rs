@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`reconciliation`] | the scenarios, a file per section of the case list |
+//! | [`session`], [`conflict`], [`offline`], [`reconciliation`] | the scenarios, a file per section of the case list |
 //! | [`sample`] | the small graph they use |
 //! | [`swarm`] | the generator of random plans |
 //! | [`stored`] | runs as files |
 
 pub mod case;
 pub mod conflict;
+pub mod offline;
 pub mod reconciliation;
 pub mod sample;
 pub mod scenario;

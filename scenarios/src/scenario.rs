@@ -29,7 +29,13 @@ impl Scenario {
     /// Every scenario, in the order of the case list.
     #[must_use]
     pub fn all() -> Vec<Scenario> {
-        [crate::session::scenarios(), crate::conflict::scenarios(), crate::reconciliation::scenarios()].concat()
+        let sections = [
+            crate::session::scenarios(),
+            crate::conflict::scenarios(),
+            crate::offline::scenarios(),
+            crate::reconciliation::scenarios(),
+        ];
+        sections.concat()
     }
 
     /// The scenario of that name.

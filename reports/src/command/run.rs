@@ -18,7 +18,7 @@ use super::sweep::workers;
 use super::{End, Stop, built, directory, state};
 use crate::provenance::{Provenance, program, quoted};
 use crate::worker::Request;
-use crate::{failure, timeline};
+use crate::{failure, scenario_page, timeline};
 
 const EXAMPLES: &str = "Examples:
   kuzusync run concurrent-update
@@ -66,11 +66,11 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     if let Some(trace) = &arguments.trace {
         directory::probe(trace)?;
     }
-    let (plan, outcome) = match target {
+    let (plan, outcome) = match &target {
         Target::Scenario(scenario) => (None, scenario.run(arguments.seed.map_or(scenario.seed, Seed), store)),
         Target::Plan { plan, seed, bug, .. } => {
-            let seed = arguments.seed.map(Seed).or(seed).unwrap_or(Seed(0));
-            let (plan, outcome) = run_plan(plan, seed, store, bug)?;
+            let seed = arguments.seed.map(Seed).or(*seed).unwrap_or(Seed(0));
+            let (plan, outcome) = run_plan(plan.clone(), seed, store, bug.clone())?;
             (Some(plan), outcome)
         }
     };
@@ -80,8 +80,13 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     if arguments.json {
         console.json(&state::json(&outcome))?;
     } else {
-        let text = page(&outcome, plan.as_ref(), &again(&arguments.what, outcome.seed, store), console.columns());
-        console.print(&text)?;
+        let columns = console.columns();
+        console.print(&match &target {
+            Target::Scenario(scenario) if outcome.failure.is_none() => {
+                format!("{}\n{}", scenario_page::page(scenario, &outcome, columns), pass(&outcome))
+            }
+            _ => page(&outcome, plan.as_ref(), &again(&arguments.what, outcome.seed, store), columns),
+        })?;
     }
     Ok(outcome.failure.as_ref().map_or(0, Failure::exit_code))
 }
@@ -138,8 +143,9 @@ pub fn page(outcome: &Outcome, plan: Option<&Plan>, again: &str, columns: usize)
     if outcome.failure.is_some() {
         return failure::page(outcome, plan, &Provenance::of_this_build(again), again, columns);
     }
-    let checks: String =
-        outcome.checks.iter().map(|check| format!("holds: {} ({})\n", check.clause, check.found)).collect();
-    let end = format!("{checks}PASS  seed {}, digest {}\n", outcome.seed.0, outcome.digest);
-    format!("{}\n{}\n{end}", timeline::text(outcome, columns), state::text(outcome, columns))
+    format!("{}\n{}\n{}", timeline::text(outcome, columns), state::text(outcome, columns), pass(outcome))
+}
+
+fn pass(outcome: &Outcome) -> String {
+    format!("PASS  seed {}, digest {}\n", outcome.seed.0, outcome.digest)
 }
