@@ -5,30 +5,15 @@
 //! of the author's previous change, so that two replicas that share one identity are noticed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Rank, Seen, Timestamp};
 use crate::ddl::Ddl;
 use crate::error::Error;
-use crate::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
+pub use crate::id::ChangeId;
+use crate::id::{ColumnId, Digest, TableId, TxId};
 use crate::value::Value;
-
-/// Identity of a change: its author and its gapless number there, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ChangeId {
-    /// The author.
-    pub replica: ReplicaId,
-    /// 1 for the author's first change.
-    pub seq: u64,
-}
-
-impl fmt::Display for ChangeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.replica.short(), self.seq)
-    }
-}
 
 /// A node of the graph: its table and its primary key, which never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

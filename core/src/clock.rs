@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::ChangeId;
-use crate::id::ReplicaId;
+use crate::id::{ChangeId, ReplicaId};
+
+/// A place in the main's log, from 1; 0 stands for none.
+pub type Lsn = u64;
 
 /// Monotonic time in microseconds since an origin of the host's choice; only differences mean anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -129,8 +129,9 @@ pub fn same_name(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Kùzu's own columns, which no table may define.
-const RESERVED: [&str; 12] = [
+/// Kùzu's own columns, in its lower case, which no table may define. It refuses them in CREATE TABLE and, worse, takes
+/// them in ALTER TABLE.
+pub const RESERVED: [&str; 12] = [
     "_id",
     "_label",
     "_src",

@@ -2,9 +2,7 @@
 //!
 //! Every message names the offender and, where there is one, the remedy.
 
-use crate::change::ChangeId;
-use crate::id::{DatabaseId, ReplicaId};
-use crate::message::Role;
+use crate::id::{ChangeId, DatabaseId, ReplicaId, Role};
 use crate::value::Type;
 
 /// Why an input was refused. Nothing was logged and nothing changed.

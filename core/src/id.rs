@@ -1,4 +1,4 @@
-//! Identities: 128-bit numbers of one shape, each with one job.
+//! Identities: 128-bit numbers of one shape, each with one job, and what is named by them.
 //!
 //! In JSON they are 32 hexadecimal digits, on the wire 16 bytes. [`Digest`] is the first half of a SHA-256; every
 //! content-derived identity is one.
@@ -98,6 +98,33 @@ identity! {
 identity! {
     /// The first half of a SHA-256 over canonical bytes.
     Digest
+}
+
+/// Identity of a change: its author and its gapless number there, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChangeId {
+    /// The author.
+    pub replica: ReplicaId,
+    /// 1 for the author's first change.
+    pub seq: u64,
+}
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.replica.short(), self.seq)
+    }
+}
+
+/// What a replica is to its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Numbers every change; there is one per database.
+    Main,
+    /// Works offline; its changes are acknowledged by the main's number.
+    Edge,
+    /// One of equals in a database without a main; its changes are acknowledged by any other that holds them.
+    Peer,
 }
 
 impl Digest {

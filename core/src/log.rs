@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::change::{Change, ChangeId};
+pub use crate::clock::Lsn;
 use crate::clock::Seen;
 use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Entry};
-
-/// A place in the main's log, from 1; 0 stands for none.
-pub type Lsn = u64;
 
 /// Bytes of one change at most, so that every change fits a message.
 pub const CHANGE_BYTES_MAX: usize = 4 << 20;

@@ -9,28 +9,16 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::change::{Change, ChangeId};
-use crate::clock::{Seen, VectorClock};
+use crate::clock::{Lsn, Seen, VectorClock};
 use crate::error::Error;
+pub use crate::id::Role;
 use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
-use crate::log::Lsn;
 
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
 
 /// Bytes of a message at most. Records have no bound: they are this replica's own.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
-
-/// What a replica is to its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Numbers every change; there is one per database.
-    Main,
-    /// Works offline; its changes are acknowledged by the main's number.
-    Edge,
-    /// One of equals in a database without a main; its changes are acknowledged by any other that holds them.
-    Peer,
-}
 
 /// How two replicas bring each other up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use kuzusync_sim::store::StoreChoice;
 
-use crate::worker;
+use crate::worker::{self, Crew, Launcher};
 
 mod bugs;
 mod conformance;
@@ -158,6 +158,25 @@ fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
     const ORDER: [u8; 5] = [5, 4, 1, 3, 6];
     let place = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(ORDER.len());
     codes.into_iter().min_by_key(place).unwrap_or(0)
+}
+
+/// Stops unless this build carries planted bugs.
+fn carries_bugs() -> Result<(), Stop> {
+    if cfg!(feature = "planted-bugs") {
+        return Ok(());
+    }
+    Err(Stop::usage(
+        "this build carries no planted bugs; build the one that does: cargo build --release --features planted-bugs --bin \
+         kuzusync-planted",
+    ))
+}
+
+/// So many workers, or as many as there are processors.
+fn workers(jobs: Option<usize>) -> Result<Crew, Stop> {
+    let launcher = Launcher::this_program();
+    let launcher = launcher.map_err(|error| Stop::usage(format!("this program does not find itself: {error}")))?;
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Crew { launcher, jobs: jobs.unwrap_or_else(processors) })
 }
 
 /// A store that this build can open, or what to do about it.

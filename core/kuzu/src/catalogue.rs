@@ -11,28 +11,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use kuzusync_core::ddl::{fold, same_name};
+use kuzusync_core::ddl::{RESERVED, fold, same_name};
 use kuzusync_core::store::StoreError;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind};
 
 use crate::statement::{self, refused};
-
-/// Kùzu's own columns, in its lower case. It refuses them in CREATE TABLE and, worse, takes them in ALTER TABLE.
-const RESERVED_COLUMNS: [&str; 12] = [
-    "_id",
-    "_label",
-    "_src",
-    "_dst",
-    "_direction",
-    "_length",
-    "_nodes",
-    "_rels",
-    "_place_holder",
-    "_row_offset",
-    "_src_offset",
-    "_dst_offset",
-];
 
 /// Tables and the keys of their rows.
 #[derive(Debug, Default)]
@@ -335,7 +319,7 @@ fn verb(change: &RowChange) -> &'static str {
 
 fn check_column_name(statement: &str, name: &str) -> Result<(), StoreError> {
     statement::quoted(name)?;
-    let problem = if RESERVED_COLUMNS.contains(&fold(name).as_str()) {
+    let problem = if RESERVED.contains(&fold(name).as_str()) {
         "the name is Kùzu's own"
     } else if name == statement::DISCRIMINATOR {
         "the name is this store's own"

@@ -18,7 +18,6 @@ use serde::Serialize;
 use super::console::Console;
 use super::directory::Directory;
 use super::seeds::SeedArguments;
-use super::sweep::workers;
 use super::{End, Stop};
 use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
@@ -58,17 +57,6 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Stops unless this build carries planted bugs.
-pub fn carried() -> Result<(), Stop> {
-    if cfg!(feature = "planted-bugs") {
-        return Ok(());
-    }
-    Err(Stop::usage(
-        "this build carries no planted bugs; build the one that does: cargo build --release --features planted-bugs --bin \
-         kuzusync-planted",
-    ))
-}
-
 /// A bug and the first run that shows it.
 struct Hunt {
     bug: Bug,
@@ -105,9 +93,9 @@ struct BugReport {
 
 /// Runs the command.
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
-    carried()?;
+    super::carries_bugs()?;
     let seeds = arguments.seeds.range(SEEDS)?;
-    let crew = workers(arguments.jobs.map(usize::from))?;
+    let crew = super::workers(arguments.jobs.map(usize::from))?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let (start, end, jobs) = (seeds.start, seeds.end, crew.jobs);
     let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [profile {PROFILE}, store memory]");

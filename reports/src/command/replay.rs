@@ -61,7 +61,7 @@ fn stored_case(arguments: &Arguments) -> Result<StoredCase, Stop> {
     let stored = StoredCase::from_json(&read(&arguments.file)?).map_err(bad)?;
     built(stored.store)?;
     if let Some(bug) = &stored.bug {
-        super::bugs::carried()?;
+        super::carries_bugs()?;
         Bug::named(bug)
             .ok_or_else(|| Stop::usage(format!("`{path}` plants the bug `{bug}`, which this build has not")))?;
     }

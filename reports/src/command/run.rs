@@ -14,7 +14,6 @@ use kuzusync_sim::store::StoreChoice;
 
 use super::console::Console;
 use super::nearest::did_you_mean;
-use super::sweep::workers;
 use super::{End, Stop, built, directory, state};
 use crate::provenance::{Provenance, program, quoted};
 use crate::worker::Request;
@@ -116,7 +115,7 @@ fn plan_file(path: &Path) -> Result<Target, Stop> {
     }
     let StoredCase { plan, seed, store, bug, .. } = StoredCase::from_json(&text).map_err(bad)?;
     if bug.is_some() {
-        super::bugs::carried()?;
+        super::carries_bugs()?;
     }
     Ok(Target::Plan { plan, seed: Some(seed), store: Some(store), bug })
 }
@@ -130,7 +129,7 @@ pub fn read(path: &Path) -> Result<String, Stop> {
 pub fn run_plan(plan: Plan, seed: Seed, store: StoreChoice, bug: Option<String>) -> Result<(Plan, Outcome), Stop> {
     let profile = Profile::Default.to_string();
     let request = Request { seed, store, profile, bug, plan: Some(plan), wants_events: false };
-    workers(Some(1))?.launcher.outcome(&request).map_err(Stop::Usage)
+    super::workers(Some(1))?.launcher.outcome(&request).map_err(Stop::Usage)
 }
 
 /// The command that makes the run again.

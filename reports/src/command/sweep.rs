@@ -23,7 +23,7 @@ use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
 use crate::sweep::{self, BOTH_STORES_EVERY, CaseCounts, Report, Results, Sweep};
 use crate::text::plural;
-use crate::worker::{Crew, Launcher, Sabotage};
+use crate::worker::{Crew, Sabotage};
 
 /// Seeds of a sweep that is not told how many: with Kùzu well under two minutes on two cores.
 const SEEDS: u64 = 10_000;
@@ -115,23 +115,15 @@ fn sweep_of(arguments: &Arguments) -> Result<Sweep, Stop> {
 }
 
 fn planted(name: &str) -> Result<Bug, Stop> {
-    super::bugs::carried()?;
+    super::carries_bugs()?;
     let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
     let unknown = || Stop::usage(format!("there is no planted bug `{name}`; choose {}", names.join(" or ")));
     Bug::named(name).ok_or_else(unknown)
 }
 
 fn crew(arguments: &Arguments) -> Result<Crew, Stop> {
-    let crew = workers(arguments.jobs.map(usize::from))?;
+    let crew = super::workers(arguments.jobs.map(usize::from))?;
     Ok(Crew { launcher: crew.launcher.with(arguments.sabotage.clone()), ..crew })
-}
-
-/// So many workers, or as many as there are processors.
-pub fn workers(jobs: Option<usize>) -> Result<Crew, Stop> {
-    let launcher = Launcher::this_program();
-    let launcher = launcher.map_err(|error| Stop::usage(format!("this program does not find itself: {error}")))?;
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Crew { launcher, jobs: jobs.unwrap_or_else(processors) })
 }
 
 /// What runs on which store when no store was asked for.
