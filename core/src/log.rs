@@ -181,7 +181,7 @@ impl ChangeLog {
         }
         let mut positions: Vec<usize> = Vec::new();
         for head in self.seen.heads() {
-            let after = ChangeId { replica: head.replica, seq: cursor.seen.head(head.replica) + 1 };
+            let after = ChangeId { replica: head.replica, seq: cursor.seen.head(head.replica).saturating_add(1) };
             if after.seq <= head.seq {
                 positions.extend(self.changes.range(after..=head).map(|(_, logged)| logged.position));
             }

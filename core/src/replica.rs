@@ -477,6 +477,8 @@ impl Replica {
         }
         self.admit(entry, batch)?;
         while let Some(released) = self.causal.release(&self.log) {
+            // While it waited, its number may have gone to another.
+            self.check_number(&released)?;
             self.admit(released, batch)?;
         }
         Ok(())
@@ -487,7 +489,7 @@ impl Replica {
         let Some(lsn) = entry.lsn else { return Ok(()) };
         let is_ours = match self.config.role {
             Role::Main => self.log.numbered(lsn) == Some(entry.change.id),
-            Role::Edge => self.log.numbered(lsn).is_none_or(|id| id == entry.change.id),
+            Role::Edge => lsn > self.log.lsn_known() || self.log.numbered(lsn) == Some(entry.change.id),
             Role::Peer => false,
         };
         if is_ours { Ok(()) } else { Err(Error::ForeignNumber { change: entry.change.id, lsn }) }

@@ -15,6 +15,7 @@ use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
+use proptest::prelude::*;
 
 const DATABASE: DatabaseId = DatabaseId([7; 16]);
 
@@ -398,6 +399,122 @@ fn numbers_that_the_main_did_not_give_are_refused() {
         connect(&mut nodes, 1, 0);
         let error = nodes[0].input(Input::Receive { from: Peer(1), bytes: numbered.clone() }).unwrap_err();
         assert!(matches!(error, Error::ForeignNumber { lsn: 1, .. }), "{error:?}");
+    }
+}
+
+/// Changes by two authors nobody here has met, as a hostile main would number them.
+fn hostile(numbers: [u64; 2]) -> Vec<Entry> {
+    let author = |name: u8| {
+        let mut author = Node::open(Role::Edge, name, vec![]);
+        author.submit(name, vec![user_table()]).unwrap();
+        author.replica.log().changes().next().unwrap().clone()
+    };
+    let [first, second] = numbers;
+    let entry = |change, lsn| Entry { change, lsn: Some(lsn) };
+    vec![entry(author(11), first), entry(author(12), second)]
+}
+
+#[test]
+fn no_numbering_makes_an_edge_panic() {
+    // Number 0; one number twice; one number twice ahead of its turn, released by what comes later.
+    for numbers in [[0, 1], [1, 1], [2, 2]] {
+        let mut nodes = vec![Node::open(Role::Edge, 1, vec![]), Node::open(Role::Main, 2, vec![])];
+        connect(&mut nodes, 1, 0);
+        let message = |entries| Message::Changes { clock: Default::default(), entries }.encode();
+        let sent = nodes[0].input(Input::Receive { from: Peer(1), bytes: message(hostile(numbers)) });
+        let frames = nodes[1].submit(3, vec![user_table()]).unwrap();
+        let later = frames.into_iter().map(|(_, bytes)| nodes[0].input(Input::Receive { from: Peer(1), bytes }));
+        let results: Vec<_> = later.chain([sent]).collect();
+        let refused = results.iter().any(|result| matches!(result, Err(Error::ForeignNumber { .. })));
+        assert!(refused, "{numbers:?}: {results:?}");
+    }
+}
+
+#[test]
+fn a_cursor_beyond_everything_is_survived() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    submit(&mut nodes, 1, 1, vec![user_table()]);
+    connect(&mut nodes, 1, 0);
+    let known = nodes[1].replica.id();
+    let stranger = Node::open(Role::Peer, 9, vec![]);
+    let cursor = Cursor { seen: [ChangeId { replica: known, seq: u64::MAX }].into_iter().collect(), lsn: u64::MAX };
+    let bytes = Message::Hello(Hello { cursor, ..hello(&stranger, Role::Peer) }).encode();
+    assert!(nodes[0].input(Input::Receive { from: Peer(5), bytes }).is_ok());
+    let frames = nodes[0].submit(2, vec![user(1, "Alice")]).unwrap();
+    let to_second = frames.into_iter().filter(|(to, _)| *to == Peer(1)).map(|(to, bytes)| (0, to, bytes));
+    exchange(&mut nodes, to_second.collect());
+    assert_eq!(nodes[0].view(), nodes[1].view());
+}
+
+/// Every frame that goes from an author to a reader in a small history, and the reader before it heard any.
+fn frames_of_a_history(author: Role, reader: Role) -> (Node, Vec<Vec<u8>>) {
+    let mut nodes = vec![Node::open(reader, 1, vec![]), Node::open(author, 2, vec![])];
+    let mut frames = Vec::new();
+    let mut on_their_way: VecDeque<_> = VecDeque::new();
+    let writes = [
+        vec![user_table(), follows_table()],
+        vec![user(1, "Alice"), user(2, "Bob")],
+        vec![follow(1, 2)],
+        vec![rename(1, "Carol")],
+        vec![Statement::DeleteNode { table: "User".into(), key: 2.into() }],
+    ];
+    let greeting = nodes[1].input(Input::Connected(Peer(0))).unwrap();
+    on_their_way.extend(greeting.into_iter().map(|(_, bytes)| (1, bytes)));
+    for (tx, statements) in (1..).zip(writes) {
+        let sent = nodes[1].submit(tx, statements).unwrap();
+        on_their_way.extend(sent.into_iter().map(|(_, bytes)| (1, bytes)));
+        while let Some((from, bytes)) = on_their_way.pop_front() {
+            let to = 1 - from;
+            if to == 0 {
+                frames.push(bytes.clone());
+            }
+            let answers = nodes[to].input(Input::Receive { from: Peer(from as u32), bytes }).unwrap();
+            on_their_way.extend(answers.into_iter().map(|(_, bytes)| (to, bytes)));
+        }
+    }
+    (Node::open(reader, 1, vec![]), frames)
+}
+
+/// The frame with some bytes of its body replaced and the checksum made to fit, so that what lies behind it is reached.
+fn damaged(frame: &[u8], edits: &[(usize, u8)]) -> Vec<u8> {
+    const HEADER_BYTES: usize = 10;
+    let mut bytes = frame.to_vec();
+    for (place, byte) in edits {
+        let place = HEADER_BYTES + place % (bytes.len() - HEADER_BYTES);
+        bytes[place] = *byte;
+    }
+    let checksum = Digest::of(&[&bytes[HEADER_BYTES..]]);
+    bytes[2..HEADER_BYTES].copy_from_slice(&checksum.0[..8]);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_message_makes_a_replica_panic(
+        is_main in any::<bool>(),
+        edits in proptest::collection::vec((0..20_usize, proptest::collection::vec((any::<usize>(), any::<u8>()), 0..4)), 1..12),
+    ) {
+        let (author, reader) = if is_main { (Role::Main, Role::Edge) } else { (Role::Edge, Role::Main) };
+        let (mut node, frames) = frames_of_a_history(author, reader);
+        let greeting = frames[0].clone();
+        let _ = node.input(Input::Receive { from: Peer(1), bytes: greeting.clone() });
+        for (frame, edits) in &edits {
+            let bytes = damaged(&frames[frame % frames.len()], edits);
+            if node.input(Input::Receive { from: Peer(1), bytes }).is_err() {
+                // A refused session is taken up again, as a host would.
+                let _ = node.input(Input::Receive { from: Peer(1), bytes: greeting.clone() });
+            }
+        }
+        let table = Statement::CreateNodeTable {
+            table: "Afterwards".into(),
+            columns: columns(&[("id", Type::Int64)]),
+            primary_key: "id".into(),
+        };
+        prop_assert!(node.submit(200, vec![table]).is_ok());
+        let again = Node::open(reader, 1, node.records.clone());
+        prop_assert_eq!(again.view(), node.view());
     }
 }
 
