@@ -165,7 +165,7 @@ impl Change {
         if self.ops.is_empty() || self.ops.len() > Self::OPS_MAX {
             return malformed("a change has between 1 and 100,000 operations");
         }
-        if !(0..=Timestamp::MAX_MS).contains(&self.timestamp.ms) {
+        if !(0..Timestamp::MAX_MS).contains(&self.timestamp.ms) {
             return malformed("its timestamp is outside the years 1970 to 9999");
         }
         if self.depends_on.contains(&self.id) {

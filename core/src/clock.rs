@@ -45,14 +45,14 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The last millisecond of the year 9999. A later one is no time of day but damage, and is refused, since merging
-    /// it would drag every clock along.
+    /// The last millisecond of the year 9999. It and what is later is no time of day but damage, and is refused, since
+    /// merging it would drag every clock along. What can be merged leaves room for stamps after it.
     pub const MAX_MS: i64 = 253_402_300_799_999;
 
     /// The next reading after `self` on a host whose wall clock shows `wall_ms`.
     #[must_use]
     pub fn next(self, wall_ms: i64) -> Timestamp {
-        let wall_ms = wall_ms.min(Self::MAX_MS);
+        let wall_ms = wall_ms.min(Self::MAX_MS - 1);
         if wall_ms > self.ms {
             return Timestamp { ms: wall_ms, counter: 0 };
         }
@@ -154,6 +154,14 @@ impl VectorClock {
     pub fn tick(&mut self, replica: ReplicaId) {
         let count = self.0.entry(replica).or_insert(0);
         *count = count.saturating_add(1);
+    }
+
+    /// The counts of those whose changes were seen: a clock from outside may name anybody.
+    #[must_use]
+    pub fn of(&self, seen: &Seen) -> VectorClock {
+        VectorClock(
+            self.0.iter().filter(|(replica, _)| seen.head(**replica) > 0).map(|(id, count)| (*id, *count)).collect(),
+        )
     }
 
     /// Raises every count to that of `other`.

@@ -183,9 +183,10 @@ pub enum Error {
         /// The main this replica knows.
         expected: ReplicaId,
     },
-    /// A database either has a main, or all its replicas are peers.
+    /// With a main every session is between it and an edge, without one between peers.
     #[error(
-        "a replica in the role {found:?} cannot join one in the role {expected:?}: a database with a main has no peers"
+        "a replica in the role {found:?} has no session with one in the role {expected:?}: edges meet their main, peers \
+         each other"
     )]
     MixedRoles {
         /// The other's part.

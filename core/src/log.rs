@@ -13,9 +13,6 @@ use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Entry};
 
-/// Bytes of one change at most, so that every change fits a message.
-pub const CHANGE_BYTES_MAX: usize = 4 << 20;
-
 /// How much one batch for a peer holds; a batch holds at least one change.
 const BATCH_CHANGES_MAX: usize = 100;
 const BATCH_BYTES_MAX: usize = 256 << 10;

@@ -17,6 +17,9 @@ use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
 
+/// Bytes of one change at most, so that every change fits a message.
+pub const CHANGE_BYTES_MAX: usize = 4 << 20;
+
 /// Bytes of a message at most. Records have no bound: they are this replica's own.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -189,7 +192,16 @@ impl Message {
         }
         let message = unframe("message", bytes)?;
         if let Message::Changes { entries, .. } = &message {
-            entries.iter().try_for_each(|entry| entry.change.check())?;
+            for Entry { change, .. } in entries {
+                change.check()?;
+                // A change takes no more bytes than its frame, so most need not be measured.
+                if bytes.len() > CHANGE_BYTES_MAX
+                    && canonical_bytes(change.as_ref(), Vec::new()).len() > CHANGE_BYTES_MAX
+                {
+                    let problem = "it is longer than 4 MiB".to_owned();
+                    return Err(Error::MalformedChange { change: change.id, problem });
+                }
+            }
         }
         Ok(message)
     }

@@ -35,8 +35,11 @@ impl OfflineQueue {
     /// Whether a change of so many operations fits.
     ///
     /// # Errors
-    /// [`Error::QueueFull`].
+    /// [`Error::QueueFull`], or [`Error::TransactionTooLong`] if it would not fit an empty queue either.
     pub fn check_room(&self, operations: usize) -> Result<(), Error> {
+        if operations > self.operations_max {
+            return Err(Error::TransactionTooLong { found: operations, max: self.operations_max });
+        }
         if self.operations + operations > self.operations_max {
             return Err(Error::QueueFull { queued: self.operations, max: self.operations_max });
         }
@@ -93,6 +96,7 @@ mod tests {
         let mut queue = OfflineQueue::new(3);
         queue.push(1, 2, 100);
         assert_eq!(queue.check_room(2), Err(Error::QueueFull { queued: 2, max: 3 }));
+        assert_eq!(queue.check_room(4), Err(Error::TransactionTooLong { found: 4, max: 3 }));
         assert_eq!(queue.check_room(1), Ok(()));
         assert_eq!((queue.operations(), queue.bytes()), (2, 100));
     }

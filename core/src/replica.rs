@@ -22,8 +22,10 @@ use crate::clock::{Instant, Now, Rank, Timestamp, VectorClock};
 use crate::conflict::{Audit, Loss};
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
-use crate::log::{CHANGE_BYTES_MAX, ChangeLog, Lsn};
-use crate::message::{Cursor, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
+use crate::log::{ChangeLog, Lsn};
+use crate::message::{
+    CHANGE_BYTES_MAX, Cursor, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+};
 use crate::planted::{Bug, is_planted};
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
@@ -148,6 +150,13 @@ pub enum Notice {
     Held {
         /// Which.
         id: ChangeId,
+    },
+    /// A change that had waited for its causes turned out to be bad and was dropped.
+    Discarded {
+        /// Which.
+        id: ChangeId,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A change arrived again and was passed over.
     Repeated {
@@ -429,14 +438,19 @@ impl Replica {
             (Role::Main, Some(main)) if main != hello.replica => {
                 Err(Error::ForeignMain { found: hello.replica, expected: main })
             }
-            (found, _) if (found == Role::Peer) != (self.config.role == Role::Peer) => {
-                Err(Error::MixedRoles { found, expected: self.config.role })
-            }
-            _ => Ok(()),
+            (Role::Peer, _) if self.config.role == Role::Peer => Ok(()),
+            (Role::Main, _) if self.config.role == Role::Edge => Ok(()),
+            (Role::Edge, _) if self.config.role == Role::Main => Ok(()),
+            (found, _) => Err(Error::MixedRoles { found, expected: self.config.role }),
         }
     }
 
     fn receive_changes(&mut self, now: Now, from: Peer, clock: &VectorClock, entries: Vec<Entry>) -> Result<(), Error> {
+        if self.sessions.get(&from).is_some_and(|session| session.phase == Phase::Refused) {
+            // What it was told before was lost.
+            self.transmit(from, &Message::Refused("the session was ended before; connect again".to_owned()));
+            return Ok(());
+        }
         if !self.sessions.get(&from).is_some_and(Session::is_established) {
             // The hello that introduces the sender is late or lost; what it sends now comes again.
             return Ok(());
@@ -445,7 +459,7 @@ impl Replica {
         let mut batch = Batch::default();
         let result = entries.into_iter().try_for_each(|entry| self.take_in(entry, &mut batch));
         if !batch.records.is_empty() {
-            self.clock.merge(clock);
+            self.clock.merge(&clock.of(self.log.seen()));
             self.clock.tick(self.id);
         }
         self.commit(batch);
@@ -463,7 +477,6 @@ impl Replica {
         let id = entry.change.id;
         self.log.check_history(&entry.change)?;
         self.check_number(&entry)?;
-        self.timestamp = self.timestamp.max(entry.change.timestamp);
         let is_known = self.log.seen().contains(id) && entry.lsn.is_none_or(|lsn| lsn <= self.log.lsn_known());
         if is_known {
             batch.notices.push(Notice::Repeated { id });
@@ -477,9 +490,13 @@ impl Replica {
         }
         self.admit(entry, batch)?;
         while let Some(released) = self.causal.release(&self.log) {
+            let id = released.change.id;
             // While it waited, its number may have gone to another.
-            self.check_number(&released)?;
-            self.admit(released, batch)?;
+            let result = self.check_number(&released).and_then(|()| self.admit(released, batch));
+            if let Err(error) = result {
+                // Whoever sent its cause is not to blame.
+                batch.notices.push(Notice::Discarded { id, reason: error.to_string() });
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Cells, Change, Edge, Element, Node, Op};
 use crate::clock::Rank;
+use crate::ddl::same_name;
 use crate::id::{ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
 use crate::schema::Schema;
@@ -272,7 +273,7 @@ impl Delta {
 }
 
 /// The steps from one schema to the next. Tables only appear, gain columns and pairs, and lose or win back a name; a
-/// loser gives its name up before the winner takes it.
+/// loser gives its name up before the winner takes it. Columns only appear and change type and spelling.
 fn schema_steps(
     before: &BTreeMap<TableId, (String, Table)>,
     after: &BTreeMap<TableId, (String, Table)>,
@@ -289,8 +290,13 @@ fn schema_steps(
             renames.push(SchemaStep::RenameTable { from: old_name.clone(), to: name.clone() });
         }
         for (column, column_type) in &table.columns {
+            let old = old_table.columns.iter().find(|(old, _)| same_name(old, column));
+            if let Some((from, _)) = old.filter(|(old, _)| *old != column) {
+                let (table, from, to) = (name.clone(), from.clone(), column.clone());
+                alters.push(SchemaStep::RenameColumn { table, from, to });
+            }
             let (table, column, column_type) = (name.clone(), column.clone(), *column_type);
-            match old_table.columns.get(&column) {
+            match old.map(|(_, old)| old) {
                 None => alters.push(SchemaStep::AddColumn { table, column, column_type }),
                 Some(old) if *old != column_type => {
                     alters.push(SchemaStep::RetypeColumn { table, column, column_type })

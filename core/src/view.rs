@@ -205,6 +205,15 @@ pub enum SchemaStep {
         /// Its columns and kind.
         table: Table,
     },
+    /// A column gets another spelling of its name; it keeps its values.
+    RenameColumn {
+        /// The table.
+        table: String,
+        /// Its name before.
+        from: String,
+        /// Its name after.
+        to: String,
+    },
     /// A new column without values.
     AddColumn {
         /// The table.

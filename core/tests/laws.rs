@@ -46,7 +46,7 @@ fn statement() -> impl Strategy<Value = Statement> {
     let properties = |value: i64| Properties::from([("v".to_owned(), Value::from(value))]);
     prop_oneof![
         1 => Just(table("T", &[("id", Type::Int64), ("v", Type::Int64)])),
-        1 => Just(table("t", &[("id", Type::Int64), ("v", Type::String)])),
+        1 => Just(table("t", &[("ID", Type::Int64), ("V", Type::String)])),
         1 => Just(table("T", &[("k", Type::String)])),
         1 => Just(Statement::CreateEdgeTable { table: "E".into(), from: "T".into(), to: "T".into(), columns: vec![] }),
         5 => (key(), 0..100_i64).prop_map(move |(id, value)| {

@@ -356,6 +356,10 @@ fn strangers_are_refused_with_the_reason() {
         (Hello { role: Role::Main, ..good.clone() }, |e| matches!(e, Error::ForeignMain { .. })),
         (Hello { role: Role::Peer, ..good.clone() }, |e| matches!(e, Error::MixedRoles { .. })),
     ];
+    let mut edge = Node::open(Role::Edge, 8, vec![]);
+    let bytes = Message::Hello(good.clone()).encode();
+    let refused = edge.input(Input::Receive { from: Peer(1), bytes });
+    assert!(matches!(refused, Err(Error::MixedRoles { .. })), "edges meet their main, not each other");
     for (stranger, expected) in strangers {
         let bytes = Message::Hello(stranger.clone()).encode();
         let error = node.input(Input::Receive { from: Peer(1), bytes }).unwrap_err();
@@ -425,9 +429,89 @@ fn no_numbering_makes_an_edge_panic() {
         let frames = nodes[1].submit(3, vec![user_table()]).unwrap();
         let later = frames.into_iter().map(|(_, bytes)| nodes[0].input(Input::Receive { from: Peer(1), bytes }));
         let results: Vec<_> = later.chain([sent]).collect();
-        let refused = results.iter().any(|result| matches!(result, Err(Error::ForeignNumber { .. })));
+        let discarded = nodes[0].notices.iter().any(|notice| matches!(notice, Notice::Discarded { .. }));
+        let refused = discarded || results.iter().any(|result| matches!(result, Err(Error::ForeignNumber { .. })));
         assert!(refused, "{numbers:?}: {results:?}");
     }
+}
+
+#[test]
+fn a_bad_change_that_waited_is_dropped_and_whoever_sent_its_cause_is_not_blamed() {
+    let mut author = Node::open(Role::Peer, 4, vec![]);
+    author.submit(1, vec![user_table()]).unwrap();
+    author.submit(2, vec![user(1, "Alice")]).unwrap();
+    let changes: Vec<_> = author.replica.log().changes().cloned().collect();
+    let mut bad = changes[1].as_ref().clone();
+    bad.ops = vec![kuzusync_core::change::Op::Delete {
+        element: kuzusync_core::change::Element::Node(kuzusync_core::change::Node {
+            table: kuzusync_core::id::TableId([9; 16]),
+            key: 1.into(),
+        }),
+    }];
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    let message = |change: std::sync::Arc<kuzusync_core::change::Change>| {
+        Message::Changes { clock: Default::default(), entries: vec![Entry { change, lsn: None }] }.encode()
+    };
+    assert!(nodes[0].input(Input::Receive { from: Peer(1), bytes: message(bad.into()) }).is_ok(), "it waits");
+    assert!(nodes[0].input(Input::Receive { from: Peer(1), bytes: message(changes[0].clone()) }).is_ok());
+    assert!(nodes[0].notices.iter().any(|notice| matches!(notice, Notice::Discarded { .. })));
+    submit(
+        &mut nodes,
+        1,
+        3,
+        vec![Statement::CreateNodeTable {
+            table: "City".into(),
+            columns: columns(&[("id", Type::Int64)]),
+            primary_key: "id".into(),
+        }],
+    );
+    assert!(nodes[0].view().tables.contains_key("City"), "the session goes on");
+}
+
+#[test]
+fn a_lost_refusal_is_repeated() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    nodes[0].input(Input::Receive { from: Peer(1), bytes: Message::Refused("no".into()).encode() }).unwrap();
+    let frames = nodes[1].submit(1, vec![user_table()]).unwrap();
+    let answers = nodes[0].input(Input::Receive { from: Peer(1), bytes: frames[0].1.clone() }).unwrap();
+    assert!(matches!(Message::decode(&answers[0].1), Ok(Message::Refused(_))));
+}
+
+#[test]
+fn a_stamp_at_the_end_of_time_is_refused_and_one_just_before_leaves_room() {
+    let mut author = Node::open(Role::Peer, 4, vec![]);
+    author.submit(1, vec![user_table()]).unwrap();
+    let mut change = author.replica.log().changes().next().unwrap().as_ref().clone();
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    change.timestamp.ms = kuzusync_core::clock::Timestamp::MAX_MS;
+    assert!(change.check().is_err());
+    change.timestamp.ms -= 1;
+    change.timestamp.counter = u32::MAX - 1;
+    let entries = vec![Entry { change: change.into(), lsn: None }];
+    let bytes = Message::Changes { clock: Default::default(), entries }.encode();
+    nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap();
+    nodes[0].submit(2, vec![user(1, "Alice")]).unwrap();
+    let own = nodes[0].replica.log().changes().last().unwrap();
+    assert_eq!(own.check(), Ok(()), "others will take what is written after it");
+}
+
+#[test]
+fn a_vector_clock_from_outside_names_nobody_unknown() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    let frames = nodes[1].submit(1, vec![user_table()]).unwrap();
+    let Ok(Message::Changes { mut clock, entries }) = Message::decode(&frames[0].1) else {
+        panic!("changes were sent")
+    };
+    let stranger = kuzusync_core::id::ReplicaId([99; 16]);
+    clock.tick(stranger);
+    let bytes = Message::Changes { clock, entries }.encode();
+    nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap();
+    let clock = nodes[0].replica.clock();
+    assert_eq!((clock.get(stranger), clock.get(nodes[1].replica.id())), (0, 1));
 }
 
 #[test]
@@ -448,7 +532,7 @@ fn a_cursor_beyond_everything_is_survived() {
 
 /// Every frame that goes from an author to a reader in a small history, and the reader before it heard any.
 fn frames_of_a_history(author: Role, reader: Role) -> (Node, Vec<Vec<u8>>) {
-    let mut nodes = vec![Node::open(reader, 1, vec![]), Node::open(author, 2, vec![])];
+    let mut nodes = [Node::open(reader, 1, vec![]), Node::open(author, 2, vec![])];
     let mut frames = Vec::new();
     let mut on_their_way: VecDeque<_> = VecDeque::new();
     let writes = [

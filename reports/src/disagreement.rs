@@ -311,7 +311,10 @@ fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
             Notice::Applied { entry } => {
                 entry.change.ops.iter().any(|op| is_in_op(op, subject, names)) || is_change(entry.change.id, subject)
             }
-            Notice::Numbered { id, .. } | Notice::Held { id } | Notice::Repeated { id } => is_change(*id, subject),
+            Notice::Numbered { id, .. }
+            | Notice::Held { id }
+            | Notice::Repeated { id }
+            | Notice::Discarded { id, .. } => is_change(*id, subject),
             Notice::AlreadySubmitted { id, .. } | Notice::Acknowledged { id } => is_change(*id, subject),
             _ => false,
         },

@@ -213,7 +213,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         EventKind::Abandoned { .. } => at('◆', "client gets no answer".to_owned()),
         EventKind::Refused { error } => at('✗', format!("refuses what it got: {}", names.in_sentence(error))),
         EventKind::StoreFailed { error } => at('✗', format!("store fails: {error}")),
-        EventKind::Rebuilt { is_opening: false } => at('●', "store is filled anew".to_owned()),
+        EventKind::Rebuilt { is_opening: false, .. } => at('●', "store is filled anew".to_owned()),
         EventKind::Crashed { lost_records: 0 } => at('✗', "dies".to_owned()),
         EventKind::Crashed { lost_records } => {
             let lost = plural(usize::try_from(*lost_records).unwrap_or(usize::MAX), "record");
@@ -264,6 +264,7 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Refused { peer: Peer(peer), reason } => {
             Some(format!("is refused by {}: {}", names.host(*peer), names.in_sentence(reason)))
         }
+        Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,

@@ -63,8 +63,8 @@ fn sample_tables() -> Vec<Statement> {
         node_table("City", "name", &[("name", String), ("population", Int64)]),
         edge_table("KNOWS", "Person", "Person", &[("since", Int64), ("note", String)]),
         edge_table("LIVES_IN", "Person", "City", &[("since", Int64)]),
-        // One table, other columns and a contested type.
-        node_table("person", "ID", &[("id", Int64), ("age", String), ("email", String)]),
+        // One table, other columns, spellings and a contested type.
+        node_table("person", "ID", &[("ID", Int64), ("Name", String), ("age", String), ("email", String)]),
         // One name, another key.
         node_table("City", "id", &[("id", Int64), ("name", String)]),
         // One edge table, other ends.

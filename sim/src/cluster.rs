@@ -41,6 +41,8 @@ pub struct Cluster {
     hosts: Vec<NodeHandle>,
     inboxes: Inboxes,
     invocations: u64,
+    /// Transactions of clients whose host died before it answered.
+    abandoned: Vec<(u32, Transaction)>,
     violation: Option<Violation>,
 }
 
@@ -51,7 +53,7 @@ impl Cluster {
         let replicas = options.replicas;
         let world: Shared = Rc::new(RefCell::new(World::new(seed, options, store)));
         let inboxes: Inboxes = Rc::new(RefCell::new(vec![None; replicas as usize]));
-        Cluster { world, hosts: Vec::new(), inboxes, invocations: 0, violation: None }
+        Cluster { world, hosts: Vec::new(), inboxes, invocations: 0, abandoned: Vec::new(), violation: None }
     }
 
     /// Starts the wire and every host, and waits until all are up.
@@ -142,6 +144,7 @@ impl Cluster {
     pub async fn submit_transaction(&mut self, host: u32, transaction: Transaction) -> Result<ChangeId, String> {
         let invocation = self.invocations;
         let statements = transaction.statements.clone();
+        let again = (host, transaction.clone());
         self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
         let answer = self.input(host, Input::Local(transaction)).await;
         let mut world = self.world.borrow_mut();
@@ -152,6 +155,7 @@ impl Cluster {
             }
             _ => {
                 world.record(Some(host), EventKind::Abandoned { invocation });
+                self.abandoned.push(again);
                 Err("the host died before it answered".to_owned())
             }
         }
@@ -195,6 +199,18 @@ impl Cluster {
         sleep(RESTART_DELAY).await;
         runtime.restart(node);
         sleep(RESTART_DELAY).await;
+        self.submit_abandoned(host).await;
+    }
+
+    /// The clients of a host that is up again ask once more for what they got no answer to.
+    async fn submit_abandoned(&mut self, host: u32) {
+        let (own, others): (Vec<_>, _) =
+            std::mem::take(&mut self.abandoned).into_iter().partition(|(at, _)| *at == host);
+        self.abandoned = others;
+        for (host, transaction) in own {
+            self.invocations += 1;
+            drop(self.submit_transaction(host, transaction).await);
+        }
     }
 
     /// Takes a host off the network; it knows.

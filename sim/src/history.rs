@@ -7,7 +7,7 @@ use kuzusync_core::clock::Seen;
 use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
-use kuzusync_core::view::ViewDelta;
+use kuzusync_core::view::{View, ViewDelta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -110,6 +110,8 @@ pub enum EventKind {
     Rebuilt {
         /// Whether because the replica was opened; else because a store failed.
         is_opening: bool,
+        /// What with.
+        view: View,
     },
     /// A store refused a delta.
     StoreFailed {
@@ -211,6 +213,7 @@ mod tests {
     fn pairs() -> Vec<(EventKind, EventKind)> {
         let id = |seq| ChangeId { replica: ReplicaId([1; 16]), seq };
         let fate = |delay| Fate { delays_us: vec![delay], is_reordered: false };
+        let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
         let sent = |checksum, fate| EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, is_cut: false, fate };
         vec![
             (
@@ -234,7 +237,7 @@ mod tests {
             (EventKind::Missed { from: 1, number: 1 }, EventKind::Missed { from: 2, number: 1 }),
             (EventKind::Refused { error: "a".into() }, EventKind::Refused { error: "b".into() }),
             (EventKind::Notified(Notice::Held { id: id(1) }), EventKind::Notified(Notice::Held { id: id(2) })),
-            (EventKind::Rebuilt { is_opening: true }, EventKind::Rebuilt { is_opening: false }),
+            (rebuilt(true), rebuilt(false)),
             (EventKind::StoreFailed { error: "a".into() }, EventKind::StoreFailed { error: "b".into() }),
             (EventKind::Crashed { lost_records: 1 }, EventKind::Crashed { lost_records: 2 }),
             (EventKind::Partitioned { group: 1 }, EventKind::Partitioned { group: 2 }),

@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 13] = [
+    const SITUATIONS: [&str; 15] = [
         "change_held_for_its_cause",
         "change_repeated",
         "batch_resent",
@@ -24,9 +24,11 @@ pub fn all() -> Vec<&'static str> {
         "edge_hidden_with_its_end",
         "table_lost_its_name",
         "column_retyped",
+        "column_spelled_anew",
         "edge_table_gained_a_pair",
         "replica_restored_from_its_log",
         "client_abandoned",
+        "transaction_submitted_again",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -63,6 +65,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Resent { .. } => Some("batch_resent"),
         Notice::Numbered { .. } => Some("change_numbered"),
         Notice::Acknowledged { .. } => Some("change_acknowledged"),
+        Notice::AlreadySubmitted { .. } => Some("transaction_submitted_again"),
         Notice::Lost(loss) if loss.conflict == ConflictType::ConcurrentUpdate => Some("concurrent_update_lost"),
         Notice::Lost(_) => Some("concurrent_delete_lost"),
         _ => None,
@@ -73,6 +76,7 @@ fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
     match step {
         SchemaStep::RenameTable { .. } => Some("table_lost_its_name"),
         SchemaStep::RetypeColumn { .. } => Some("column_retyped"),
+        SchemaStep::RenameColumn { .. } => Some("column_spelled_anew"),
         SchemaStep::AddPair { .. } => Some("edge_table_gained_a_pair"),
         SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } => None,
     }

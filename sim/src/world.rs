@@ -267,8 +267,11 @@ impl World {
                 }
                 Output::Rebuild(view) => {
                     let result = self.on_stores(host, |store| store.rebuild(&view));
-                    self.record(Some(host), EventKind::Rebuilt { is_opening });
-                    self.note_store(host, result);
+                    self.record(Some(host), EventKind::Rebuilt { is_opening, view });
+                    // Asking again would bring the same answer.
+                    if let Err(error) = result {
+                        self.record(Some(host), EventKind::StoreFailed { error: error.to_string() });
+                    }
                 }
             }
         }

@@ -57,7 +57,7 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
 }
 
 #[test]
-fn a_change_lost_with_its_crash_was_never_promised() {
+fn a_change_lost_with_its_crash_was_never_promised_and_its_client_asks_again() {
     let plan = [
         steps(1),
         vec![Step::Settle, Step::Crash { replica: 1, after_outputs: 1 }],
@@ -68,7 +68,9 @@ fn a_change_lost_with_its_crash_was_never_promised() {
     assert_eq!(outcome.failure, None);
     assert!(outcome.events.iter().any(|event| event.kind == EventKind::Crashed { lost_records: 1 }));
     assert!(outcome.events.iter().any(|event| matches!(event.kind, EventKind::Abandoned { .. })));
-    assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 5), "the sixth change is gone everywhere");
+    let answers = outcome.events.iter().filter(|event| matches!(event.kind, EventKind::Returned { .. })).count();
+    assert_eq!(answers, 6, "its client asked again and got an answer");
+    assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 6), "once");
 }
 
 #[test]

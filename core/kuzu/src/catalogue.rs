@@ -154,6 +154,25 @@ impl Catalogue {
         Ok(())
     }
 
+    pub(crate) fn rename_column(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
+        let statement = format!("ALTER TABLE {table} RENAME {from} TO {to}");
+        check_column_name(&statement, to)?;
+        let known = self.table(&statement, table)?;
+        if let Some(other) = known.columns.keys().find(|other| same_name(other, to) && *other != from) {
+            return Err(refused(statement, format!("column {other} exists already")));
+        }
+        let Some(column_type) = known.columns.remove(from) else {
+            return Err(refused(statement, "no such column"));
+        };
+        known.columns.insert(to.to_owned(), column_type);
+        if let Rows::Nodes { primary_key, .. } = &mut known.rows
+            && primary_key == from
+        {
+            to.clone_into(primary_key);
+        }
+        Ok(())
+    }
+
     pub(crate) fn retype_column(&mut self, table: &str, column: &str, column_type: Type) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} DROP {column}, ADD {column} {column_type}");
         let known = self.table(&statement, table)?;

@@ -128,6 +128,10 @@ pub(crate) fn rename_table(from: &str, to: &str) -> Result<String, StoreError> {
     Ok(format!("ALTER TABLE {} RENAME TO {}", quoted(from)?, quoted(to)?))
 }
 
+pub(crate) fn rename_column(table: &str, from: &str, to: &str) -> Result<String, StoreError> {
+    Ok(format!("ALTER TABLE {} RENAME {} TO {}", quoted(table)?, quoted(from)?, quoted(to)?))
+}
+
 pub(crate) fn add_column(table: &str, column: &str, column_type: Type) -> Result<String, StoreError> {
     Ok(format!("ALTER TABLE {} ADD {} {column_type}", quoted(table)?, quoted(column)?))
 }

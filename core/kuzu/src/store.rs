@@ -149,6 +149,12 @@ impl KuzuStore {
                 self.alter(&statement::rename_table(from, statement::BETWEEN_NAMES)?)?;
                 self.alter(&statement::rename_table(statement::BETWEEN_NAMES, to)?)
             }
+            SchemaStep::RenameColumn { table, from, to } => {
+                self.catalogue.rename_column(table, from, to)?;
+                // Kùzu takes another spelling of a name for the same name, so a third stands between them.
+                self.alter(&statement::rename_column(table, from, statement::BETWEEN_NAMES)?)?;
+                self.alter(&statement::rename_column(table, statement::BETWEEN_NAMES, to)?)
+            }
             SchemaStep::AddColumn { table, column, column_type } => {
                 self.catalogue.add_column(table, column, *column_type)?;
                 self.alter(&statement::add_column(table, column, *column_type)?)

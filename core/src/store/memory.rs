@@ -92,6 +92,7 @@ impl MemoryStore {
                 }
             }
             SchemaStep::RenameTable { from, to } => self.rename_table(from, to)?,
+            SchemaStep::RenameColumn { table, from, to } => self.rename_column(table, from, to)?,
             SchemaStep::AddColumn { table, column, column_type } => {
                 let columns = &mut self.table(table)?.columns;
                 if columns.insert(column.clone(), *column_type).is_some() {
@@ -103,9 +104,7 @@ impl MemoryStore {
                 if columns.insert(column.clone(), *column_type).is_none() {
                     return Err(refused("ALTER TABLE DROP", table, &format!("no column {column}")));
                 }
-                let nodes = self.view.nodes.get_mut(table).into_iter().flat_map(BTreeMap::values_mut);
-                let edges = self.view.edges.get_mut(table).into_iter().flat_map(BTreeMap::values_mut);
-                nodes.chain(edges).for_each(|row| drop(row.remove(column)));
+                self.rows_of(table).for_each(|row| drop(row.remove(column)));
             }
             SchemaStep::AddPair { table, from, to } => match &mut self.table(table)?.kind {
                 TableKind::Edge { pairs } => drop(pairs.insert((from.clone(), to.clone()))),
@@ -117,6 +116,33 @@ impl MemoryStore {
 
     fn table(&mut self, name: &str) -> Result<&mut crate::view::Table, StoreError> {
         self.view.tables.get_mut(name).ok_or_else(|| refused("ALTER TABLE", name, "no such table"))
+    }
+
+    fn rows_of(&mut self, table: &str) -> impl Iterator<Item = &mut Row> {
+        let nodes = self.view.nodes.get_mut(table).into_iter().flat_map(BTreeMap::values_mut);
+        let edges = self.view.edges.get_mut(table).into_iter().flat_map(BTreeMap::values_mut);
+        nodes.chain(edges)
+    }
+
+    fn rename_column(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
+        let definition = self.table(table)?;
+        let Some(column_type) = definition.columns.remove(from) else {
+            return Err(refused("ALTER TABLE RENAME", table, &format!("no column {from}")));
+        };
+        if definition.columns.insert(to.to_owned(), column_type).is_some() {
+            return Err(refused("ALTER TABLE RENAME", table, &format!("column {to} exists already")));
+        }
+        if let TableKind::Node { primary_key } = &mut definition.kind
+            && primary_key == from
+        {
+            to.clone_into(primary_key);
+        }
+        for row in self.rows_of(table) {
+            if let Some(value) = row.remove(from) {
+                row.insert(to.to_owned(), value);
+            }
+        }
+        Ok(())
     }
 
     /// A table's name also stands in the pairs and ends of edges.

@@ -187,6 +187,9 @@ pub fn trace(outcome: &Outcome) -> String {
 fn event_json(event: &Event) -> Json {
     let kind = match &event.kind {
         EventKind::Viewed(delta) => json!({"viewed": delta_json(delta)}),
+        EventKind::Rebuilt { is_opening, view } => {
+            json!({"rebuilt": {"is_opening": is_opening, "view": delta_json(&view.to_delta())}})
+        }
         kind => serde_json::to_value(kind).expect("every other event has text as keys"),
     };
     json!({"at_us": event.at_us, "host": event.host, "kind": kind})

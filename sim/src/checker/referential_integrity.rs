@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::store::{GraphStore, StoreError};
 
 use crate::checker::{Checker, Finding};
 use crate::history::{Event, EventKind};
@@ -15,7 +15,7 @@ use crate::outcome::{Property, ReplicaState};
 /// See the module.
 #[derive(Default)]
 pub struct ReferentialIntegrity {
-    /// The stores of hosts that were not opened from a log: those start empty.
+    /// What each host shows.
     stores: BTreeMap<u32, MemoryStore>,
 }
 
@@ -27,17 +27,15 @@ impl Checker for ReferentialIntegrity {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
-            EventKind::Opened { seen, .. } => {
-                self.stores.remove(&host);
-                if seen.heads().next().is_none() {
-                    self.stores.insert(host, MemoryStore::default());
-                }
+            EventKind::Rebuilt { view, .. } => {
+                let mut store = MemoryStore::default();
+                let result = store.rebuild(view);
+                self.stores.insert(host, store);
+                result.map_err(|error| impossible(host, &error))?;
             }
             EventKind::Viewed(delta) => {
                 if let Some(store) = self.stores.get_mut(&host) {
-                    store.apply(delta).map_err(|error| {
-                        Finding::new(format!("replica {host} showed a view that no graph can have: {error}"), &[host])
-                    })?;
+                    store.apply(delta).map_err(|error| impossible(host, &error))?;
                 }
             }
             _ => {}
@@ -67,10 +65,14 @@ impl Checker for ReferentialIntegrity {
     }
 }
 
+fn impossible(host: u32, error: &StoreError) -> Finding {
+    Finding::new(format!("replica {host} showed a view that no graph can have: {error}"), &[host])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{event, opened, state};
+    use crate::checker::samples::{event, state};
     use kuzusync_core::value::{Type, Value};
     use kuzusync_core::view::{EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
 
@@ -94,8 +96,7 @@ mod tests {
     #[test]
     fn a_delta_that_leaves_an_edge_without_its_end_is_found() {
         let mut checker = ReferentialIntegrity::default();
-        checker.observe(&opened(0, &[])).unwrap();
-        checker.observe(&event(0, EventKind::Viewed(sample().to_delta()))).unwrap();
+        checker.observe(&event(0, EventKind::Rebuilt { is_opening: true, view: sample() })).unwrap();
         let nodes = BTreeMap::from([("N".to_owned(), BTreeMap::from([(Value::from(1), RowChange::Delete)]))]);
         let alone = ViewDelta { nodes: nodes.clone(), ..ViewDelta::default() };
         let edges = BTreeMap::from([("E".to_owned(), BTreeMap::from([(edge(), RowChange::Delete)]))]);

@@ -132,6 +132,20 @@ fn an_edge_table_that_retyped_a_column_takes_another_pair() {
 }
 
 #[test]
+fn a_column_is_spelled_anew_and_keeps_its_values_also_the_key() {
+    let mut both = Both::new();
+    both.apply(users());
+    let spell = |table: &str, from: &str, to: &str| {
+        let (table, from, to) = (table.to_owned(), from.to_owned(), to.to_owned());
+        SchemaStep::RenameColumn { table, from, to }
+    };
+    both.apply(schema([spell("User", "id", "Id"), spell("User", "name", "NAME"), spell("Follows", "since", "Since")]));
+    both.apply(nodes("User", [(7.into(), RowChange::Create(row(&[("NAME", "Grete".into())])))]));
+    both.apply(schema([spell("User", "Id", "id"), retype("User", "NAME", Type::Int64)]));
+    both.apply(nodes("User", [(7.into(), RowChange::Update(row(&[("NAME", 7.into())])))]));
+}
+
+#[test]
 fn a_pair_that_is_there_already_is_no_error() {
     let mut both = Both::new();
     both.apply(users());
