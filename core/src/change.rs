@@ -88,16 +88,6 @@ pub enum Op {
     Schema(Ddl),
 }
 
-/// Whether a change alters data or the schema (DDL Synchronisation, case A1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ChangeType {
-    /// Rows and edges only.
-    Dml,
-    /// At least one schema operation.
-    Ddl,
-}
-
 /// One atomic group of operations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -125,12 +115,6 @@ impl Change {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value(self)
-    }
-
-    /// DDL if any operation is.
-    #[must_use]
-    pub fn change_type(&self) -> ChangeType {
-        if self.ops.iter().any(|op| matches!(op, Op::Schema(_))) { ChangeType::Ddl } else { ChangeType::Dml }
     }
 
     /// The operations, each with its place in the conflict order.

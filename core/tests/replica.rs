@@ -5,11 +5,13 @@
 use std::collections::VecDeque;
 
 use kuzusync_core::Error;
-use kuzusync_core::change::ChangeId;
+use kuzusync_core::change::{ChangeId, Op};
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest, TxId};
-use kuzusync_core::message::{Cursor, Entry, Hello, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
+use kuzusync_core::message::{
+    CHANGE_BYTES_MAX, Cursor, Entry, Hello, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+};
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
@@ -100,6 +102,11 @@ fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
 fn user_table() -> Statement {
     let columns = columns(&[("id", Type::Int64), ("name", Type::String)]);
     Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() }
+}
+
+fn city_table() -> Statement {
+    let columns = columns(&[("id", Type::Int64)]);
+    Statement::CreateNodeTable { table: "City".into(), columns, primary_key: "id".into() }
 }
 
 fn follows_table() -> Statement {
@@ -442,7 +449,7 @@ fn a_bad_change_that_waited_is_dropped_and_whoever_sent_its_cause_is_not_blamed(
     author.submit(2, vec![user(1, "Alice")]).unwrap();
     let changes: Vec<_> = author.replica.log().changes().cloned().collect();
     let mut bad = changes[1].as_ref().clone();
-    bad.ops = vec![kuzusync_core::change::Op::Delete {
+    bad.ops = vec![Op::Delete {
         element: kuzusync_core::change::Element::Node(kuzusync_core::change::Node {
             table: kuzusync_core::id::TableId([9; 16]),
             key: 1.into(),
@@ -456,17 +463,24 @@ fn a_bad_change_that_waited_is_dropped_and_whoever_sent_its_cause_is_not_blamed(
     assert!(nodes[0].input(Input::Receive { from: Peer(1), bytes: message(bad.into()) }).is_ok(), "it waits");
     assert!(nodes[0].input(Input::Receive { from: Peer(1), bytes: message(changes[0].clone()) }).is_ok());
     assert!(nodes[0].notices.iter().any(|notice| matches!(notice, Notice::Discarded { .. })));
-    submit(
-        &mut nodes,
-        1,
-        3,
-        vec![Statement::CreateNodeTable {
-            table: "City".into(),
-            columns: columns(&[("id", Type::Int64)]),
-            primary_key: "id".into(),
-        }],
-    );
+    submit(&mut nodes, 1, 3, vec![city_table()]);
     assert!(nodes[0].view().tables.contains_key("City"), "the session goes on");
+}
+
+#[test]
+fn a_received_change_may_be_no_longer_than_one_written_here() {
+    let mut author = Node::open(Role::Peer, 4, vec![]);
+    author.submit(1, vec![user_table()]).unwrap();
+    let long = user(1, &"n".repeat(CHANGE_BYTES_MAX));
+    let refused = author.submit(2, vec![long]);
+    assert!(matches!(refused, Err(Error::TransactionTooLarge { max: CHANGE_BYTES_MAX, .. })), "{refused:?}");
+    author.submit(3, vec![user(1, "Alice")]).unwrap();
+    let mut change = author.replica.log().changes().last().unwrap().as_ref().clone();
+    let Some(Op::Insert { cells, .. }) = change.ops.first_mut() else { panic!("a user is inserted") };
+    cells.values_mut().for_each(|value| *value = Value::from("n".repeat(CHANGE_BYTES_MAX).as_str()));
+    let entries = vec![Entry { change: change.into(), lsn: None }];
+    let received = Message::decode(&Message::Changes { clock: Default::default(), entries }.encode());
+    assert!(matches!(received, Err(Error::MalformedChange { .. })));
 }
 
 #[test]
@@ -591,12 +605,7 @@ proptest! {
                 let _ = node.input(Input::Receive { from: Peer(1), bytes: greeting.clone() });
             }
         }
-        let table = Statement::CreateNodeTable {
-            table: "Afterwards".into(),
-            columns: columns(&[("id", Type::Int64)]),
-            primary_key: "id".into(),
-        };
-        prop_assert!(node.submit(200, vec![table]).is_ok());
+        prop_assert!(node.submit(200, vec![city_table()]).is_ok());
         let again = Node::open(reader, 1, node.records.clone());
         prop_assert_eq!(again.view(), node.view());
     }
@@ -611,16 +620,7 @@ fn a_change_that_names_what_does_not_exist_is_refused_and_the_rest_survives() {
     (bad.id.seq, bad.seen, bad.previous) = (1, Default::default(), Digest::default());
     let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
     connect(&mut nodes, 1, 0);
-    submit(
-        &mut nodes,
-        0,
-        3,
-        vec![Statement::CreateNodeTable {
-            table: "City".into(),
-            columns: columns(&[("id", Type::Int64)]),
-            primary_key: "id".into(),
-        }],
-    );
+    submit(&mut nodes, 0, 3, vec![city_table()]);
     let before = nodes[0].view();
     let entries = vec![Entry { change: bad.into(), lsn: None }];
     let bytes = Message::Changes { clock: Default::default(), entries }.encode();

@@ -208,7 +208,12 @@ impl Plan {
         };
         let (replicas, reorder) = (u64::from(*replicas), u64::from(links.reorder_permille));
         let (loss, repeat) = (u64::from(links.loss_permille), u64::from(links.repeat_permille));
-        in_range("options.replicas", replicas, (1..=64).contains(&replicas), "from 1 to 64")?;
+        in_range(
+            "options.replicas",
+            replicas,
+            (1..=u64::from(Options::REPLICAS_MAX)).contains(&replicas),
+            "from 1 to 64",
+        )?;
         in_range("options.links.loss_permille", loss, loss <= 1_000, "at most 1000")?;
         in_range("options.links.repeat_permille", repeat, repeat <= 1_000, "at most 1000")?;
         in_range("options.links.reorder_permille", reorder, reorder <= 1_000, "at most 1000")?;

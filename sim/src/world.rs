@@ -263,15 +263,15 @@ impl World {
                 Output::View(delta) => {
                     let result = self.on_stores(host, |store| store.apply(&delta));
                     self.record(Some(host), EventKind::Viewed(delta));
-                    self.note_store(host, result);
+                    if self.note_failure(host, result) {
+                        self.ask_for_rebuild(host);
+                    }
                 }
                 Output::Rebuild(view) => {
                     let result = self.on_stores(host, |store| store.rebuild(&view));
                     self.record(Some(host), EventKind::Rebuilt { is_opening, view });
-                    // Asking again would bring the same answer.
-                    if let Err(error) = result {
-                        self.record(Some(host), EventKind::StoreFailed { error: error.to_string() });
-                    }
+                    // To ask for another would bring the same answer.
+                    self.note_failure(host, result);
                 }
             }
         }
@@ -315,9 +315,14 @@ impl World {
         running.stores.iter_mut().try_for_each(|store| action(store.as_mut()))
     }
 
-    fn note_store(&mut self, host: u32, result: Result<(), StoreError>) {
-        let Err(error) = result else { return };
+    /// Says whether a store failed.
+    fn note_failure(&mut self, host: u32, result: Result<(), StoreError>) -> bool {
+        let Err(error) = result else { return false };
         self.record(Some(host), EventKind::StoreFailed { error: error.to_string() });
+        true
+    }
+
+    fn ask_for_rebuild(&mut self, host: u32) {
         let now = self.now(host);
         let running = self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
         running.replica.handle_input(now, Input::StoreFailed).expect("a running replica rebuilds its store");
