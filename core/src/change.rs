@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Rank, Seen, Timestamp};
+use crate::clock::{Lsn, Rank, Seen, Timestamp};
 use crate::ddl::Ddl;
 use crate::error::Error;
 pub use crate::id::ChangeId;
@@ -79,6 +79,15 @@ pub enum Op {
         /// The written properties.
         cells: Cells,
     },
+    /// Adds to a number. Increments of several authors add up, whatever their order (Distributed Sync Engine, case D2.2).
+    Increment {
+        /// What is updated.
+        element: Element,
+        /// The number's column.
+        column: ColumnId,
+        /// How much is added, negative to subtract.
+        by: Value,
+    },
     /// Deletes an element. The edges of a deleted node that the author knew are deleted by operations of their own.
     Delete {
         /// What is deleted.
@@ -86,6 +95,29 @@ pub enum Op {
     },
     /// Changes the schema.
     Schema(Ddl),
+}
+
+impl Op {
+    /// The element it writes to; a schema operation has none.
+    #[must_use]
+    pub fn element(&self) -> Option<&Element> {
+        match self {
+            Op::Insert { element, .. }
+            | Op::Update { element, .. }
+            | Op::Increment { element, .. }
+            | Op::Delete { element } => Some(element),
+            Op::Schema(_) => None,
+        }
+    }
+}
+
+/// The version of a row that its writer saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowVersion {
+    /// The row.
+    pub element: Element,
+    /// The main's number of the last change to it that the writer saw, 0 for none.
+    pub lsn: Lsn,
 }
 
 /// One atomic group of operations.
@@ -99,10 +131,18 @@ pub struct Change {
     pub previous: Digest,
     /// When it was written.
     pub timestamp: Timestamp,
+    /// The last epoch of the main's that its author knew: see [`crate::clock::Rank`].
+    pub link_epoch: u64,
+    /// The authority epochs of the tables it writes to, where there are any.
+    pub authority_epochs: BTreeMap<TableId, u64>,
     /// What its author had applied.
     pub seen: Seen,
     /// Further changes that must be applied before it, as its client asked.
     pub depends_on: Vec<ChangeId>,
+    /// The rejected change of the same author that this one carries out anew.
+    pub replaces: Option<ChangeId>,
+    /// In strict mode the rows it writes to as its author saw them; else nothing (Minimal Sync Guide, case C7).
+    pub expects: Vec<RowVersion>,
     /// What it does, in order.
     pub ops: Vec<Op>,
 }
@@ -119,13 +159,12 @@ impl Change {
 
     /// The operations, each with its place in the conflict order.
     pub fn ranked_ops(&self) -> impl Iterator<Item = (Rank, &Op)> {
-        (0_u32..).zip(&self.ops).map(|(index, op)| (self.rank(index), op))
-    }
-
-    /// The place of operation `index` in the conflict order.
-    #[must_use]
-    pub fn rank(&self, index: u32) -> Rank {
-        Rank { timestamp: self.timestamp, change: self.id, index }
+        (0_u32..).zip(&self.ops).map(|(index, op)| {
+            let table = op.element().map(Element::table);
+            let authority_epoch = table.and_then(|table| self.authority_epochs.get(&table)).copied().unwrap_or(0);
+            let (link_epoch, timestamp) = (self.link_epoch, self.timestamp);
+            (Rank { authority_epoch, link_epoch, timestamp, change: self.id, index }, op)
+        })
     }
 
     /// Whether neither author had seen the other's change.
@@ -143,7 +182,7 @@ impl Change {
         if self.id.seq == 0 {
             return malformed("sequence numbers start at 1");
         }
-        if self.seen.head(self.id.replica) != self.id.seq - 1 {
+        if self.seen.head(self.id.replica) != self.id.seq - 1 || self.seen.gaps().any(|id| !self.seen.passes(id)) {
             return malformed("an author has seen exactly its own earlier changes");
         }
         if self.ops.is_empty() || self.ops.len() > Self::OPS_MAX {
@@ -154,6 +193,10 @@ impl Change {
         }
         if self.depends_on.contains(&self.id) {
             return malformed("it depends on itself");
+        }
+        let is_own_earlier = |id: ChangeId| id.replica == self.id.replica && (1..self.id.seq).contains(&id.seq);
+        if self.replaces.is_some_and(|id| !is_own_earlier(id)) {
+            return malformed("it replaces a change that is none of its author's earlier ones");
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! Time as data: what was seen, when it was written, and who outranks whom.
 //!
 //! [`Seen`] is the only test for "had seen" and "concurrent". [`Rank`] is the only order that decides a conflict: not
-//! arrival, not the text of a date. It is total, and because a timestamp is merged with every one received before it is
-//! stamped, it extends happened-before. [`VectorClock`] exists for people and for case D1.2 alone.
+//! arrival, not the text of a date. It is total, and because every component is merged with those of all applied changes
+//! before it is stamped, it extends happened-before. What part of it a table compares is its [`crate::policy`].
+//! [`VectorClock`] exists for people and for case D1.2 alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::id::{ChangeId, ReplicaId};
 
@@ -35,12 +38,85 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
-/// A hybrid logical clock reading: wall milliseconds that never go back, and a counter within one.
+/// An instant on somebody's wall clock, to the nanosecond.
+///
+/// As text it is RFC 3339 with any offset and precision, and instants compare as instants: `12:00:00+02:00` is before
+/// `10:00:00.001Z`, whatever the text says. (Sync Policy, case E3.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub ms: i64,
+    /// The nanoseconds within that millisecond, below 1,000,000.
+    pub submilli_ns: u32,
+}
+
+impl From<i64> for WallTime {
+    fn from(ms: i64) -> Self {
+        WallTime { ms, submilli_ns: 0 }
+    }
+}
+
+/// Text that is no instant this side of the year 10000.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is no instant between the years 1970 and 9999; write it with an offset, like \"2025-01-31T09:30:00.25+01:00\""
+)]
+pub struct WallTimeError {
+    text: String,
+}
+
+impl FromStr for WallTime {
+    type Err = WallTimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const NS_PER_MS: i128 = 1_000_000;
+        let nanoseconds = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_nanosecond).ok();
+        let time = nanoseconds.and_then(|ns| {
+            let ms = i64::try_from(ns.div_euclid(NS_PER_MS)).ok()?;
+            Some(WallTime { ms, submilli_ns: u32::try_from(ns.rem_euclid(NS_PER_MS)).ok()? })
+        });
+        let in_range = |time: &WallTime| (0..Timestamp::MAX_MS).contains(&time.ms);
+        time.filter(in_range).ok_or_else(|| WallTimeError { text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = i128::from(self.ms) * 1_000_000 + i128::from(self.submilli_ns);
+        match jiff::Timestamp::from_nanosecond(nanoseconds) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} ms", self.ms),
+        }
+    }
+}
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        (self.ms, self.submilli_ns).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WallTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(de::Error::custom);
+        }
+        let (ms, submilli_ns) = Deserialize::deserialize(deserializer)?;
+        Ok(WallTime { ms, submilli_ns })
+    }
+}
+
+/// A hybrid logical clock reading: wall time that never goes back, and a counter within one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Timestamp {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub ms: i64,
-    /// Distinguishes what one replica wrote within the millisecond.
+    /// The nanoseconds within that millisecond, where a client gave them.
+    pub submilli_ns: u32,
+    /// Distinguishes what one replica wrote within the instant.
     pub counter: u32,
 }
 
@@ -49,25 +125,34 @@ impl Timestamp {
     /// merging it would drag every clock along. What can be merged leaves room for stamps after it.
     pub const MAX_MS: i64 = 253_402_300_799_999;
 
-    /// The next reading after `self` on a host whose wall clock shows `wall_ms`.
+    /// The first reading in a millisecond.
     #[must_use]
-    pub fn next(self, wall_ms: i64) -> Timestamp {
-        let wall_ms = wall_ms.min(Self::MAX_MS - 1);
-        if wall_ms > self.ms {
-            return Timestamp { ms: wall_ms, counter: 0 };
+    pub fn at_ms(ms: i64) -> Timestamp {
+        Timestamp { ms, ..Timestamp::default() }
+    }
+
+    /// The next reading after `self` when the wall clock shows `wall`.
+    #[must_use]
+    pub fn next(self, wall: WallTime) -> Timestamp {
+        let wall = wall.min(WallTime::from(Self::MAX_MS - 1));
+        if wall > (WallTime { ms: self.ms, submilli_ns: self.submilli_ns }) {
+            return Timestamp { ms: wall.ms, submilli_ns: wall.submilli_ns, counter: 0 };
         }
         match self.counter.checked_add(1) {
-            Some(counter) => Timestamp { ms: self.ms, counter },
-            None => Timestamp { ms: self.ms + 1, counter: 0 },
+            Some(counter) => Timestamp { counter, ..self },
+            None => Timestamp::at_ms(self.ms + 1),
         }
     }
 }
 
-/// Where a write stands in the one conflict order; the greater wins.
-///
-/// Policy `auto` among replicas of one link epoch compares exactly these fields in this order.
+/// Where a write stands among all writes. Every component is stamped after merging those of all applied changes, so each
+/// order that compares some of them, in this sequence, extends happened-before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rank {
+    /// How often the main had written to the table, if the table prefers it.
+    pub authority_epoch: u64,
+    /// How often replicas had disconnected from the main.
+    pub link_epoch: u64,
     /// When the change was written.
     pub timestamp: Timestamp,
     /// Who wrote it and its number there.
@@ -76,20 +161,27 @@ pub struct Rank {
     pub index: u32,
 }
 
-/// What a replica has applied: per author the last of a gapless sequence.
+/// What a replica has applied: per author the last of a gapless sequence, but for those changes that failed there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     heads: BTreeMap<ReplicaId, u64>,
+    gaps: BTreeSet<ChangeId>,
 }
 
 impl Seen {
     /// Whether `id` was applied.
     #[must_use]
     pub fn contains(&self, id: ChangeId) -> bool {
+        self.passes(id) && !self.gaps.contains(&id)
+    }
+
+    /// Whether `id` was applied, or failed and was passed.
+    #[must_use]
+    pub fn passes(&self, id: ChangeId) -> bool {
         id.seq <= self.head(id.replica)
     }
 
-    /// The last applied sequence number of `replica`, 0 if none.
+    /// The last passed sequence number of `replica`, 0 if none.
     #[must_use]
     pub fn head(&self, replica: ReplicaId) -> u64 {
         self.heads.get(&replica).copied().unwrap_or(0)
@@ -100,41 +192,67 @@ impl Seen {
         self.heads.iter().map(|(&replica, &seq)| ChangeId { replica, seq })
     }
 
+    /// The changes that were passed and not applied.
+    pub fn gaps(&self) -> impl Iterator<Item = ChangeId> {
+        self.gaps.iter().copied()
+    }
+
     /// Notes that `id` was applied, as its author's next.
     ///
     /// # Panics
-    /// If the author's previous change was not applied before: the causal buffer prevents that.
+    /// If the author's previous change was not passed before: the causal buffer prevents that.
     pub fn insert(&mut self, id: ChangeId) {
         let head = self.heads.entry(id.replica).or_insert(0);
         assert_eq!(*head + 1, id.seq, "applied {id} out of its author's order");
         *head = id.seq;
     }
 
-    /// Raises the heads to those of `other`.
+    /// Notes that `id`, its author's next, failed and is passed.
+    ///
+    /// # Panics
+    /// Like [`Seen::insert`].
+    pub fn pass(&mut self, id: ChangeId) {
+        self.insert(id);
+        self.gaps.insert(id);
+    }
+
+    /// Notes that `id`, which had been passed, was applied after all.
+    pub fn fill(&mut self, id: ChangeId) {
+        self.gaps.remove(&id);
+    }
+
+    /// Adds what `other` has applied.
     pub fn merge(&mut self, other: &Seen) {
+        let is_gap = |id: &ChangeId| !self.contains(*id) && !other.contains(*id);
+        self.gaps = self.gaps.union(&other.gaps).copied().filter(is_gap).collect();
         for (&replica, &seq) in &other.heads {
             let head = self.heads.entry(replica).or_insert(0);
             *head = seq.max(*head);
         }
     }
 
-    /// Whether everything `other` has applied is applied here.
+    /// Whether everything `other` has passed is passed here.
     #[must_use]
     pub fn includes(&self, other: &Seen) -> bool {
-        other.heads().all(|head| self.contains(head))
+        other.heads().all(|head| self.passes(head))
     }
 
-    /// The first change that `other` has applied and this has not, by author.
+    /// The first change that `other` has passed and this has not, by author.
     #[must_use]
     pub fn first_missing(&self, other: &Seen) -> Option<ChangeId> {
-        let missing = other.heads().find(|head| !self.contains(*head))?;
+        let missing = other.heads().find(|head| !self.passes(*head))?;
         Some(ChangeId { replica: missing.replica, seq: self.head(missing.replica) + 1 })
     }
 }
 
 impl FromIterator<ChangeId> for Seen {
     fn from_iter<I: IntoIterator<Item = ChangeId>>(heads: I) -> Self {
-        Seen { heads: heads.into_iter().map(|id| (id.replica, id.seq)).collect() }
+        let mut seen = Seen::default();
+        for id in heads {
+            let head = seen.heads.entry(id.replica).or_insert(0);
+            *head = id.seq.max(*head);
+        }
+        seen
     }
 }
 
@@ -183,18 +301,35 @@ mod tests {
 
     #[test]
     fn a_timestamp_never_goes_back_whatever_the_wall_clock_does() {
-        let first = Timestamp::default().next(1_000);
-        let behind = first.next(500);
-        let same = behind.next(1_000);
-        let ahead = same.next(2_000);
+        let first = Timestamp::default().next(1_000.into());
+        let behind = first.next(500.into());
+        let same = behind.next(1_000.into());
+        let ahead = same.next(2_000.into());
         assert!(first < behind && behind < same && same < ahead);
-        assert_eq!(ahead, Timestamp { ms: 2_000, counter: 0 });
+        assert_eq!(ahead, Timestamp::at_ms(2_000));
+        let finer = ahead.next(WallTime { ms: 2_000, submilli_ns: 7 });
+        assert!(finer > ahead && finer < ahead.next(2_001.into()));
+    }
+
+    #[test]
+    fn instants_of_any_offset_and_precision_compare_as_instants() {
+        let instant = |text: &str| text.parse::<WallTime>().unwrap();
+        assert!(instant("2025-06-01T12:00:00+02:00") < instant("2025-06-01T10:00:00.001Z"));
+        assert_eq!(instant("2025-06-01T12:00:00+02:00"), instant("2025-06-01t10:00:00.000000000Z"));
+        assert!(instant("2025-06-01T10:00:00.0000001Z") > instant("2025-06-01T10:00:00Z"));
+        let exact = instant("2025-06-01T10:00:00.123456789Z");
+        assert_eq!(exact.to_string().parse(), Ok(exact));
+        assert_eq!(serde_json::from_str::<WallTime>(&serde_json::to_string(&exact).unwrap()).unwrap(), exact);
+        assert_eq!(postcard::from_bytes::<WallTime>(&postcard::to_stdvec(&exact).unwrap()), Ok(exact));
+        for bad in ["", "2025-06-01", "2025-06-01T12:00:00", "1969-12-31T23:59:59Z", "noon"] {
+            assert!(bad.parse::<WallTime>().unwrap_err().to_string().contains("with an offset"), "{bad}");
+        }
     }
 
     #[test]
     fn a_full_counter_borrows_the_next_millisecond() {
-        let full = Timestamp { ms: 5, counter: u32::MAX };
-        assert_eq!(full.next(5), Timestamp { ms: 6, counter: 0 });
+        let full = Timestamp { counter: u32::MAX, ..Timestamp::at_ms(5) };
+        assert_eq!(full.next(5.into()), Timestamp::at_ms(6));
     }
 
     #[test]
@@ -209,15 +344,27 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_change_is_passed_and_not_seen_until_it_is_applied() {
+        let mut seen = Seen::default();
+        seen.insert(id(1, 1));
+        seen.pass(id(1, 2));
+        seen.insert(id(1, 3));
+        assert!(seen.passes(id(1, 2)) && !seen.contains(id(1, 2)) && seen.contains(id(1, 3)));
+        assert_eq!(seen.gaps().collect::<Vec<_>>(), [id(1, 2)]);
+        let mut merged = seen.clone();
+        merged.merge(&[id(1, 2)].into_iter().collect());
+        assert!(merged.contains(id(1, 2)), "the other has applied it");
+        merged = seen.clone();
+        merged.merge(&[id(1, 1)].into_iter().collect());
+        assert!(!merged.contains(id(1, 2)), "neither has");
+        seen.fill(id(1, 2));
+        assert!(seen.contains(id(1, 2)));
+    }
+
+    #[test]
     #[should_panic(expected = "out of its author's order")]
     fn applying_over_a_gap_is_a_bug() {
         Seen::default().insert(id(1, 2));
     }
 
-    #[test]
-    fn rank_compares_time_before_author() {
-        let rank = |ms, replica| Rank { timestamp: Timestamp { ms, counter: 0 }, change: id(replica, 1), index: 0 };
-        assert!(rank(2, 1) > rank(1, 9));
-        assert!(rank(2, 9) > rank(2, 1));
-    }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::id::{ColumnId, Digest, TableId};
+use crate::policy::Policy;
 use crate::value::Type;
 
 /// A column as it is created.
@@ -19,6 +20,66 @@ pub struct Column {
     /// Its type.
     #[serde(rename = "type")]
     pub column_type: Type,
+}
+
+/// One rule by which a table's concurrent writes are merged; columns by `C`: identity or name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule<C> {
+    /// Who wins, in the whole table or in one column.
+    Policy {
+        /// The column, `None` for the table and those of its columns that have no policy of their own.
+        column: Option<C>,
+        /// The policy.
+        policy: Policy,
+    },
+    /// Whether any write to a deleted row brings it back, as an insert does.
+    UpdateRevives(bool),
+    /// Whether an edge keeps its ends alive against deletes that had not seen it.
+    Revive(bool),
+    /// How many edges a node may have on either side.
+    Multiplicity(Multiplicity),
+}
+
+/// How many edges of a table a node may have on either side, in Kùzu's words: of `many_one` edges each node starts at most
+/// one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Multiplicity {
+    /// As many as there are.
+    #[default]
+    ManyMany,
+    /// A node starts at most one.
+    ManyOne,
+    /// At most one ends in a node.
+    OneMany,
+    /// Both.
+    OneOne,
+}
+
+impl Multiplicity {
+    /// Kùzu's name, in small letters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Multiplicity::ManyMany => "many_many",
+            Multiplicity::ManyOne => "many_one",
+            Multiplicity::OneMany => "one_many",
+            Multiplicity::OneOne => "one_one",
+        }
+    }
+
+    /// Whether a node starts at most one edge.
+    #[must_use]
+    pub fn limits_starts(self) -> bool {
+        matches!(self, Multiplicity::ManyOne | Multiplicity::OneOne)
+    }
+
+    /// Whether at most one edge ends in a node.
+    #[must_use]
+    pub fn limits_ends(self) -> bool {
+        matches!(self, Multiplicity::OneMany | Multiplicity::OneOne)
+    }
 }
 
 /// One schema operation (DDL Synchronisation, cases B1.1 and B1.2).
@@ -49,26 +110,26 @@ pub enum Ddl {
         /// Its property columns.
         columns: Vec<Column>,
     },
+    /// Sets a merge rule of a table.
+    SetRule {
+        /// The table.
+        table: TableId,
+        /// The rule.
+        rule: Rule<ColumnId>,
+    },
 }
 
 impl Ddl {
-    /// The name of the table it makes.
-    #[must_use]
-    pub fn table_name(&self) -> &str {
-        match self {
-            Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } => name,
-        }
-    }
-
     /// The columns it makes.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         match self {
             Ddl::CreateNodeTable { columns, .. } | Ddl::CreateEdgeTable { columns, .. } => columns,
+            Ddl::SetRule { .. } => &[],
         }
     }
 
-    /// The identity of the table it makes: equal on every replica that runs the same migration.
+    /// The identity of its table. That of a table it makes is equal on every replica that runs the same migration.
     #[must_use]
     pub fn table_id(&self) -> TableId {
         let (kind, name, signature, birth) = match self {
@@ -78,6 +139,7 @@ impl Ddl {
                 ("node", name, format!("{} {key_type}", fold(primary_key)), birth)
             }
             Ddl::CreateEdgeTable { name, birth, .. } => ("edge", name, String::new(), birth),
+            Ddl::SetRule { table, .. } => return *table,
         };
         let parts =
             [kind.as_bytes(), fold(name).as_bytes(), signature.as_bytes(), &birth.to_le_bytes()].map(<[u8]>::to_vec);
@@ -89,7 +151,9 @@ impl Ddl {
     /// # Errors
     /// The variants of [`Error`] about names, columns and keys, each naming the offender.
     pub fn check(&self) -> Result<(), Error> {
-        let table = self.table_name();
+        let (Ddl::CreateNodeTable { name: table, .. } | Ddl::CreateEdgeTable { name: table, .. }) = self else {
+            return Ok(());
+        };
         check_name("table", table)?;
         let mut names = BTreeSet::new();
         for column in self.columns() {

@@ -103,6 +103,50 @@ pub enum Error {
         /// The row, as text.
         element: String,
     },
+    /// Something other than a number was to be added, or to something other than a number.
+    #[error("column `{column}` of table `{table}` is {found}; only integers and decimals can be incremented")]
+    NotSummable {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: Type,
+    },
+    /// An edge more than a node may have.
+    #[error("{element} would be one edge too many: table `{table}` is {multiplicity}, and there is {existing}")]
+    Multiplicity {
+        /// The edge, as text.
+        element: String,
+        /// The edge in its way, as text.
+        existing: String,
+        /// The edge table.
+        table: String,
+        /// Its multiplicity.
+        multiplicity: &'static str,
+    },
+    /// A merge rule that its table cannot have.
+    #[error("table `{table}` cannot have {rule}: {problem}")]
+    RuleNotApplicable {
+        /// The table.
+        table: String,
+        /// The rule, as text.
+        rule: &'static str,
+        /// Why.
+        problem: &'static str,
+    },
+    /// What only a main can decide.
+    #[error("{what} needs a main, and this database has none")]
+    NeedsMain {
+        /// Policy or mode.
+        what: &'static str,
+    },
+    /// Changes that wait for each other, so that none can ever be applied.
+    #[error("the changes {} depend on each other in a circle", list(.0))]
+    DependencyCycle(Vec<ChangeId>),
+    /// A failed change was meant that is not listed.
+    #[error("change {0} is not among the failed ones")]
+    NotFailed(ChangeId),
     /// A transaction without statements.
     #[error("a transaction needs at least one statement")]
     EmptyTransaction,
@@ -152,10 +196,10 @@ pub enum Error {
         problem: String,
     },
     /// A number that the database's main did not give.
-    #[error("change {change} came as number {lsn}, which this database's main did not give it")]
+    #[error("{what} came as number {lsn}, which this database's main did not give it")]
     ForeignNumber {
-        /// The change.
-        change: ChangeId,
+        /// The change or ruling.
+        what: String,
         /// The number it came with.
         lsn: u64,
     },
@@ -206,4 +250,9 @@ pub enum Error {
     /// Durable records that do not make a replica.
     #[error("the replica's records cannot be opened: {0}")]
     Records(String),
+}
+
+fn list(changes: &[ChangeId]) -> String {
+    let names: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }

@@ -11,7 +11,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`value`], [`id`], [`change`], [`ddl`], [`clock`], [`statement`], [`view`], [`error`] | the vocabulary: plain data |
+//! | [`value`], [`id`], [`clock`], [`policy`], [`change`], [`ddl`], [`ruling`], [`statement`], [`view`], [`error`] | the vocabulary: plain data |
 //! | [`message`] | all that crosses the wire or lies on a disk, and its bytes |
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
@@ -23,7 +23,7 @@
 //! # Invariants
 //!
 //! * **Nothing is applied before its causes, and nothing twice.** [`causal`] holds and [`log`] knows.
-//! * **One order decides every conflict**: [`clock::Rank`]. Never arrival.
+//! * **One order decides every conflict**: [`clock::Rank`], of which a [`policy`] compares a part. Never arrival.
 //! * **The view is a pure function of the applied changes.** The store never disagrees with the log; if in doubt it is
 //!   rebuilt.
 //! * **Nothing is said that is not durable.**
@@ -39,9 +39,11 @@ pub mod id;
 pub mod log;
 pub mod message;
 pub mod planted;
+pub mod policy;
 pub mod queue;
 pub mod replica;
 pub mod resolve;
+pub mod ruling;
 pub mod schema;
 pub mod session;
 pub mod state;

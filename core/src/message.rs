@@ -13,6 +13,7 @@ use crate::clock::{Lsn, Seen, VectorClock};
 use crate::error::Error;
 pub use crate::id::Role;
 use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
+use crate::ruling::Ruling;
 
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
@@ -74,6 +75,32 @@ pub struct Entry {
     pub lsn: Option<Lsn>,
 }
 
+/// What one replica sends another of its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// A change.
+    Change(Entry),
+    /// A decision of the main's.
+    Ruling {
+        /// Which.
+        ruling: Ruling,
+        /// Its place in the main's log.
+        lsn: Lsn,
+    },
+}
+
+impl Delivery {
+    /// Its place in the main's log, if it has one.
+    #[must_use]
+    pub fn lsn(&self) -> Option<Lsn> {
+        match self {
+            Delivery::Change(entry) => entry.lsn,
+            Delivery::Ruling { lsn, .. } => Some(*lsn),
+        }
+    }
+}
+
 /// Serde for shared changes without serde's `rc` feature, which would change flags of every crate in the build.
 mod shared {
     use super::{Arc, Change};
@@ -114,12 +141,12 @@ pub struct Hello {
 pub enum Message {
     /// The handshake.
     Hello(Hello),
-    /// Changes the receiver lacks, causes before effects.
+    /// Changes and rulings the receiver lacks, causes before effects.
     Changes {
         /// The sender's clock.
         clock: VectorClock,
-        /// The changes.
-        entries: Vec<Entry>,
+        /// What it lacks.
+        deliveries: Vec<Delivery>,
     },
     /// What the sender holds durably: acknowledges changes and asks for what is missing.
     Ack(Cursor),
@@ -127,7 +154,7 @@ pub enum Message {
     Refused(String),
 }
 
-/// What a log remembers: a new change, the number of one it has, or that own ones are acknowledged.
+/// What a log remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogRecord {
     /// A change enters the log.
@@ -139,6 +166,22 @@ pub enum LogRecord {
         /// Its place.
         lsn: Lsn,
     },
+    /// The main has decided something.
+    Ruling {
+        /// What.
+        ruling: Ruling,
+        /// Its place in the main's log.
+        lsn: Lsn,
+    },
+    /// A change cannot be applied here; it is passed and listed.
+    Fail {
+        /// The change.
+        entry: Entry,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A person no longer wants to see a failed change listed.
+    Dismiss(ChangeId),
     /// Without a main: another replica holds this replica's changes up to this one.
     Acknowledged {
         /// The number of the last of them.
@@ -191,8 +234,9 @@ impl Message {
             return Err(Error::Malformed { what: "message", length: bytes.len(), problem });
         }
         let message = unframe("message", bytes)?;
-        if let Message::Changes { entries, .. } = &message {
-            for Entry { change, .. } in entries {
+        if let Message::Changes { deliveries, .. } = &message {
+            for delivery in deliveries {
+                let Delivery::Change(Entry { change, .. }) = delivery else { continue };
                 change.check()?;
                 // A change takes no more bytes than its frame, so most need not be measured.
                 if bytes.len() > CHANGE_BYTES_MAX
@@ -262,6 +306,7 @@ mod tests {
     use crate::id::TxId;
     use crate::value::Type;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn sample() -> Message {
         let columns = vec![Column { name: "id".into(), column_type: Type::Int64 }];
@@ -270,15 +315,17 @@ mod tests {
             id: ChangeId { replica: ReplicaId([1; 16]), seq: 1 },
             tx: TxId([2; 16]),
             previous: Digest::default(),
-            timestamp: Timestamp { ms: 5, counter: 0 },
+            timestamp: Timestamp::at_ms(5),
+            link_epoch: 0,
+            authority_epochs: BTreeMap::new(),
             seen: Seen::default(),
             depends_on: Vec::new(),
+            replaces: None,
+            expects: Vec::new(),
             ops: vec![Op::Schema(ddl)],
         };
-        Message::Changes {
-            clock: VectorClock::default(),
-            entries: vec![Entry { change: Arc::new(change), lsn: Some(1) }],
-        }
+        let entry = Entry { change: Arc::new(change), lsn: Some(1) };
+        Message::Changes { clock: VectorClock::default(), deliveries: vec![Delivery::Change(entry)] }
     }
 
     /// `body` with the header that makes the checksum pass, so that the parser itself is reached.
@@ -317,11 +364,12 @@ mod tests {
 
     #[test]
     fn a_change_no_replica_writes_is_refused() {
-        let Message::Changes { clock, mut entries } = sample() else { unreachable!("the sample is changes") };
-        let mut change = entries[0].change.as_ref().clone();
+        let Message::Changes { clock, deliveries } = sample() else { unreachable!("the sample is changes") };
+        let [Delivery::Change(entry)] = deliveries.as_slice() else { unreachable!("the sample is one change") };
+        let mut change = entry.change.as_ref().clone();
         change.id.seq = 2;
-        entries[0].change = Arc::new(change);
-        let refused = Message::decode(&Message::Changes { clock, entries }.encode());
+        let deliveries = vec![Delivery::Change(Entry { change: Arc::new(change), lsn: None })];
+        let refused = Message::decode(&Message::Changes { clock, deliveries }.encode());
         assert!(matches!(refused, Err(Error::MalformedChange { .. })), "{refused:?}");
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::change::ChangeId;
-use crate::ddl::Column;
+use crate::clock::WallTime;
+use crate::ddl::{Column, Rule};
 use crate::id::TxId;
 use crate::value::Value;
 
@@ -66,6 +67,17 @@ pub enum Statement {
         /// The properties to write; others keep their values.
         properties: Properties,
     },
+    /// A number of a node, raised or lowered. What several replicas add adds up.
+    IncrementNode {
+        /// The node table.
+        table: String,
+        /// Its primary key.
+        key: Value,
+        /// The number's column.
+        column: String,
+        /// How much is added, negative to subtract.
+        by: Value,
+    },
     /// The end of a node and of every edge known to touch it.
     DeleteNode {
         /// The node table.
@@ -87,15 +99,31 @@ pub enum Statement {
         /// The properties to write; others keep their values.
         properties: Properties,
     },
+    /// A number of an edge, raised or lowered. What several replicas add adds up.
+    IncrementEdge {
+        /// Which edge.
+        edge: EdgeName,
+        /// The number's column.
+        column: String,
+        /// How much is added, negative to subtract.
+        by: Value,
+    },
     /// The end of an edge.
     DeleteEdge {
         /// Which edge.
         edge: EdgeName,
     },
+    /// A merge rule of a table.
+    SetRule {
+        /// The table.
+        table: String,
+        /// The rule.
+        rule: Rule<String>,
+    },
 }
 
 /// Statements that become one change, all or none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// What is deduplicated: submitting one transaction again gives the change it gave the first time.
     pub tx: TxId,
@@ -104,4 +132,10 @@ pub struct Transaction {
     /// Changes that must be applied before it everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ChangeId>,
+    /// When it was made, where that is not now: stands in for the wall clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<WallTime>,
+    /// Whether it is to be refused if somebody else wrote to one of its rows meanwhile (Minimal Sync Guide, case C7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_strict: bool,
 }
