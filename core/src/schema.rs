@@ -3,14 +3,18 @@
 //! Applying schema operations commutes. Two replicas that run one migration offline make one table; its columns and
 //! pairs are united, and where the claims differ the greatest rank decides. When two tables claim one name the greatest
 //! claim owns it and the other shows as `name~shortid`. (DDL Synchronisation, case B7.)
+//!
+//! How a table's rows are merged is part of the schema too ([`Rule`]), and so are changes of it: a policy set here and
+//! one set there are merged like any claim, always by connection and time whatever the table itself prefers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::change::{Cells, Element, Node, Op};
+use crate::change::{Element, Node, Op};
 use crate::clock::Rank;
-use crate::ddl::{Column, Ddl, column_id, fold};
+use crate::ddl::{Column, Ddl, Multiplicity, Rule, column_id, fold};
 use crate::error::Error;
 use crate::id::{ColumnId, Digest, TableId};
+use crate::policy::Policy;
 use crate::value::{Type, Value};
 use crate::view;
 
@@ -28,6 +32,7 @@ pub struct SchemaVersion {
 pub struct ColumnState {
     name: (Rank, String),
     claims: BTreeMap<Rank, Type>,
+    policy: Option<(Rank, Policy)>,
 }
 
 impl ColumnState {
@@ -65,6 +70,16 @@ pub struct TableState {
     name: (Rank, String),
     kind: Kind,
     columns: BTreeMap<ColumnId, ColumnState>,
+    rules: Rules,
+}
+
+/// How a table's rows are merged; what was never set is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rules {
+    policy: Option<(Rank, Policy)>,
+    update_revives: Option<(Rank, bool)>,
+    revive: Option<(Rank, bool)>,
+    multiplicity: Option<(Rank, Multiplicity)>,
 }
 
 impl TableState {
@@ -83,6 +98,44 @@ impl TableState {
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<&ColumnState> {
         self.columns.get(&id)
+    }
+
+    /// Who wins where a column says nothing else.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        set(&self.rules.policy)
+    }
+
+    /// Who wins in a column.
+    #[must_use]
+    pub fn column_policy(&self, column: ColumnId) -> Policy {
+        let own = self.columns.get(&column).and_then(|column| column.policy);
+        own.map_or_else(|| self.policy(), |(_, policy)| policy)
+    }
+
+    /// Whether the main's writes raise the table's authority epoch.
+    #[must_use]
+    pub fn prefers_main(&self) -> bool {
+        let mut policies = self.columns.keys().map(|column| self.column_policy(*column));
+        self.policy() == Policy::PreferMain || policies.any(|policy| policy == Policy::PreferMain)
+    }
+
+    /// Whether any write to a deleted row brings it back.
+    #[must_use]
+    pub fn update_revives(&self) -> bool {
+        set(&self.rules.update_revives)
+    }
+
+    /// Whether an edge keeps its ends alive against deletes that had not seen it.
+    #[must_use]
+    pub fn revive(&self) -> bool {
+        set(&self.rules.revive)
+    }
+
+    /// How many edges a node may have.
+    #[must_use]
+    pub fn multiplicity(&self) -> Multiplicity {
+        set(&self.rules.multiplicity)
     }
 
     /// The column of that name.
@@ -124,9 +177,13 @@ impl Schema {
     /// The version: what `schema_state` reports (DDL Synchronisation, cases B2 and B4).
     #[must_use]
     pub fn version(&self) -> SchemaVersion {
-        let shown: Vec<(TableId, String, view::Table)> =
-            self.tables.keys().map(|&id| (id, self.shown_name(id).to_owned(), self.shown_table(id))).collect();
-        SchemaVersion { operations: self.operations, digest: Digest::of_value(&shown) }
+        let rules = |table: &TableState| {
+            let columns: Vec<Policy> = table.columns.keys().map(|column| table.column_policy(*column)).collect();
+            (table.policy(), columns, table.update_revives(), table.revive(), table.multiplicity())
+        };
+        let logical = |(&id, table)| (id, self.shown_name(id), self.shown_table(id), rules(table));
+        let logical: Vec<_> = self.tables.iter().map(logical).collect();
+        SchemaVersion { operations: self.operations, digest: Digest::of_value(&logical) }
     }
 
     /// Every table as it is shown, by identity.
@@ -159,6 +216,7 @@ impl Schema {
             }
             match &mut ddl {
                 Ddl::CreateNodeTable { birth, .. } | Ddl::CreateEdgeTable { birth, .. } => *birth += 1,
+                Ddl::SetRule { .. } => return ddl,
             }
         }
     }
@@ -166,38 +224,76 @@ impl Schema {
     /// Refuses a schema operation that no replica in this state could have written.
     ///
     /// # Errors
-    /// Those of [`Ddl::check`], and [`Error::UnknownTable`] for an end that is no node table.
+    /// Those of [`Ddl::check`], [`Error::UnknownTable`] for an end that is no node table, and those of a rule that its
+    /// table cannot have.
     pub fn check(&self, ddl: &Ddl) -> Result<(), Error> {
         ddl.check()?;
-        if let Ddl::CreateEdgeTable { from, to, .. } = ddl {
-            for end in [from, to] {
+        match ddl {
+            Ddl::CreateNodeTable { .. } => Ok(()),
+            Ddl::CreateEdgeTable { from, to, .. } => [from, to].into_iter().try_for_each(|end| {
                 let is_node = self.table(*end).is_some_and(|table| matches!(table.kind, Kind::Node { .. }));
-                if !is_node {
-                    return Err(Error::UnknownTable { kind: "node", name: end.short() });
-                }
-            }
+                if is_node { Ok(()) } else { Err(Error::UnknownTable { kind: "node", name: end.short() }) }
+            }),
+            Ddl::SetRule { table, rule } => self.check_rule(*table, rule),
         }
-        Ok(())
+    }
+
+    fn check_rule(&self, id: TableId, rule: &Rule<ColumnId>) -> Result<(), Error> {
+        let table = self.table(id).ok_or_else(|| Error::UnknownTable { kind: "node or edge", name: id.short() })?;
+        let name = || self.shown_name(id).to_owned();
+        let not_applicable = |rule, problem| Err(Error::RuleNotApplicable { table: name(), rule, problem });
+        match (rule, &table.kind) {
+            (Rule::Policy { column: Some(column), .. }, Kind::Node { key }) if key == column => {
+                not_applicable("a policy for its primary key", "keys never change")
+            }
+            (Rule::Policy { column: Some(column), .. }, _) if table.column(*column).is_none() => {
+                Err(Error::UnknownColumn { table: name(), column: column.short() })
+            }
+            (Rule::Revive(_), Kind::Node { .. }) => not_applicable("`revive`", "only edges keep their ends alive"),
+            (Rule::Multiplicity(_), Kind::Node { .. }) => not_applicable("a multiplicity", "only edges have one"),
+            _ => Ok(()),
+        }
     }
 
     /// Joins a schema operation that [`Schema::check`] accepts.
     pub fn join(&mut self, rank: Rank, ddl: &Ddl) {
         self.operations += 1;
-        let id = ddl.table_id();
-        let kind = match ddl {
-            Ddl::CreateNodeTable { primary_key, .. } => Kind::Node { key: column_id(id, primary_key) },
-            Ddl::CreateEdgeTable { .. } => Kind::Edge { pairs: BTreeSet::new() },
-        };
-        let new = || TableState { name: (rank, ddl.table_name().to_owned()), kind, columns: BTreeMap::new() };
-        let table = self.tables.entry(id).or_insert_with(new);
-        raise(&mut table.name, rank, ddl.table_name());
-        for column in ddl.columns() {
-            join_column(table, column_id(id, &column.name), rank, column);
-        }
-        if let (Kind::Edge { pairs }, Ddl::CreateEdgeTable { from, to, .. }) = (&mut table.kind, ddl) {
-            pairs.insert((*from, *to));
+        match ddl {
+            Ddl::CreateNodeTable { name, columns, primary_key, .. } => {
+                let id = ddl.table_id();
+                let kind = Kind::Node { key: column_id(id, primary_key) };
+                self.join_table(id, rank, name, columns, kind);
+            }
+            Ddl::CreateEdgeTable { name, columns, from, to, .. } => {
+                let kind = Kind::Edge { pairs: BTreeSet::new() };
+                let table = self.join_table(ddl.table_id(), rank, name, columns, kind);
+                if let Kind::Edge { pairs } = &mut table.kind {
+                    pairs.insert((*from, *to));
+                }
+            }
+            // A table that a rejected change would have made is not there.
+            Ddl::SetRule { table, rule } => {
+                if let Some(table) = self.tables.get_mut(table) {
+                    join_rule(table, rank, rule);
+                }
+            }
         }
         self.name_tables();
+    }
+
+    fn join_table(&mut self, id: TableId, rank: Rank, name: &str, columns: &[Column], kind: Kind) -> &mut TableState {
+        let new = || TableState {
+            name: (rank, name.to_owned()),
+            kind,
+            columns: BTreeMap::new(),
+            rules: Rules::default(),
+        };
+        let table = self.tables.entry(id).or_insert_with(new);
+        raise(&mut table.name, rank, name);
+        for column in columns {
+            join_column(table, column_id(id, &column.name), rank, column);
+        }
+        table
     }
 
     /// The greatest claim owns a name, every other claimant shows as `name~shortid`.
@@ -223,9 +319,18 @@ impl Schema {
         match op {
             Op::Schema(ddl) => self.check(ddl),
             Op::Delete { element } => self.check_element(element),
+            Op::Increment { element, column, by } => {
+                self.check_element(element)?;
+                self.check_cells(element.table(), [*column])?;
+                if by.addend().is_none() {
+                    let (table, column) = (self.shown_name(element.table()).to_owned(), column.short());
+                    return Err(Error::NotSummable { table, column, found: by.type_of().unwrap_or(Type::String) });
+                }
+                Ok(())
+            }
             Op::Insert { element, cells } | Op::Update { element, cells } => {
                 self.check_element(element)?;
-                self.check_cells(element.table(), cells)
+                self.check_cells(element.table(), cells.keys().copied())
             }
         }
     }
@@ -258,15 +363,15 @@ impl Schema {
         Ok(())
     }
 
-    fn check_cells(&self, id: TableId, cells: &Cells) -> Result<(), Error> {
+    fn check_cells(&self, id: TableId, columns: impl IntoIterator<Item = ColumnId>) -> Result<(), Error> {
         let table = self.table(id).ok_or_else(|| Error::UnknownTable { kind: "node", name: id.short() })?;
-        for column in cells.keys() {
+        for column in columns {
             let name = || self.shown_name(id).to_owned();
-            if table.column(*column).is_none() {
+            let Some(state) = table.column(column) else {
                 return Err(Error::UnknownColumn { table: name(), column: column.short() });
-            }
-            if matches!(table.kind, Kind::Node { key } if key == *column) {
-                return Err(Error::ImmutableKey { table: name(), key: table.columns[column].name().to_owned() });
+            };
+            if matches!(table.kind, Kind::Node { key } if key == column) {
+                return Err(Error::ImmutableKey { table: name(), key: state.name().to_owned() });
             }
         }
         Ok(())
@@ -287,10 +392,35 @@ impl Schema {
 }
 
 fn join_column(table: &mut TableState, id: ColumnId, rank: Rank, column: &Column) {
-    let new = || ColumnState { name: (rank, column.name.clone()), claims: BTreeMap::new() };
+    let new = || ColumnState { name: (rank, column.name.clone()), claims: BTreeMap::new(), policy: None };
     let state = table.columns.entry(id).or_insert_with(new);
     raise(&mut state.name, rank, &column.name);
     state.claims.insert(rank, column.column_type);
+}
+
+fn join_rule(table: &mut TableState, rank: Rank, rule: &Rule<ColumnId>) {
+    match rule {
+        Rule::Policy { column: None, policy } => raise_rule(&mut table.rules.policy, rank, *policy),
+        Rule::Policy { column: Some(column), policy } => {
+            if let Some(column) = table.columns.get_mut(column) {
+                raise_rule(&mut column.policy, rank, *policy);
+            }
+        }
+        Rule::UpdateRevives(is_on) => raise_rule(&mut table.rules.update_revives, rank, *is_on),
+        Rule::Revive(is_on) => raise_rule(&mut table.rules.revive, rank, *is_on),
+        Rule::Multiplicity(multiplicity) => raise_rule(&mut table.rules.multiplicity, rank, *multiplicity),
+    }
+}
+
+fn raise_rule<T>(register: &mut Option<(Rank, T)>, rank: Rank, value: T) {
+    if register.as_ref().is_none_or(|(current, _)| rank > *current) {
+        *register = Some((rank, value));
+    }
+}
+
+/// What a rule was set to.
+fn set<T: Copy + Default>(register: &Option<(Rank, T)>) -> T {
+    register.as_ref().map_or_else(T::default, |(_, value)| *value)
 }
 
 fn raise(register: &mut (Rank, String), rank: Rank, name: &str) {
@@ -308,7 +438,7 @@ mod tests {
 
     fn rank(ms: i64) -> Rank {
         let change = ChangeId { replica: ReplicaId([1; 16]), seq: 1 };
-        Rank { timestamp: Timestamp { ms, counter: 0 }, change, index: 0 }
+        Rank { authority_epoch: 0, link_epoch: 0, timestamp: Timestamp::at_ms(ms), change, index: 0 }
     }
 
     fn node_table(name: &str, columns: &[(&str, Type)]) -> Ddl {
@@ -361,6 +491,44 @@ mod tests {
         let schema = in_every_order((2, here), (1, there));
         let (_, column) = schema.table_named("T").unwrap().1.column_named("c").unwrap();
         assert_eq!(column.column_type(), Type::String);
+    }
+
+    #[test]
+    fn a_rule_set_twice_is_the_later_one_and_a_column_has_its_own_policy() {
+        let create = node_table("T", &[("id", Type::Int64), ("c", Type::String), ("d", Type::String)]);
+        let id = create.table_id();
+        let policy = |column, policy| Ddl::SetRule { table: id, rule: Rule::Policy { column, policy } };
+        let column = column_id(id, "c");
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let rules = [
+                (2, policy(None, Policy::ServerOrder)),
+                (3, policy(None, Policy::PreferMain)),
+                (1, policy(Some(column), Policy::LastWriteWins)),
+            ];
+            let mut ops = vec![(0, create.clone())];
+            ops.extend(order.map(|index| rules[index].clone()));
+            let schema = joined(&ops);
+            let table = schema.table(id).unwrap();
+            assert_eq!(table.policy(), Policy::PreferMain);
+            assert_eq!(table.column_policy(column), Policy::LastWriteWins);
+            assert_eq!(table.column_policy(column_id(id, "d")), Policy::PreferMain);
+            assert!(table.prefers_main());
+        }
+    }
+
+    #[test]
+    fn a_rule_its_table_cannot_have_is_refused() {
+        let create = node_table("T", &[("id", Type::Int64), ("c", Type::String)]);
+        let (id, schema) = (create.table_id(), joined(&[(0, create)]));
+        let check = |rule| schema.check(&Ddl::SetRule { table: id, rule });
+        let policy = |name| Rule::Policy { column: Some(column_id(id, name)), policy: Policy::Auto };
+        assert_eq!(check(policy("c")), Ok(()));
+        assert!(matches!(check(policy("id")), Err(Error::RuleNotApplicable { .. })));
+        assert!(matches!(check(policy("x")), Err(Error::UnknownColumn { .. })));
+        assert!(matches!(check(Rule::Revive(true)), Err(Error::RuleNotApplicable { .. })));
+        assert!(matches!(check(Rule::Multiplicity(Multiplicity::OneOne)), Err(Error::RuleNotApplicable { .. })));
+        let elsewhere = Ddl::SetRule { table: TableId([9; 16]), rule: Rule::UpdateRevives(true) };
+        assert!(matches!(schema.check(&elsewhere), Err(Error::UnknownTable { .. })));
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl Type {
         }
     }
 
+    /// Whether values of this type can be incremented.
+    #[must_use]
+    pub fn is_summable(self) -> bool {
+        matches!(self, Type::Int64)
+    }
+
     /// Whether a primary key may have this type.
     #[must_use]
     pub fn can_be_key(self) -> bool {
@@ -146,6 +152,24 @@ impl Value {
             Value::Int64(_) => Some(Type::Int64),
             Value::Double(_) => Some(Type::Double),
             Value::String(_) => Some(Type::String),
+        }
+    }
+
+    /// The value as a number that sums are made of.
+    #[must_use]
+    pub fn addend(&self) -> Option<i128> {
+        match self {
+            Value::Int64(value) => Some(i128::from(*value)),
+            _ => None,
+        }
+    }
+
+    /// The value of a summable type that a sum of addends makes; `None` out of its range.
+    #[must_use]
+    pub fn from_sum(sum: i128, target: Type) -> Option<Value> {
+        match target {
+            Type::Int64 => i64::try_from(sum).ok().map(Value::Int64),
+            _ => None,
         }
     }
 
