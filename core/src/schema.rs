@@ -39,8 +39,8 @@ impl ColumnState {
 
     /// The greatest claim's type.
     #[must_use]
-    pub fn column_type(&self) -> Type {
-        *self.claims.values().next_back().expect("a column is made with a claim")
+    pub fn column_type(&self) -> &Type {
+        self.claims.values().next_back().expect("a column is made with a claim")
     }
 }
 
@@ -146,7 +146,8 @@ impl Schema {
                 view::TableKind::Edge { pairs: pairs.iter().map(shown).collect() }
             }
         };
-        let columns = table.columns().map(|(_, column)| (column.name().to_owned(), column.column_type())).collect();
+        let columns =
+            table.columns().map(|(_, column)| (column.name().to_owned(), column.column_type().clone())).collect();
         view::Table { kind, columns }
     }
 
@@ -278,11 +279,11 @@ impl Schema {
     /// [`Error::TypeMismatch`].
     pub fn check_value(&self, table: TableId, column: &ColumnState, value: &Value) -> Result<(), Error> {
         let expected = column.column_type();
-        if value.type_of().is_none_or(|found| found == expected) {
+        if value.type_of().is_none_or(|found| found == *expected) {
             return Ok(());
         }
         let (table, column) = (self.shown_name(table).to_owned(), column.name().to_owned());
-        Err(Error::TypeMismatch { table, column, expected, found: value.to_string() })
+        Err(Error::TypeMismatch { table, column, expected: expected.clone(), found: value.to_string() })
     }
 }
 
@@ -290,7 +291,7 @@ fn join_column(table: &mut TableState, id: ColumnId, rank: Rank, column: &Column
     let new = || ColumnState { name: (rank, column.name.clone()), claims: BTreeMap::new() };
     let state = table.columns.entry(id).or_insert_with(new);
     raise(&mut state.name, rank, &column.name);
-    state.claims.insert(rank, column.column_type);
+    state.claims.insert(rank, column.column_type.clone());
 }
 
 fn raise(register: &mut (Rank, String), rank: Rank, name: &str) {
@@ -313,7 +314,7 @@ mod tests {
 
     fn node_table(name: &str, columns: &[(&str, Type)]) -> Ddl {
         let columns: Vec<_> =
-            columns.iter().map(|&(name, column_type)| Column { name: name.into(), column_type }).collect();
+            columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect();
         Ddl::CreateNodeTable { name: name.into(), birth: 0, primary_key: columns[0].name.clone(), columns }
     }
 
@@ -348,7 +349,7 @@ mod tests {
         let schema =
             in_every_order((1, node_table("T", &[("id", Type::Int64)])), (2, node_table("T", &[("k", Type::String)])));
         let (owner, table) = schema.table_named("t").unwrap();
-        assert_eq!(table.column_named("K").map(|(_, column)| column.column_type()), Some(Type::String));
+        assert_eq!(table.column_named("K").map(|(_, column)| column.column_type()), Some(&Type::String));
         let loser = *schema.tables.keys().find(|id| **id != owner).unwrap();
         assert_eq!(schema.shown_name(loser), format!("T~{}", loser.short()));
         assert_eq!(schema.table_named(schema.shown_name(loser)).unwrap().0, loser);
@@ -360,7 +361,7 @@ mod tests {
         let there = node_table("T", &[("id", Type::Int64), ("c", Type::Int64)]);
         let schema = in_every_order((2, here), (1, there));
         let (_, column) = schema.table_named("T").unwrap().1.column_named("c").unwrap();
-        assert_eq!(column.column_type(), Type::String);
+        assert_eq!(column.column_type(), &Type::String);
     }
 
     #[test]

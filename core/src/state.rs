@@ -295,7 +295,7 @@ fn schema_steps(
                 let (table, from, to) = (name.clone(), from.clone(), column.clone());
                 alters.push(SchemaStep::RenameColumn { table, from, to });
             }
-            let (table, column, column_type) = (name.clone(), column.clone(), *column_type);
+            let (table, column, column_type) = (name.clone(), column.clone(), column_type.clone());
             match old.map(|(_, old)| old) {
                 None => alters.push(SchemaStep::AddColumn { table, column, column_type }),
                 Some(old) if *old != column_type => {
