@@ -67,7 +67,7 @@ impl Definition<'_> {
     fn columns_by_id(&self) -> BTreeMap<ColumnId, (String, Type)> {
         let table = self.latest().1.table_id();
         let all = self.creates.values().flat_map(|ddl| ddl.columns());
-        all.map(|column| (column_id(table, &column.name), (column.name.clone(), column.column_type))).collect()
+        all.map(|column| (column_id(table, &column.name), (column.name.clone(), column.column_type.clone()))).collect()
     }
 
     fn columns(&self) -> BTreeMap<String, Type> {
@@ -161,7 +161,7 @@ impl Writes<'_> {
         for (id, (name, column_type)) in definition.columns_by_id() {
             let Some((rank, value)) = self.cells.get(&id).and_then(BTreeMap::last_key_value) else { continue };
             let is_deleted = self.deletes.iter().any(|delete| delete > rank);
-            let shown = value.cast(column_type).filter(|value| !is_deleted && *value != Value::Null);
+            let shown = value.cast(&column_type).filter(|value| !is_deleted && *value != Value::Null);
             shown.map(|value| row.insert(name, value));
         }
         row
