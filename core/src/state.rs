@@ -28,6 +28,7 @@
 mod register;
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -597,9 +598,9 @@ impl Delta {
     }
 
     fn remember_row(&mut self, state: &State, element: Element) {
-        if !self.rows_before.contains_key(&element) {
-            let row = state.shown().row(&element);
-            self.rows_before.insert(element, row);
+        if let Entry::Vacant(place) = self.rows_before.entry(element) {
+            let row = state.shown().row(place.key());
+            place.insert(row);
         }
     }
 
