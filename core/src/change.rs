@@ -159,12 +159,16 @@ impl Change {
 
     /// The operations, each with its place in the conflict order.
     pub fn ranked_ops(&self) -> impl Iterator<Item = (Rank, &Op)> {
-        (0_u32..).zip(&self.ops).map(|(index, op)| {
-            let table = op.element().map(Element::table);
-            let authority_epoch = table.and_then(|table| self.authority_epochs.get(&table)).copied().unwrap_or(0);
-            let (link_epoch, timestamp) = (self.link_epoch, self.timestamp);
-            (Rank { authority_epoch, link_epoch, timestamp, change: self.id, index }, op)
-        })
+        (0_u32..).zip(&self.ops).map(|(index, op)| (self.rank(index, op), op))
+    }
+
+    /// The place of operation `op`, its number `index`, in the conflict order.
+    #[must_use]
+    pub fn rank(&self, index: u32, op: &Op) -> Rank {
+        let table = op.element().map(Element::table);
+        let authority_epoch = table.and_then(|table| self.authority_epochs.get(&table)).copied().unwrap_or(0);
+        let (link_epoch, timestamp) = (self.link_epoch, self.timestamp);
+        Rank { authority_epoch, link_epoch, timestamp, change: self.id, index }
     }
 
     /// Whether neither author had seen the other's change.

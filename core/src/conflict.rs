@@ -1,18 +1,23 @@
 //! Which writes lost to a concurrent one, and to which: the audit.
 //!
-//! A write is a recorded loss exactly when some concurrent write of a different value to the same register outranks it,
-//! deletes included; the record names the greatest such write. The audit is a function of the set of applied changes, so
-//! two replicas that hold the same changes hold the same audit. Overwriting what one had seen is no conflict. (Sync
-//! Policy, case E10; Distributed Sync Engine, case D2.1.)
+//! A write is a recorded loss exactly when some concurrent write of a different value to the same register outranks it
+//! under the register's policy, deletes included; the record names the greatest such write. Increments add up, so they
+//! lose to deletes alone. The audit is a function of the set of numbered changes (without a main: of all), so two replicas
+//! that hold the same ones hold the same audit. Overwriting what one had seen is no conflict. (Sync Policy, case E10;
+//! Distributed Sync Engine, case D2.1.)
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Element, Op};
-use crate::clock::Rank;
-use crate::id::ColumnId;
+use crate::clock::{Lsn, Rank};
+use crate::id::{ColumnId, TableId};
+use crate::policy::{Place, Policy};
+use crate::schema::{Schema, TableState};
+use crate::state::Ousted;
 use crate::value::Value;
 
 /// What one write competes for: an element's existence, or one of its cells.
@@ -30,10 +35,14 @@ pub struct Register {
 pub enum Written {
     /// The element exists.
     Inserted,
+    /// The element exists because it was written to: see [`crate::ddl::Rule::UpdateRevives`].
+    Updated,
     /// The element is gone, with all its cells.
     Deleted,
     /// The cell holds this.
     Value(Value),
+    /// The cell holds so much more.
+    Incremented(Value),
 }
 
 /// One of the two writes of a conflict.
@@ -53,6 +62,8 @@ pub enum ConflictType {
     ConcurrentUpdate,
     /// One deletes what the other writes.
     ConcurrentDelete,
+    /// Two edges of a node that may have only one.
+    Multiplicity,
 }
 
 impl ConflictType {
@@ -62,6 +73,7 @@ impl ConflictType {
         match self {
             ConflictType::ConcurrentUpdate => "concurrent_update",
             ConflictType::ConcurrentDelete => "concurrent_delete",
+            ConflictType::Multiplicity => "multiplicity",
         }
     }
 }
@@ -72,14 +84,36 @@ impl ConflictType {
 pub enum Resolution {
     /// The greater timestamp, then author and position.
     LastWriteWins,
+    /// What was written while connected.
+    OnlineWins,
+    /// The main's, which the other had not seen.
+    PreferMain,
+    /// The main's order.
+    ServerOrder,
 }
 
 impl Resolution {
+    /// How increments of one counter are resolved: nothing is lost.
+    pub const CUMULATIVE: &'static str = "cumulative";
+
     /// The rule's name in documents and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Resolution::LastWriteWins => "last_write_wins",
+            Resolution::OnlineWins => "online_wins",
+            Resolution::PreferMain => "prefer_main",
+            Resolution::ServerOrder => "server_order",
+        }
+    }
+
+    /// The first component by which a policy tells two writes apart.
+    fn of(policy: Policy, one: &Rank, other: &Rank) -> Resolution {
+        match policy {
+            Policy::ServerOrder => Resolution::ServerOrder,
+            Policy::PreferMain if one.authority_epoch != other.authority_epoch => Resolution::PreferMain,
+            Policy::Auto | Policy::PreferMain if one.link_epoch != other.link_epoch => Resolution::OnlineWins,
+            _ => Resolution::LastWriteWins,
         }
     }
 }
@@ -97,117 +131,243 @@ pub struct Loss {
     pub loser: Write,
     /// The greatest concurrent write that outranks it.
     pub winner: Write,
+    /// The columns in which what the two wrote differs.
+    pub fields: Vec<ColumnId>,
+    /// The edge that is shown instead, where a node may have only one.
+    pub taken_by: Option<Element>,
+}
+
+/// What a change brought to light.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The losses it added or altered.
+    pub losses: Vec<Loss>,
+    /// The counters to which it and concurrent ones add.
+    pub merged: Vec<Register>,
 }
 
 /// A write the audit has entered, with the change that tells what its author had seen.
 #[derive(Clone, Debug)]
 struct Entered {
     change: Arc<Change>,
-    write: Write,
+    place: Place,
+    written: Written,
 }
 
-/// Every concurrent loss among the applied changes.
+impl Entered {
+    fn op(&self) -> &Op {
+        &self.change.ops[self.place.rank.index as usize]
+    }
+
+    fn write(&self) -> Write {
+        Write { rank: self.place.rank, written: self.written.clone() }
+    }
+
+    /// The columns it wrote to, with the value each was given, if it was one.
+    fn columns(&self) -> BTreeMap<ColumnId, Option<&Value>> {
+        match self.op() {
+            Op::Insert { cells, .. } | Op::Update { cells, .. } => {
+                cells.iter().map(|(column, value)| (*column, Some(value))).collect()
+            }
+            Op::Increment { column, .. } => BTreeMap::from([(*column, None)]),
+            Op::Delete { .. } | Op::Schema(_) => BTreeMap::new(),
+        }
+    }
+
+    /// The same operation as a write to the element's existence.
+    fn as_existence(&self) -> Option<Entered> {
+        let is_update = matches!(self.op(), Op::Update { .. } | Op::Increment { .. });
+        is_update.then(|| Entered { written: Written::Updated, ..self.clone() })
+    }
+}
+
+/// Every concurrent loss among the numbered changes.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
     writes: BTreeMap<Register, Vec<Entered>>,
-    losses: BTreeMap<(Register, Rank), Loss>,
+    losses: BTreeMap<(Register, Rank), (Loss, Place)>,
 }
 
 impl Audit {
-    /// Enters a change and returns the losses it adds or alters.
-    pub fn record(&mut self, change: &Arc<Change>) -> Vec<Loss> {
-        let mut found = Vec::new();
+    /// Enters a change. The schema is that after the change.
+    pub fn record(&mut self, change: &Arc<Change>, lsn: Lsn, schema: &Schema) -> Found {
+        let mut found = Found::default();
         for (rank, op) in change.ranked_ops() {
+            let entered = |written| Entered { change: Arc::clone(change), place: Place { rank, lsn }, written };
             match op {
-                Op::Insert { element, cells } => {
-                    self.record_write(change, element, None, Write { rank, written: Written::Inserted }, &mut found);
+                Op::Insert { element, cells } | Op::Update { element, cells } => {
+                    if matches!(op, Op::Insert { .. }) {
+                        self.enter(element, None, entered(Written::Inserted), schema, &mut found);
+                    }
                     for (column, value) in cells {
-                        let write = Write { rank, written: Written::Value(value.clone()) };
-                        self.record_write(change, element, Some(*column), write, &mut found);
+                        let write = entered(Written::Value(value.clone()));
+                        self.enter(element, Some(*column), write, schema, &mut found);
                     }
                 }
-                Op::Update { element, cells } => {
-                    for (column, value) in cells {
-                        let write = Write { rank, written: Written::Value(value.clone()) };
-                        self.record_write(change, element, Some(*column), write, &mut found);
+                Op::Increment { element, column, by } => {
+                    let write = entered(Written::Incremented(by.clone()));
+                    self.enter(element, Some(*column), write, schema, &mut found);
+                }
+                Op::Delete { element } => self.enter(element, None, entered(Written::Deleted), schema, &mut found),
+                Op::Schema(ddl) => {
+                    if matches!(ddl, crate::ddl::Ddl::SetRule { .. }) {
+                        self.judge_anew(ddl.table_id(), schema, &mut found);
                     }
                 }
-                Op::Delete { element } => {
-                    self.record_write(change, element, None, Write { rank, written: Written::Deleted }, &mut found);
-                }
-                Op::Schema(_) => {}
             }
         }
         found
     }
 
-    /// Every loss, in the order of registers.
-    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
-        self.losses.values()
-    }
-
-    /// How many losses there are.
+    /// Every loss, in the order of registers, with those of the edges that others oust.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.losses.len()
+    pub fn losses(&self, ousted: Vec<Ousted>, schema: &Schema) -> Vec<Loss> {
+        let mut losses: BTreeMap<(Register, Rank), Loss> =
+            self.losses.iter().map(|(place, (loss, _))| (place.clone(), loss.clone())).collect();
+        for Ousted { edge: (edge, place), by: (by, by_place) } in ousted {
+            let policy = schema.table(edge.table).map_or(Policy::Auto, TableState::policy);
+            let register = Register { element: Element::Edge(edge), column: None };
+            let write = |(place, written): (Place, Written)| Write { rank: place.rank, written };
+            let loss = Loss {
+                conflict: ConflictType::Multiplicity,
+                resolution: Resolution::of(policy, &place.rank, &by_place.rank),
+                loser: write((place, self.made_by(&register.element, &place))),
+                winner: write((by_place, self.made_by(&Element::Edge(by.clone()), &by_place))),
+                fields: Vec::new(),
+                taken_by: Some(Element::Edge(by)),
+                register,
+            };
+            losses.insert((loss.register.clone(), place.rank), loss);
+        }
+        losses.into_values().collect()
     }
 
-    /// Whether nothing was ever lost.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.losses.is_empty()
+    /// Whether the write that made an element was an insert.
+    fn made_by(&self, element: &Element, place: &Place) -> Written {
+        let register = Register { element: element.clone(), column: None };
+        let is_insert = self.writes.get(&register).into_iter().flatten().any(|write| write.place == *place);
+        if is_insert { Written::Inserted } else { Written::Updated }
     }
 
-    fn record_write(
+    fn enter(
         &mut self,
-        change: &Arc<Change>,
         element: &Element,
         column: Option<ColumnId>,
-        write: Write,
-        found: &mut Vec<Loss>,
+        new: Entered,
+        schema: &Schema,
+        found: &mut Found,
     ) {
         let register = Register { element: element.clone(), column };
-        let new = Entered { change: Arc::clone(change), write };
-        let mut collisions = Vec::new();
-        let mut collide = |register: &Register, old: &Entered| {
-            let is_conflict = old.change.is_concurrent_with(change) && old.write.written != new.write.written;
-            let (loser, winner) = if old.write.rank < new.write.rank { (old, &new) } else { (&new, old) };
-            // A delete competes for every cell, but what it loses it loses once, at the element's existence.
-            let counts_here = loser.write.written != Written::Deleted || register.column.is_none();
-            if is_conflict && counts_here {
-                collisions.push((register.clone(), loser.write.clone(), winner.write.clone()));
+        let mut pairs = Vec::new();
+        let mut meet = |register: &Register, old: &Entered| {
+            if old.change.is_concurrent_with(&new.change) {
+                pairs.push((register.clone(), old.clone()));
             }
         };
-        for old in self.writes.get(&register).into_iter().flatten() {
-            collide(&register, old);
-        }
+        self.writes.get(&register).into_iter().flatten().for_each(|old| meet(&register, old));
         let existence = Register { element: element.clone(), column: None };
         if column.is_some() {
             let deletes = self.writes.get(&existence).into_iter().flatten();
-            deletes.filter(|old| old.write.written == Written::Deleted).for_each(|old| collide(&register, old));
-        } else if new.write.written == Written::Deleted {
-            let cells = self.writes.range((std::ops::Bound::Excluded(&existence), std::ops::Bound::Unbounded));
+            deletes.filter(|old| old.written == Written::Deleted).for_each(|old| meet(&register, old));
+        } else if new.written == Written::Deleted {
+            let cells = self.writes.range((Bound::Excluded(&existence), Bound::Unbounded));
             for (cell, writes) in cells.take_while(|(cell, _)| cell.element == *element) {
-                writes.iter().for_each(|old| collide(cell, old));
+                writes.iter().for_each(|old| meet(cell, old));
             }
         }
-        for (register, loser, winner) in collisions {
-            self.record_loss(register, loser, winner, found);
+        for (register, old) in pairs {
+            self.collide(&register, &old, &new, schema, found);
         }
         self.writes.entry(register).or_default().push(new);
     }
 
-    fn record_loss(&mut self, register: Register, loser: Write, winner: Write, found: &mut Vec<Loss>) {
-        let place = (register.clone(), loser.rank);
-        if self.losses.get(&place).is_some_and(|known| known.winner.rank >= winner.rank) {
+    /// Judges two writes that compete for a register.
+    fn collide(&mut self, register: &Register, one: &Entered, other: &Entered, schema: &Schema, found: &mut Found) {
+        if !one.change.is_concurrent_with(&other.change) {
             return;
         }
-        let involves_delete = [&loser, &winner].iter().any(|write| write.written == Written::Deleted);
-        let conflict = if involves_delete { ConflictType::ConcurrentDelete } else { ConflictType::ConcurrentUpdate };
-        let loss = Loss { register, conflict, resolution: Resolution::LastWriteWins, loser, winner };
-        found.push(loss.clone());
-        self.losses.insert(place, loss);
+        let Some(table) = schema.table(register.element.table()) else { return };
+        let increments = |entered: &Entered| matches!(entered.written, Written::Incremented(_));
+        if increments(one) && increments(other) {
+            found.merged.push(register.clone());
+            return;
+        }
+        let policy = register.column.map_or_else(|| table.policy(), |column| table.column_policy(column));
+        self.judge(register, one, other, policy, found);
+        // A write to a cell may also bring its row back from a delete.
+        let is_delete = |entered: &Entered| entered.written == Written::Deleted;
+        if register.column.is_some() && table.update_revives() {
+            let existence = Register { element: register.element.clone(), column: None };
+            let (delete, write) = if is_delete(one) { (one, other) } else { (other, one) };
+            if let Some(update) = write.as_existence().filter(|_| is_delete(delete)) {
+                self.judge(&existence, delete, &update, table.policy(), found);
+            }
+        }
     }
+
+    fn judge(&mut self, register: &Register, one: &Entered, other: &Entered, policy: Policy, found: &mut Found) {
+        let (loser, winner) =
+            if policy.compare(&one.place, &other.place).is_lt() { (one, other) } else { (other, one) };
+        let is_loss = match (&loser.written, &winner.written) {
+            (Written::Value(lost), Written::Value(kept)) => lost != kept,
+            (Written::Value(_) | Written::Incremented(_), Written::Deleted) => true,
+            (Written::Inserted | Written::Updated, Written::Deleted)
+            | (Written::Deleted, Written::Inserted | Written::Updated) => register.column.is_none(),
+            _ => false,
+        };
+        let place = (register.clone(), loser.place.rank);
+        let is_greatest = |(_, known): &(Loss, Place)| policy.compare(&winner.place, known).is_gt();
+        if !is_loss || !self.losses.get(&place).is_none_or(is_greatest) {
+            return;
+        }
+        let involves_delete = [loser, winner].iter().any(|entered| entered.written == Written::Deleted);
+        let conflict = if involves_delete { ConflictType::ConcurrentDelete } else { ConflictType::ConcurrentUpdate };
+        let resolution = Resolution::of(policy, &loser.place.rank, &winner.place.rank);
+        let register = register.clone();
+        let (fields, taken_by) = (fields(loser, winner), None);
+        let loss =
+            Loss { register, conflict, resolution, loser: loser.write(), winner: winner.write(), fields, taken_by };
+        found.losses.push(loss.clone());
+        self.losses.insert(place, (loss, winner.place));
+    }
+
+    /// Judges every pair in a table again, after its rules have changed.
+    fn judge_anew(&mut self, table: TableId, schema: &Schema, found: &mut Found) {
+        self.losses.retain(|(register, _), _| register.element.table() != table);
+        let is_here = |(register, _): &(&Register, &Vec<Entered>)| register.element.table() == table;
+        let writes: BTreeMap<Register, Vec<Entered>> = self
+            .writes
+            .iter()
+            .filter(is_here)
+            .map(|(register, entered)| (register.clone(), entered.clone()))
+            .collect();
+        let mut again = Found::default();
+        for (register, entered) in &writes {
+            let existence = Register { element: register.element.clone(), column: None };
+            let deletes = writes.get(&existence).filter(|_| register.column.is_some()).into_iter().flatten();
+            let deletes: Vec<&Entered> = deletes.filter(|entered| entered.written == Written::Deleted).collect();
+            for (index, one) in entered.iter().enumerate() {
+                let others = entered[..index].iter().chain(deletes.iter().copied());
+                others.for_each(|other| self.collide(register, other, one, schema, &mut again));
+            }
+        }
+        found.losses.extend(again.losses);
+    }
+}
+
+/// The columns in which what two operations on one element wrote differs; a delete differs in everything the other wrote.
+fn fields(one: &Entered, other: &Entered) -> Vec<ColumnId> {
+    let (one_columns, other_columns) = (one.columns(), other.columns());
+    if one.written == Written::Deleted {
+        return other_columns.into_keys().collect();
+    }
+    if other.written == Written::Deleted {
+        return one_columns.into_keys().collect();
+    }
+    let differs = |(column, value): (ColumnId, Option<&Value>)| {
+        other_columns.get(&column).is_some_and(|other| *other != value || value.is_none()).then_some(column)
+    };
+    one_columns.into_iter().filter_map(differs).collect()
 }
 
 #[cfg(test)]

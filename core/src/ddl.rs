@@ -135,7 +135,7 @@ impl Ddl {
         let (kind, name, signature, birth) = match self {
             Ddl::CreateNodeTable { name, birth, columns, primary_key } => {
                 let key = columns.iter().find(|column| same_name(&column.name, primary_key));
-                let key_type = key.map_or("", |column| column.column_type.name());
+                let key_type = key.map_or(String::new(), |column| column.column_type.to_string());
                 ("node", name, format!("{} {key_type}", fold(primary_key)), birth)
             }
             Ddl::CreateEdgeTable { name, birth, .. } => ("edge", name, String::new(), birth),
@@ -169,7 +169,11 @@ impl Ddl {
             return Err(Error::UnknownKeyColumn { table: table.to_owned(), key: primary_key.clone() });
         };
         if !key.column_type.can_be_key() {
-            return Err(Error::KeyType { table: table.to_owned(), key: key.name.clone(), found: key.column_type });
+            return Err(Error::KeyType {
+                table: table.to_owned(),
+                key: key.name.clone(),
+                found: key.column_type.clone(),
+            });
         }
         Ok(())
     }
@@ -240,7 +244,8 @@ mod tests {
     use super::*;
 
     fn node_table(name: &str, columns: &[(&str, Type)], primary_key: &str) -> Ddl {
-        let column = |&(name, column_type): &(&str, Type)| Column { name: name.into(), column_type };
+        let column =
+            |(name, column_type): &(&str, Type)| Column { name: (*name).into(), column_type: column_type.clone() };
         let columns = columns.iter().map(column).collect();
         Ddl::CreateNodeTable { name: name.into(), birth: 0, columns, primary_key: primary_key.into() }
     }
@@ -256,20 +261,20 @@ mod tests {
 
     #[test]
     fn every_bad_definition_is_refused_by_name() {
-        let id = ("id", Type::Int64);
+        let id = || ("id", Type::Int64);
         let long = "n".repeat(129);
         for bad in ["", "  ", "a~b", "a`b", "a\nb", "_ID", "_src_offset", "*", long.as_str()] {
-            let refused = node_table(bad, &[id], "id").check();
+            let refused = node_table(bad, &[id()], "id").check();
             assert!(matches!(refused, Err(Error::InvalidName { what: "table", .. })), "{bad:?}: {refused:?}");
-            let refused = node_table("T", &[id, (bad, Type::Bool)], "id").check();
+            let refused = node_table("T", &[id(), (bad, Type::Bool)], "id").check();
             assert!(matches!(refused, Err(Error::InvalidName { what: "column", .. })), "{bad:?}: {refused:?}");
         }
-        let twice = node_table("T", &[id, ("ID", Type::Bool)], "id").check();
+        let twice = node_table("T", &[id(), ("ID", Type::Bool)], "id").check();
         assert!(matches!(twice, Err(Error::DuplicateColumn { .. })), "{twice:?}");
-        let no_key = node_table("T", &[id], "key").check();
+        let no_key = node_table("T", &[id()], "key").check();
         assert!(matches!(no_key, Err(Error::UnknownKeyColumn { .. })), "{no_key:?}");
         let bool_key = node_table("T", &[("id", Type::Bool)], "id").check();
         assert!(matches!(bool_key, Err(Error::KeyType { found: Type::Bool, .. })), "{bool_key:?}");
-        assert_eq!(node_table("Name with spaces", &[id], "id").check(), Ok(()));
+        assert_eq!(node_table("Name with spaces", &[id()], "id").check(), Ok(()));
     }
 }

@@ -1,7 +1,12 @@
-//! The change log: every change this replica has applied, in the order it applied them.
+//! The change log: every change this replica knows, in the order it came to know them, and what became of each.
 //!
 //! The log is the truth; state, view and store are computed from it. It is append-only, knows each change once, and keeps
-//! two orders: its own, and the main's gapless numbers ([`Lsn`]) for those changes that have one.
+//! two orders: its own, and the main's gapless numbers ([`Lsn`]) for those changes that have one and for the main's
+//! rulings.
+//!
+//! A change is applied, or it **failed** here, or the main **rejected** it. A failed change is passed: it does not hold up
+//! what comes after it, it is not seen, and it is listed until it is retried with success or a person dismisses it. (Sync
+//! Policy, cases E2 and E5.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,48 +16,133 @@ pub use crate::clock::Lsn;
 use crate::clock::Seen;
 use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
-use crate::message::{Cursor, Entry};
+use crate::message::{Cursor, Delivery, Entry};
+use crate::planted::{Bug, is_planted};
+use crate::ruling::{Rejection, Ruling};
 
 /// How much one batch for a peer holds; a batch holds at least one change.
 const BATCH_CHANGES_MAX: usize = 100;
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Applied,
+    /// It could not be applied here, for this reason; a person may have dismissed it.
+    Failed {
+        problem: String,
+        is_dismissed: bool,
+    },
+    /// The main does not apply it.
+    Rejected,
+}
+
 /// A change in the log.
 #[derive(Clone, Debug)]
 struct Logged {
-    change: Arc<Change>,
+    /// A rejected change is kept by its author alone.
+    change: Option<Arc<Change>>,
     digest: Digest,
     bytes: usize,
     position: usize,
     lsn: Option<Lsn>,
+    outcome: Outcome,
 }
 
-/// Every change this replica has applied.
+/// What has a number.
+#[derive(Clone, Debug)]
+enum Numbered {
+    Change(ChangeId),
+    Ruling(Ruling),
+}
+
+/// Every change this replica knows.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeLog {
     changes: BTreeMap<ChangeId, Logged>,
     order: Vec<ChangeId>,
-    numbered: Vec<ChangeId>,
+    numbered: Vec<Numbered>,
     transactions: BTreeMap<TxId, ChangeId>,
     seen: Seen,
 }
 
 impl ChangeLog {
-    /// Adds a change, with its number if it has one.
+    /// Adds an applied change. If it had failed before, it is applied now.
     ///
     /// # Panics
-    /// If it is there already, out of its author's order, or out of the main's: the causal buffer prevents all three.
-    pub fn append(&mut self, change: Arc<Change>, lsn: Option<Lsn>) {
-        let bytes = canonical_bytes(change.as_ref(), Vec::new());
+    /// If it is applied already, or out of its author's order: the causal buffer prevents both.
+    pub fn append(&mut self, change: Arc<Change>) {
         let id = change.id;
-        self.seen.insert(id);
         self.transactions.insert(change.tx, id);
-        let position = self.order.len();
+        if let Some(logged) = self.changes.get_mut(&id) {
+            assert!(matches!(logged.outcome, Outcome::Failed { .. }), "{id} is applied twice");
+            logged.outcome = Outcome::Applied;
+            self.seen.fill(id);
+        } else {
+            self.seen.insert(id);
+            self.insert(change, Outcome::Applied);
+        }
+    }
+
+    /// Adds a change that cannot be applied here.
+    ///
+    /// # Panics
+    /// If it is known already, or out of its author's order.
+    pub fn fail(&mut self, change: Arc<Change>, problem: String) {
+        if is_planted(Bug::CursorPassesFailed) {
+            self.seen.insert(change.id);
+        } else {
+            self.seen.pass(change.id);
+        }
+        self.insert(change, Outcome::Failed { problem, is_dismissed: false });
+    }
+
+    fn insert(&mut self, change: Arc<Change>, outcome: Outcome) {
+        let bytes = canonical_bytes(change.as_ref(), Vec::new());
+        let (id, position) = (change.id, self.order.len());
         self.order.push(id);
-        self.changes
-            .insert(id, Logged { change, digest: Digest::of(&[&bytes]), bytes: bytes.len(), position, lsn: None });
-        if let Some(lsn) = lsn {
-            self.number(id, lsn);
+        let digest = Digest::of(&[&bytes]);
+        let logged = Logged { change: Some(change), digest, bytes: bytes.len(), position, lsn: None, outcome };
+        self.changes.insert(id, logged);
+    }
+
+    /// Adds a ruling of the main's under its number. A rejection stands in for its change, and gives back the change if
+    /// it had been applied here without a number.
+    ///
+    /// # Panics
+    /// If the number is not the next.
+    pub fn rule(&mut self, ruling: Ruling, lsn: Lsn) -> Option<Arc<Change>> {
+        assert_eq!(lsn, self.next_lsn(), "a ruling is numbered out of order");
+        let mut retracted = None;
+        if let Ruling::Rejection(rejection) = &ruling {
+            retracted = self.reject(rejection, lsn);
+        }
+        self.numbered.push(Numbered::Ruling(ruling));
+        retracted
+    }
+
+    fn reject(&mut self, rejection: &Rejection, lsn: Lsn) -> Option<Arc<Change>> {
+        let id = rejection.change;
+        if self.transactions.get(&rejection.tx) == Some(&id) {
+            self.transactions.remove(&rejection.tx);
+        }
+        match self.changes.get_mut(&id) {
+            Some(logged) => {
+                let was_applied = logged.outcome == Outcome::Applied;
+                logged.outcome = Outcome::Rejected;
+                logged.lsn = Some(lsn);
+                self.seen.fill(id);
+                logged.change.clone().filter(|_| was_applied)
+            }
+            None => {
+                self.seen.insert(id);
+                let position = self.order.len();
+                self.order.push(id);
+                let (digest, outcome) = (rejection.digest, Outcome::Rejected);
+                let logged = Logged { change: None, digest, bytes: 0, position, lsn: Some(lsn), outcome };
+                self.changes.insert(id, logged);
+                None
+            }
         }
     }
 
@@ -64,25 +154,42 @@ impl ChangeLog {
         assert_eq!(lsn, self.next_lsn(), "{id} is numbered out of order");
         let logged = self.changes.get_mut(&id).expect("a numbered change is in the log");
         assert_eq!(logged.lsn.replace(lsn), None, "{id} is numbered twice");
-        self.numbered.push(id);
+        self.numbered.push(Numbered::Change(id));
     }
 
-    /// A change of the log.
+    /// A change of the log, unless another replica's was rejected.
     #[must_use]
     pub fn get(&self, id: ChangeId) -> Option<&Arc<Change>> {
-        self.changes.get(&id).map(|logged| &logged.change)
+        self.changes.get(&id)?.change.as_ref()
     }
 
-    /// The main's number of a change.
+    /// Whether a change was applied and not rejected.
+    #[must_use]
+    pub fn is_applied(&self, id: ChangeId) -> bool {
+        self.changes.get(&id).is_some_and(|logged| logged.outcome == Outcome::Applied)
+    }
+
+    /// The main's number of a change, or of its rejection.
     #[must_use]
     pub fn lsn(&self, id: ChangeId) -> Option<Lsn> {
         self.changes.get(&id)?.lsn
     }
 
-    /// The change that has a number.
+    /// What has a number.
     #[must_use]
-    pub fn numbered(&self, lsn: Lsn) -> Option<ChangeId> {
-        self.numbered.get(usize::try_from(lsn.checked_sub(1)?).ok()?).copied()
+    pub fn delivery(&self, lsn: Lsn) -> Option<Delivery> {
+        let index = usize::try_from(lsn.checked_sub(1)?).ok()?;
+        self.numbered.get(index).map(|numbered| self.deliver(numbered, lsn))
+    }
+
+    fn deliver(&self, numbered: &Numbered, lsn: Lsn) -> Delivery {
+        match numbered {
+            Numbered::Ruling(ruling) => Delivery::Ruling { ruling: ruling.clone(), lsn },
+            Numbered::Change(id) => {
+                let change = self.changes[id].change.as_ref().expect("a numbered change is kept");
+                Delivery::Change(Entry { change: Arc::clone(change), lsn: Some(lsn) })
+            }
+        }
     }
 
     /// The change that carries out a transaction.
@@ -115,21 +222,59 @@ impl ChangeLog {
         Cursor { seen: self.seen.clone(), lsn: self.lsn_known() }
     }
 
-    /// The changes in the order this replica applied them.
+    /// The applied changes in the order in which this replica came to know them.
     pub fn changes(&self) -> impl Iterator<Item = &Arc<Change>> {
-        self.order.iter().map(|id| &self.changes[id].change)
+        self.order.iter().filter(|id| self.is_applied(**id)).filter_map(|id| self.get(*id))
     }
 
-    /// How many changes there are.
+    /// The applied changes with their numbers.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.changes().map(|change| Entry { change: Arc::clone(change), lsn: self.lsn(change.id) })
+    }
+
+    /// The main's rejections, in its order.
+    pub fn rejections(&self) -> impl Iterator<Item = &Rejection> {
+        self.numbered.iter().filter_map(|numbered| match numbered {
+            Numbered::Ruling(Ruling::Rejection(rejection)) => Some(rejection.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The changes that failed here and why, but for those that a person has dismissed.
+    pub fn failed(&self) -> impl Iterator<Item = (ChangeId, &str)> {
+        self.changes.iter().filter_map(|(id, logged)| match &logged.outcome {
+            Outcome::Failed { problem, is_dismissed: false } => Some((*id, problem.as_str())),
+            _ => None,
+        })
+    }
+
+    /// A change that failed here, with its number if it has one.
+    ///
+    /// # Errors
+    /// [`Error::NotFailed`].
+    pub fn failed_entry(&self, id: ChangeId) -> Result<Entry, Error> {
+        self.failed().find(|(failed, _)| *failed == id).ok_or(Error::NotFailed(id))?;
+        let change = self.get(id).ok_or(Error::NotFailed(id))?;
+        Ok(Entry { change: Arc::clone(change), lsn: self.lsn(id) })
+    }
+
+    /// No longer lists a failed change.
+    pub fn dismiss(&mut self, id: ChangeId) {
+        if let Some(Outcome::Failed { is_dismissed, .. }) = self.changes.get_mut(&id).map(|logged| &mut logged.outcome) {
+            *is_dismissed = true;
+        }
+    }
+
+    /// How many changes are applied.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.changes().count()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.changes().next().is_none()
     }
 
     /// The digest that `author`'s next change carries as its previous.
@@ -163,18 +308,22 @@ impl ChangeLog {
     /// A main sends by number (`by_number`), and so also sends authors their own changes back: that is the
     /// acknowledgement (Minimal Sync Guide, case C2).
     #[must_use]
-    pub fn lacking(&self, cursor: &Cursor, by_number: bool) -> Vec<Entry> {
+    pub fn lacking(&self, cursor: &Cursor, by_number: bool) -> Vec<Delivery> {
         let mut bytes = 0;
-        let fits = |logged: &&Logged| {
+        let mut fits = |more: usize| {
             let is_first = bytes == 0;
-            bytes += logged.bytes;
+            bytes += more.max(1);
             is_first || bytes <= BATCH_BYTES_MAX
         };
-        let entry = |logged: &Logged| Entry { change: Arc::clone(&logged.change), lsn: logged.lsn };
         if by_number {
             let known = usize::try_from(cursor.lsn).unwrap_or(usize::MAX).min(self.numbered.len());
-            let next = self.numbered[known..].iter().take(BATCH_CHANGES_MAX);
-            return next.map(|id| &self.changes[id]).take_while(fits).map(entry).collect();
+            let size = |numbered: &Numbered| match numbered {
+                Numbered::Change(id) => self.change_bytes(*id),
+                Numbered::Ruling(_) => 0,
+            };
+            let next = (cursor.lsn + 1..).zip(&self.numbered[known..]).take(BATCH_CHANGES_MAX);
+            let next = next.take_while(|(_, numbered)| fits(size(numbered)));
+            return next.map(|(lsn, numbered)| self.deliver(numbered, lsn)).collect();
         }
         let mut positions: Vec<usize> = Vec::new();
         for head in self.seen.heads() {
@@ -184,7 +333,10 @@ impl ChangeLog {
             }
         }
         positions.sort_unstable();
-        let next = positions.into_iter().take(BATCH_CHANGES_MAX);
-        next.map(|position| &self.changes[&self.order[position]]).take_while(fits).map(entry).collect()
+        let next = positions.into_iter().map(|position| &self.changes[&self.order[position]]);
+        let next = next.filter_map(|logged| Some((logged, logged.change.as_ref()?))).take(BATCH_CHANGES_MAX);
+        let next = next.take_while(|(logged, _)| fits(logged.bytes));
+        let entry = |(logged, change): (&Logged, &Arc<Change>)| Entry { change: Arc::clone(change), lsn: logged.lsn };
+        next.map(entry).map(Delivery::Change).collect()
     }
 }

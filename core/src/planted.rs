@@ -11,19 +11,27 @@ pub enum Bug {
     /// A cell keeps the write that arrived last instead of the greatest. Silent while everybody receives everything in
     /// the order of writing. (Minimal Sync Guide: `applyPatchLocally` overwrites whatever is there.)
     ArrivalOrder,
+    /// A register keeps only the winner under the policy of the moment, so that a change of policy comes too late for
+    /// some replicas. (Found while the rules were designed.)
+    OneMask,
+    /// A counter is set to the sum instead of keeping the increments. (Distributed Sync Engine, SemanticMerger without the
+    /// registration of counters.)
+    CounterAsValue,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 2] = [Bug::ArrivalOrder, Bug::Canary];
+    pub const ALL: [Bug; 4] = [Bug::ArrivalOrder, Bug::OneMask, Bug::CounterAsValue, Bug::Canary];
 
     /// The bug's name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Bug::ArrivalOrder => "arrival-order",
+            Bug::OneMask => "one-mask",
+            Bug::CounterAsValue => "counter-as-value",
             Bug::Canary => "canary",
         }
     }
@@ -33,6 +41,8 @@ impl Bug {
     pub fn origin(self) -> &'static str {
         match self {
             Bug::ArrivalOrder => "Minimal Sync Guide, applyPatchLocally",
+            Bug::OneMask => "design of the policies",
+            Bug::CounterAsValue => "Distributed Sync Engine, semantic merge",
             Bug::Canary => "made for the gate",
         }
     }

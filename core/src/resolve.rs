@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::change::{Cells, Change, Edge, Element, Node, Op};
 use crate::clock::Rank;
-use crate::ddl::Ddl;
+use crate::ddl::{Ddl, Rule};
 use crate::error::Error;
 use crate::id::TableId;
 use crate::schema::{ColumnState, Kind, Schema, TableState};
@@ -16,11 +16,12 @@ use crate::state::State;
 use crate::statement::{EdgeName, Properties, Statement};
 use crate::value::Value;
 
-/// The operations of `statements`, each ranked after `first` when its name claims are compared.
+/// The operations of `statements`, each ranked after `first` when its name claims are compared, in a database with a main
+/// or without.
 ///
 /// # Errors
 /// What is wrong with the first bad statement.
-pub fn resolve(state: &State, first: Rank, statements: &[Statement]) -> Result<Vec<Op>, Error> {
+pub fn resolve(state: &State, first: Rank, has_main: bool, statements: &[Statement]) -> Result<Vec<Op>, Error> {
     if statements.is_empty() {
         return Err(Error::EmptyTransaction);
     }
@@ -28,6 +29,7 @@ pub fn resolve(state: &State, first: Rank, statements: &[Statement]) -> Result<V
         state,
         schema: Cow::Borrowed(state.schema()),
         first,
+        has_main,
         made: BTreeSet::new(),
         gone: BTreeSet::new(),
         ops: Vec::new(),
@@ -46,6 +48,7 @@ struct Draft<'a> {
     state: &'a State,
     schema: Cow<'a, Schema>,
     first: Rank,
+    has_main: bool,
     made: BTreeSet<Element>,
     gone: BTreeSet<Element>,
     ops: Vec<Op>,
@@ -92,12 +95,22 @@ impl Draft<'_> {
                 for end in [&edge.from, &edge.to] {
                     self.require(&Element::Node(end.clone()))?;
                 }
+                self.check_multiplicity(&edge)?;
                 self.insert(Element::Edge(edge), cells)
             }
             Statement::UpdateEdge { edge, properties } => {
                 let (edge, cells) = self.edge(edge, properties)?;
                 self.update(Element::Edge(edge), cells)
             }
+            Statement::IncrementNode { table, key, column, by } => {
+                let node = self.node(table, key)?;
+                self.increment(table, Element::Node(node), column, by)
+            }
+            Statement::IncrementEdge { edge: name, column, by } => {
+                let (edge, _) = self.edge(name, &Properties::new())?;
+                self.increment(&name.table, Element::Edge(edge), column, by)
+            }
+            Statement::SetRule { table, rule } => self.set_rule(table, rule),
             Statement::DeleteEdge { edge } => {
                 let (edge, _) = self.edge(edge, &Properties::new())?;
                 let element = Element::Edge(edge);
@@ -109,15 +122,88 @@ impl Draft<'_> {
     }
 
     fn create_table(&mut self, ddl: Ddl) -> Result<(), Error> {
-        if self.schema.table_named(ddl.table_name()).is_some() {
-            return Err(Error::TableExists(ddl.table_name().to_owned()));
+        if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = &ddl
+            && self.schema.table_named(name).is_some()
+        {
+            return Err(Error::TableExists(name.clone()));
         }
         self.schema.check(&ddl)?;
         let ddl = self.schema.with_birth(ddl);
+        self.change_schema(ddl);
+        Ok(())
+    }
+
+    fn set_rule(&mut self, name: &str, rule: &Rule<String>) -> Result<(), Error> {
+        let unknown = || Error::UnknownTable { kind: "node or edge", name: name.to_owned() };
+        let (table, state) = self.schema.table_named(name).ok_or_else(unknown)?;
+        let rule = match rule {
+            Rule::Policy { policy, .. } if policy.needs_main() && !self.has_main => {
+                return Err(Error::NeedsMain { what: policy.name() });
+            }
+            Rule::Policy { column: None, policy } => Rule::Policy { column: None, policy: *policy },
+            Rule::Policy { column: Some(column), policy } => {
+                let unknown = || Error::UnknownColumn { table: name.to_owned(), column: column.clone() };
+                let (column, _) = state.column_named(column).ok_or_else(unknown)?;
+                Rule::Policy { column: Some(column), policy: *policy }
+            }
+            Rule::UpdateRevives(is_on) => Rule::UpdateRevives(*is_on),
+            Rule::Revive(is_on) => Rule::Revive(*is_on),
+            Rule::Multiplicity(multiplicity) => Rule::Multiplicity(*multiplicity),
+        };
+        let ddl = Ddl::SetRule { table, rule };
+        self.schema.check(&ddl)?;
+        self.change_schema(ddl);
+        Ok(())
+    }
+
+    fn change_schema(&mut self, ddl: Ddl) {
         let index = u32::try_from(self.ops.len()).unwrap_or(u32::MAX);
         self.schema.to_mut().join(Rank { index, ..self.first }, &ddl);
         self.ops.push(Op::Schema(ddl));
+    }
+
+    fn increment(&mut self, table: &str, element: Element, column: &str, by: &Value) -> Result<(), Error> {
+        let state = self.schema.table(element.table()).expect("the table was just looked up");
+        let unknown = || Error::UnknownColumn { table: table.to_owned(), column: column.to_owned() };
+        let (id, column_state) = state.column_named(column).ok_or_else(unknown)?;
+        if matches!(state.kind(), Kind::Node { key } if *key == id) {
+            return Err(Error::ImmutableKey { table: table.to_owned(), key: column.to_owned() });
+        }
+        let found = column_state.column_type();
+        if !found.is_summable() {
+            let (table, column) = (table.to_owned(), column.to_owned());
+            return Err(Error::NotSummable { table, column, found: found.clone() });
+        }
+        self.schema.check_value(element.table(), column_state, by)?;
+        if *by == Value::Null {
+            let (table, column) = (table.to_owned(), column.to_owned());
+            let (expected, found) = (found.clone(), by.to_string());
+            return Err(Error::TypeMismatch { table, column, expected, found });
+        }
+        self.require(&element)?;
+        self.ops.push(Op::Increment { element, column: id, by: by.clone() });
         Ok(())
+    }
+
+    /// Refuses an edge that a node which may have only one has no room for.
+    fn check_multiplicity(&self, edge: &Edge) -> Result<(), Error> {
+        let multiplicity = self.schema.table(edge.table).map(TableState::multiplicity).unwrap_or_default();
+        let shares = |other: &Edge| {
+            let at_start = multiplicity.limits_starts() && other.from == edge.from;
+            let at_end = multiplicity.limits_ends() && other.to == edge.to;
+            other.table == edge.table && other != edge && (at_start || at_end)
+        };
+        let made = self.made.iter().find_map(|element| match element {
+            Element::Edge(other) if shares(other) => Some(other),
+            _ => None,
+        });
+        let Some(existing) = made.or_else(|| self.state.in_the_way_of(edge, multiplicity, &self.gone)) else {
+            return Ok(());
+        };
+        let describe = |edge: &Edge| self.state.describe(&Element::Edge(edge.clone()));
+        let (element, existing) = (describe(edge), describe(existing));
+        let (table, multiplicity) = (self.schema.shown_name(edge.table).to_owned(), multiplicity.name());
+        Err(Error::Multiplicity { element, existing, table, multiplicity })
     }
 
     fn insert(&mut self, element: Element, cells: Cells) -> Result<(), Error> {

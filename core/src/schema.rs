@@ -44,8 +44,8 @@ impl ColumnState {
 
     /// The greatest claim's type.
     #[must_use]
-    pub fn column_type(&self) -> Type {
-        *self.claims.values().next_back().expect("a column is made with a claim")
+    pub fn column_type(&self) -> &Type {
+        self.claims.values().next_back().expect("a column is made with a claim")
     }
 }
 
@@ -120,6 +120,13 @@ impl TableState {
         self.policy() == Policy::PreferMain || policies.any(|policy| policy == Policy::PreferMain)
     }
 
+    /// Whether anything in the table is decided by the main's order.
+    #[must_use]
+    pub fn has_server_order(&self) -> bool {
+        let mut policies = self.columns.keys().map(|column| self.column_policy(*column));
+        self.policy() == Policy::ServerOrder || policies.any(|policy| policy == Policy::ServerOrder)
+    }
+
     /// Whether any write to a deleted row brings it back.
     #[must_use]
     pub fn update_revives(&self) -> bool {
@@ -186,10 +193,15 @@ impl Schema {
         SchemaVersion { operations: self.operations, digest: Digest::of_value(&logical) }
     }
 
-    /// Every table as it is shown, by identity.
+    /// Every table as it is shown, by identity. An edge table without a pair of tables to connect is not.
     #[must_use]
     pub fn shown_tables(&self) -> BTreeMap<TableId, (String, view::Table)> {
-        self.tables.keys().map(|&id| (id, (self.shown_name(id).to_owned(), self.shown_table(id)))).collect()
+        let tables = self.tables.keys().map(|&id| (id, (self.shown_name(id).to_owned(), self.shown_table(id))));
+        let has_ends = |table: &view::Table| match &table.kind {
+            view::TableKind::Node { .. } => true,
+            view::TableKind::Edge { pairs } => !pairs.is_empty(),
+        };
+        tables.filter(|(_, (_, table))| has_ends(table)).collect()
     }
 
     fn shown_table(&self, id: TableId) -> view::Table {
@@ -200,10 +212,13 @@ impl Schema {
                 let shown = |&(from, to): &(TableId, TableId)| {
                     (self.shown_name(from).to_owned(), self.shown_name(to).to_owned())
                 };
-                view::TableKind::Edge { pairs: pairs.iter().map(shown).collect() }
+                // A table that a rejected change would have made is not there.
+                let exist = |(from, to): &&(TableId, TableId)| [from, to].iter().all(|id| self.table(**id).is_some());
+                view::TableKind::Edge { pairs: pairs.iter().filter(exist).map(shown).collect() }
             }
         };
-        let columns = table.columns().map(|(_, column)| (column.name().to_owned(), column.column_type())).collect();
+        let columns =
+            table.columns().map(|(_, column)| (column.name().to_owned(), column.column_type().clone())).collect();
         view::Table { kind, columns }
     }
 
@@ -383,11 +398,11 @@ impl Schema {
     /// [`Error::TypeMismatch`].
     pub fn check_value(&self, table: TableId, column: &ColumnState, value: &Value) -> Result<(), Error> {
         let expected = column.column_type();
-        if value.type_of().is_none_or(|found| found == expected) {
+        if value.type_of().is_none_or(|found| found == *expected) {
             return Ok(());
         }
         let (table, column) = (self.shown_name(table).to_owned(), column.name().to_owned());
-        Err(Error::TypeMismatch { table, column, expected, found: value.to_string() })
+        Err(Error::TypeMismatch { table, column, expected: expected.clone(), found: value.to_string() })
     }
 }
 
@@ -395,7 +410,7 @@ fn join_column(table: &mut TableState, id: ColumnId, rank: Rank, column: &Column
     let new = || ColumnState { name: (rank, column.name.clone()), claims: BTreeMap::new(), policy: None };
     let state = table.columns.entry(id).or_insert_with(new);
     raise(&mut state.name, rank, &column.name);
-    state.claims.insert(rank, column.column_type);
+    state.claims.insert(rank, column.column_type.clone());
 }
 
 fn join_rule(table: &mut TableState, rank: Rank, rule: &Rule<ColumnId>) {
@@ -443,7 +458,7 @@ mod tests {
 
     fn node_table(name: &str, columns: &[(&str, Type)]) -> Ddl {
         let columns: Vec<_> =
-            columns.iter().map(|&(name, column_type)| Column { name: name.into(), column_type }).collect();
+            columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect();
         Ddl::CreateNodeTable { name: name.into(), birth: 0, primary_key: columns[0].name.clone(), columns }
     }
 
@@ -478,7 +493,7 @@ mod tests {
         let schema =
             in_every_order((1, node_table("T", &[("id", Type::Int64)])), (2, node_table("T", &[("k", Type::String)])));
         let (owner, table) = schema.table_named("t").unwrap();
-        assert_eq!(table.column_named("K").map(|(_, column)| column.column_type()), Some(Type::String));
+        assert_eq!(table.column_named("K").map(|(_, column)| column.column_type()), Some(&Type::String));
         let loser = *schema.tables.keys().find(|id| **id != owner).unwrap();
         assert_eq!(schema.shown_name(loser), format!("T~{}", loser.short()));
         assert_eq!(schema.table_named(schema.shown_name(loser)).unwrap().0, loser);
@@ -490,7 +505,7 @@ mod tests {
         let there = node_table("T", &[("id", Type::Int64), ("c", Type::Int64)]);
         let schema = in_every_order((2, here), (1, there));
         let (_, column) = schema.table_named("T").unwrap().1.column_named("c").unwrap();
-        assert_eq!(column.column_type(), Type::String);
+        assert_eq!(column.column_type(), &Type::String);
     }
 
     #[test]

@@ -1,124 +1,232 @@
 //! The state: a join of every applied change, and the view it shows.
 //!
-//! State is a map of registers. Applying a change is associative, commutative and idempotent over changes whose causes
-//! are applied: whatever the order, each register ends at the greatest write by [`Rank`]. What is shown is a pure
-//! function of the registers:
+//! State is a map of registers. Joining a change is associative, commutative and idempotent over changes whose causes
+//! are joined: whatever the order, each register ends at the greatest write under each [`crate::policy`]. What is shown
+//! is a pure function of the registers:
 //!
 //! * a node is visible when its greatest insert outranks its greatest delete;
 //! * a cell is visible when its row is and the cell outranks the row's delete;
+//! * a counter shows what it was set to and every increment that its setter had not seen;
 //! * an edge is visible when its own insert outranks its delete **and** both its ends are visible, so an edge that its
 //!   node's deleter had not seen hides with the node and returns with it;
+//! * of the edges that compete for a node which may have only one, the greatest is visible;
 //! * a value is cast to its column's type; where the cast fails NULL is shown and the original stays.
+//!
+//! Two rules of a table change that. With `update_revives` any write brings a deleted row back, with all it had; a later
+//! insert begins anew. With `revive` an edge keeps its ends alive against deletes that had not seen it.
+//!
+//! # What is numbered and what is not
+//!
+//! With a main, registers hold numbered changes only. What has no number yet is kept beside them, whole, and joined on
+//! top each time a row is read: so a change that the main rejects is taken out again without a trace, and what it had
+//! displaced is back. (Minimal Sync Guide, case C4.) Without a main nothing is ever rejected, and everything is in the
+//! registers.
 //!
 //! A store is kept up to date by [`Delta`]: what the rows touched by some changes showed before, against what they show
 //! after.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod register;
 
-use crate::change::{Cells, Change, Edge, Element, Node, Op};
-use crate::clock::Rank;
-use crate::ddl::same_name;
-use crate::id::{ColumnId, TableId};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::change::{Change, Edge, Element, Node, Op};
+use crate::clock::Lsn;
+use crate::ddl::{Ddl, Multiplicity, Rule, same_name};
+use crate::id::{ChangeId, TableId};
 use crate::planted::{Bug, is_planted};
-use crate::schema::Schema;
-use crate::value::Value;
+use crate::policy::{Place, Policy};
+use crate::schema::{Kind, Schema, TableState};
 use crate::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
+use register::{Life, Registers};
 
 /// What was written to one row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Registers {
-    insert: Option<Rank>,
-    delete: Option<Rank>,
-    cells: BTreeMap<ColumnId, (Rank, Value)>,
-}
-
-impl Registers {
-    fn is_alive(&self) -> bool {
-        self.insert.is_some() && self.insert > self.delete
-    }
-
-    fn write(&mut self, rank: Rank, cells: &Cells) {
-        for (column, value) in cells {
-            let current = self.cells.get(column);
-            if current.is_none_or(|current| rank > current.0 || is_planted(Bug::ArrivalOrder)) {
-                self.cells.insert(*column, (rank, value.clone()));
-            }
-        }
-    }
+#[derive(Clone, Debug, Default)]
+struct Record {
+    registers: Registers,
+    /// The number of the last change to it, 0 for none.
+    version: Lsn,
+    /// The operations on it that have no number yet, by change and position there.
+    unnumbered: BTreeMap<(ChangeId, u32), Arc<Change>>,
 }
 
 /// The join of every applied change.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    /// By numbered changes.
     schema: Schema,
-    nodes: BTreeMap<Node, Registers>,
-    edges: BTreeMap<Edge, Registers>,
+    /// By all changes, where that is not the same.
+    shown_schema: Option<Schema>,
+    /// The changes without a number that change the schema.
+    unnumbered_ddl: BTreeMap<ChangeId, Arc<Change>>,
+    nodes: BTreeMap<Node, Record>,
+    edges: BTreeMap<Edge, Record>,
     /// The edges that touch a node, shown or hidden.
     incident: BTreeMap<Node, BTreeSet<Edge>>,
+}
+
+/// An edge that is hidden because a node may have only one, and the one it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ousted {
+    /// The hidden edge, and what made it.
+    pub edge: (Edge, Place),
+    /// The shown one.
+    pub by: (Edge, Place),
 }
 
 impl State {
     /// The schema.
     #[must_use]
     pub fn schema(&self) -> &Schema {
+        self.shown_schema.as_ref().unwrap_or(&self.schema)
+    }
+
+    /// The schema by numbered changes alone.
+    #[must_use]
+    pub fn numbered_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn shown(&self) -> Reading<'_> {
+        Reading { state: self, schema: self.schema(), is_numbered_only: false }
+    }
+
+    fn numbered(&self) -> Reading<'_> {
+        Reading { state: self, schema: &self.schema, is_numbered_only: true }
     }
 
     /// Whether an element is shown.
     #[must_use]
     pub fn is_visible(&self, element: &Element) -> bool {
-        match element {
-            Element::Node(node) => self.is_node_visible(node),
-            Element::Edge(edge) => self.is_edge_visible(edge),
-        }
-    }
-
-    fn is_node_visible(&self, node: &Node) -> bool {
-        self.nodes.get(node).is_some_and(Registers::is_alive)
-    }
-
-    fn is_edge_visible(&self, edge: &Edge) -> bool {
-        self.edges.get(edge).is_some_and(Registers::is_alive)
-            && self.is_node_visible(&edge.from)
-            && self.is_node_visible(&edge.to)
+        self.shown().is_visible(element)
     }
 
     /// The edges touching a node that were added and not deleted, shown or hidden: what a delete of the node deletes.
     pub fn live_edges<'a>(&'a self, node: &Node) -> impl Iterator<Item = &'a Edge> {
-        let incident = self.incident.get(node).into_iter().flatten();
-        incident.filter(|edge| self.edges.get(*edge).is_some_and(Registers::is_alive))
+        let shown = self.shown();
+        self.incident_edges(node).filter(move |edge| shown.edge_life(edge) != Life::Gone)
     }
 
-    /// The edges that would be shown but for an end that is not.
+    /// The edges that would be shown but for an end that is not, or another edge.
     pub fn hidden_edges(&self) -> impl Iterator<Item = &Edge> {
-        let alive = self.edges.iter().filter(|(_, registers)| registers.is_alive());
-        alive.map(|(edge, _)| edge).filter(|edge| !self.is_edge_visible(edge))
+        let shown = self.shown();
+        self.edges.keys().filter(move |edge| shown.edge_life(edge) != Life::Gone && !shown.is_edge_visible(edge))
     }
 
-    /// Joins a change. Its causes must have been joined before.
-    pub fn join(&mut self, change: &Change) {
+    /// By numbered changes alone: the edges that others hide because a node may have only one.
+    #[must_use]
+    pub fn ousted(&self) -> Vec<Ousted> {
+        let numbered = self.numbered();
+        let limited = |edge: &&Edge| numbered.multiplicity(edge.table) != Multiplicity::ManyMany;
+        let tables: BTreeSet<TableId> = self.edges.keys().filter(limited).map(|edge| edge.table).collect();
+        tables.iter().flat_map(|table| numbered.contest(*table, self.edges_of(*table)).ousted).collect()
+    }
+
+    /// The visible edge that leaves no room for `edge`, if there is one; `gone` are not counted.
+    #[must_use]
+    pub fn in_the_way_of<'a>(
+        &'a self,
+        edge: &'a Edge,
+        multiplicity: Multiplicity,
+        gone: &BTreeSet<Element>,
+    ) -> Option<&'a Edge> {
+        let shown = self.shown();
+        self.competitors(edge, multiplicity)
+            .filter(|other| *other != edge && !gone.contains(&Element::Edge((*other).clone())))
+            .find(|other| shown.is_edge_visible(other))
+    }
+
+    /// The main's number of the last numbered change to a row, 0 for none.
+    #[must_use]
+    pub fn version(&self, element: &Element) -> Lsn {
+        let record = match element {
+            Element::Node(node) => self.nodes.get(node),
+            Element::Edge(edge) => self.edges.get(edge),
+        };
+        record.map_or(0, |record| record.version)
+    }
+
+    fn revives(&self, table: TableId) -> bool {
+        self.schema().table(table).is_some_and(TableState::revive)
+    }
+
+    fn incident_edges(&self, node: &Node) -> impl Iterator<Item = &Edge> {
+        self.incident.get(node).into_iter().flatten()
+    }
+
+    fn edges_of(&self, table: TableId) -> impl Iterator<Item = &Edge> {
+        self.edges.keys().filter(move |edge| edge.table == table)
+    }
+
+    /// The edges with which `edge` competes for a node that may have only one.
+    fn competitors<'a>(&'a self, edge: &'a Edge, multiplicity: Multiplicity) -> impl Iterator<Item = &'a Edge> {
+        let starts = multiplicity.limits_starts().then(|| self.incident_edges(&edge.from)).into_iter().flatten();
+        let ends = multiplicity.limits_ends().then(|| self.incident_edges(&edge.to)).into_iter().flatten();
+        let starts = starts.filter(|other| other.from == edge.from);
+        let ends = ends.filter(|other| other.to == edge.to);
+        starts.chain(ends).filter(|other| other.table == edge.table)
+    }
+
+    // ---- joining ----
+
+    /// Joins a change for good. Its causes must have been joined before.
+    pub fn join(&mut self, change: &Arc<Change>, lsn: Lsn) {
         for (rank, op) in change.ranked_ops() {
-            self.join_op(rank, op);
-        }
-    }
-
-    fn join_op(&mut self, rank: Rank, op: &Op) {
-        match op {
-            Op::Schema(ddl) => self.schema.join(rank, ddl),
-            Op::Insert { element, cells } => {
-                let registers = self.registers(element);
-                registers.insert = registers.insert.max(Some(rank));
-                registers.write(rank, cells);
+            if let Op::Schema(ddl) = op {
+                self.schema.join(rank, ddl);
             }
-            Op::Update { element, cells } => self.registers(element).write(rank, cells),
-            Op::Delete { element } => {
-                let registers = self.registers(element);
-                registers.delete = registers.delete.max(Some(rank));
+            if let Some(element) = op.element() {
+                let policy = self.schema.table(element.table()).map_or(Policy::Auto, TableState::policy);
+                let record = self.record(element);
+                record.registers.join(Place { rank, lsn }, change, op, policy);
+                record.version = record.version.max(lsn);
             }
         }
+        self.settle_schema();
     }
 
-    fn registers(&mut self, element: &Element) -> &mut Registers {
+    /// Joins a change that has no number yet, on top of all that have.
+    fn join_unnumbered(&mut self, change: &Arc<Change>) {
+        for (index, op) in (0..).zip(&change.ops) {
+            match op.element() {
+                None => drop(self.unnumbered_ddl.insert(change.id, Arc::clone(change))),
+                Some(element) => {
+                    self.record(element).unnumbered.insert((change.id, index), Arc::clone(change));
+                }
+            }
+        }
+        self.settle_schema();
+    }
+
+    /// Takes a change out that has no number.
+    fn retract(&mut self, change: &Change) {
+        self.unnumbered_ddl.remove(&change.id);
+        for (index, op) in (0..).zip(&change.ops) {
+            if let Some(element) = op.element() {
+                self.record(element).unnumbered.remove(&(change.id, index));
+            }
+        }
+        self.settle_schema();
+    }
+
+    fn settle_schema(&mut self) {
+        if self.unnumbered_ddl.is_empty() {
+            self.shown_schema = None;
+            return;
+        }
+        let mut shown = self.schema.clone();
+        for change in self.unnumbered_ddl.values() {
+            for (rank, op) in change.ranked_ops() {
+                if let Op::Schema(ddl) = op {
+                    shown.join(rank, ddl);
+                }
+            }
+        }
+        self.shown_schema = Some(shown);
+    }
+
+    fn record(&mut self, element: &Element) -> &mut Record {
         match element {
             Element::Node(node) => self.nodes.entry(node.clone()).or_default(),
             Element::Edge(edge) => {
@@ -130,83 +238,247 @@ impl State {
         }
     }
 
+    // ---- the view ----
+
     /// The whole graph as it is shown.
     #[must_use]
     pub fn view(&self) -> View {
+        let shown = self.shown();
         let mut view = View::default();
-        for (name, table) in self.schema.shown_tables().into_values() {
+        for (name, table) in shown.schema.shown_tables().into_values() {
             match table.kind {
                 TableKind::Node { .. } => drop(view.nodes.insert(name.clone(), BTreeMap::new())),
                 TableKind::Edge { .. } => drop(view.edges.insert(name.clone(), BTreeMap::new())),
             }
             view.tables.insert(name, table);
         }
-        for (node, registers) in self.nodes.iter().filter(|(node, _)| self.is_node_visible(node)) {
-            let rows = view.nodes.entry(self.schema.shown_name(node.table).to_owned()).or_default();
-            rows.insert(node.key.clone(), self.row(node.table, registers));
+        for node in self.nodes.keys() {
+            let Some(row) = shown.node_row(node) else { continue };
+            let rows = view.nodes.entry(shown.schema.shown_name(node.table).to_owned()).or_default();
+            rows.insert(node.key.clone(), row);
         }
-        for (edge, registers) in self.edges.iter().filter(|(edge, _)| self.is_edge_visible(edge)) {
-            let rows = view.edges.entry(self.schema.shown_name(edge.table).to_owned()).or_default();
-            rows.insert(self.edge_ref(edge), self.row(edge.table, registers));
+        let mut contests = BTreeMap::new();
+        for edge in self.edges.keys() {
+            let is_shown = match shown.multiplicity(edge.table) {
+                Multiplicity::ManyMany => shown.has_ends(edge),
+                _ => {
+                    let contest = || shown.contest(edge.table, self.edges_of(edge.table)).shown;
+                    contests.entry(edge.table).or_insert_with(contest).contains(edge)
+                }
+            };
+            if let Some(row) = shown.edge_row(edge).filter(|_| is_shown) {
+                let rows = view.edges.entry(shown.schema.shown_name(edge.table).to_owned()).or_default();
+                rows.insert(shown.edge_ref(edge), row);
+            }
         }
         view
-    }
-
-    /// What an element shows, `None` if it is not visible.
-    fn shown_row(&self, element: &Element) -> Option<Row> {
-        if !self.is_visible(element) {
-            return None;
-        }
-        let registers = match element {
-            Element::Node(node) => self.nodes.get(node),
-            Element::Edge(edge) => self.edges.get(edge),
-        };
-        registers.map(|registers| self.row(element.table(), registers))
-    }
-
-    fn row(&self, table: TableId, registers: &Registers) -> Row {
-        let Some(table) = self.schema.table(table) else { return Row::new() };
-        let shown = |(id, (rank, value)): (&ColumnId, &(Rank, Value))| {
-            let column = table.column(*id).filter(|_| Some(*rank) > registers.delete)?;
-            let value = value.cast(column.column_type()).filter(|value| *value != Value::Null)?;
-            Some((column.name().to_owned(), value))
-        };
-        registers.cells.iter().filter_map(shown).collect()
-    }
-
-    fn node_ref(&self, node: &Node) -> NodeRef {
-        NodeRef { table: self.schema.shown_name(node.table).to_owned(), key: node.key.clone() }
-    }
-
-    fn edge_ref(&self, edge: &Edge) -> EdgeRef {
-        let (from, to) = (self.node_ref(&edge.from), self.node_ref(&edge.to));
-        EdgeRef { from, to, discriminator: edge.discriminator.clone() }
     }
 
     /// An element as people read it.
     #[must_use]
     pub fn describe(&self, element: &Element) -> String {
         use crate::view::Describe;
+        let shown = self.shown();
         match element {
-            Element::Node(node) => self.node_ref(node).describe(),
+            Element::Node(node) => shown.node_ref(node).describe(),
             Element::Edge(edge) => {
-                format!("{}: {}", self.schema.shown_name(edge.table), self.edge_ref(edge).describe())
+                format!("{}: {}", shown.schema.shown_name(edge.table), shown.edge_ref(edge).describe())
+            }
+        }
+    }
+}
+
+/// A way to read the state: with or without what has no number.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    state: &'a State,
+    schema: &'a Schema,
+    is_numbered_only: bool,
+}
+
+/// Who shows among edges of which a node may have only one.
+#[derive(Default)]
+struct Contest {
+    shown: BTreeSet<Edge>,
+    ousted: Vec<Ousted>,
+}
+
+impl<'a> Reading<'a> {
+    fn registers(self, record: &'a Record) -> Cow<'a, Registers> {
+        if self.is_numbered_only || record.unnumbered.is_empty() {
+            return Cow::Borrowed(&record.registers);
+        }
+        let mut registers = record.registers.clone();
+        for ((_, index), change) in &record.unnumbered {
+            let op = &change.ops[*index as usize];
+            let place = Place { rank: change.rank(*index, op), lsn: Place::UNNUMBERED };
+            let policy = op.element().and_then(|element| self.schema.table(element.table()));
+            registers.join(place, change, op, policy.map_or(Policy::Auto, TableState::policy));
+        }
+        Cow::Owned(registers)
+    }
+
+    fn node_registers(self, node: &Node) -> Option<(&'a TableState, Cow<'a, Registers>)> {
+        Some((self.schema.table(node.table)?, self.registers(self.state.nodes.get(node)?)))
+    }
+
+    fn edge_registers(self, edge: &Edge) -> Option<(&'a TableState, Cow<'a, Registers>)> {
+        Some((self.schema.table(edge.table)?, self.registers(self.state.edges.get(edge)?)))
+    }
+
+    fn edge_life(self, edge: &Edge) -> Life {
+        self.edge_registers(edge).map_or(Life::Gone, |(table, registers)| registers.life(table))
+    }
+
+    fn multiplicity(self, table: TableId) -> Multiplicity {
+        self.schema.table(table).map_or(Multiplicity::ManyMany, TableState::multiplicity)
+    }
+
+    fn node_life(self, node: &Node) -> Life {
+        let Some((table, registers)) = self.node_registers(node) else { return Life::Gone };
+        match registers.life(table) {
+            Life::Gone if self.is_kept_alive(node, table, &registers) => Life::Revived,
+            life => life,
+        }
+    }
+
+    /// Whether an edge that the node's deleter had not seen keeps it alive.
+    fn is_kept_alive(self, node: &Node, table: &TableState, registers: &Registers) -> bool {
+        let Some(delete) = registers.deleted(table.policy()) else { return false };
+        self.state.incident_edges(node).any(|edge| {
+            let Some((table, registers)) = self.edge_registers(edge).filter(|(table, _)| table.revive()) else {
+                return false;
+            };
+            let is_unseen = |(_, change): (Place, &Arc<Change>)| {
+                change.id != delete.change.id && !delete.change.seen.contains(change.id)
+            };
+            registers.made(table).is_some_and(is_unseen)
+        })
+    }
+
+    fn is_visible(self, element: &Element) -> bool {
+        match element {
+            Element::Node(node) => self.node_life(node) != Life::Gone,
+            Element::Edge(edge) => self.is_edge_visible(edge),
+        }
+    }
+
+    fn has_ends(self, edge: &Edge) -> bool {
+        self.node_life(&edge.from) != Life::Gone && self.node_life(&edge.to) != Life::Gone
+    }
+
+    fn is_edge_visible(self, edge: &Edge) -> bool {
+        if self.edge_life(edge) == Life::Gone || !self.has_ends(edge) {
+            return false;
+        }
+        match self.multiplicity(edge.table) {
+            Multiplicity::ManyMany => true,
+            multiplicity => {
+                let rivals = self.state.rivals(edge, multiplicity);
+                self.contest(edge.table, rivals.iter()).shown.contains(edge)
             }
         }
     }
 
-    /// Every row of the given tables.
-    fn elements_of<'a>(&'a self, tables: &'a BTreeSet<TableId>) -> impl Iterator<Item = Element> + 'a {
-        let nodes = self.nodes.keys().filter(|node| tables.contains(&node.table)).cloned().map(Element::Node);
-        let edges = self.edges.keys().filter(|edge| tables.contains(&edge.table)).cloned().map(Element::Edge);
-        nodes.chain(edges)
+    /// Lets edges of one table compete: in descending order each shows whose nodes are not taken.
+    fn contest<'e>(self, table: TableId, edges: impl Iterator<Item = &'e Edge>) -> Contest {
+        let (multiplicity, policy) = (self.multiplicity(table), self.policy(table));
+        let made = |edge: &'e Edge| {
+            let (table, registers) = self.edge_registers(edge)?;
+            let (place, _) = registers.made(table)?;
+            self.has_ends(edge).then_some((place, edge))
+        };
+        let mut competing: Vec<(Place, &Edge)> = edges.filter_map(made).collect();
+        competing.sort_by(|one, other| policy.compare(&other.0, &one.0));
+        let mut starts: BTreeMap<&Node, (Place, &Edge)> = BTreeMap::new();
+        let mut ends: BTreeMap<&Node, (Place, &Edge)> = BTreeMap::new();
+        let mut contest = Contest::default();
+        for (place, edge) in competing {
+            let taken = |limited: bool, by: &BTreeMap<&Node, (Place, &Edge)>, node| {
+                by.get(node).copied().filter(|_| limited)
+            };
+            let by_start = taken(multiplicity.limits_starts(), &starts, &edge.from);
+            let by_end = taken(multiplicity.limits_ends(), &ends, &edge.to);
+            let by = by_start.into_iter().chain(by_end).max_by(|one, other| policy.compare(&one.0, &other.0));
+            match by {
+                Some((by_place, by)) => {
+                    let (edge, by) = ((edge.clone(), place), (by.clone(), by_place));
+                    contest.ousted.push(Ousted { edge, by });
+                }
+                None => {
+                    starts.insert(&edge.from, (place, edge));
+                    ends.insert(&edge.to, (place, edge));
+                    contest.shown.insert(edge.clone());
+                }
+            }
+        }
+        contest
+    }
+
+    fn policy(self, table: TableId) -> Policy {
+        self.schema.table(table).map_or(Policy::Auto, TableState::policy)
+    }
+
+    /// What an element shows, `None` if it is not visible.
+    fn row(self, element: &Element) -> Option<Row> {
+        match element {
+            Element::Node(node) => self.node_row(node),
+            Element::Edge(edge) => self.edge_row(edge).filter(|_| self.is_edge_visible(edge)),
+        }
+    }
+
+    fn node_row(self, node: &Node) -> Option<Row> {
+        let (table, registers) = self.node_registers(node)?;
+        match self.node_life(node) {
+            Life::Gone => None,
+            life => Some(named_row(table, &registers, life)),
+        }
+    }
+
+    /// What an edge would show if it was visible.
+    fn edge_row(self, edge: &Edge) -> Option<Row> {
+        let (table, registers) = self.edge_registers(edge)?;
+        match registers.life(table) {
+            Life::Gone => None,
+            life => Some(named_row(table, &registers, life)),
+        }
+    }
+
+    fn node_ref(self, node: &Node) -> NodeRef {
+        NodeRef { table: self.schema.shown_name(node.table).to_owned(), key: node.key.clone() }
+    }
+
+    fn edge_ref(self, edge: &Edge) -> EdgeRef {
+        let (from, to) = (self.node_ref(&edge.from), self.node_ref(&edge.to));
+        EdgeRef { from, to, discriminator: edge.discriminator.clone() }
+    }
+}
+
+fn named_row(table: &TableState, registers: &Registers, life: Life) -> Row {
+    let named = |(column, value)| Some((table.column(column)?.name().to_owned(), value?));
+    registers.shown(table, life == Life::Revived).filter_map(named).collect()
+}
+
+impl State {
+    /// All edges that decide together which of them show: the competitors, theirs, and so on.
+    fn rivals(&self, edge: &Edge, multiplicity: Multiplicity) -> BTreeSet<Edge> {
+        let mut rivals = BTreeSet::from([edge.clone()]);
+        let mut next = vec![edge.clone()];
+        while let Some(edge) = next.pop() {
+            for other in self.competitors(&edge, multiplicity) {
+                if rivals.insert(other.clone()) {
+                    next.push(other.clone());
+                }
+            }
+        }
+        rivals
     }
 }
 
 /// Watches what some changes do to the view.
 ///
-/// Every change is joined through [`Delta::join`]; [`Delta::finish`] then tells the difference of the two views. It costs
-/// in proportion to what the changes touch, not to the graph.
+/// Every change is joined through it; [`Delta::finish`] then tells the difference of the two views. It costs in proportion
+/// to what the changes touch, not to the graph.
 #[derive(Debug, Default)]
 pub struct Delta {
     tables_before: Option<BTreeMap<TableId, (String, Table)>>,
@@ -214,57 +486,136 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// Joins a change to `state` and remembers what the rows it may alter showed before.
-    pub fn join(&mut self, state: &mut State, change: &Change) {
+    /// Joins a change for good, and remembers what the rows it may alter showed before.
+    pub fn join(&mut self, state: &mut State, change: &Arc<Change>, lsn: Lsn) {
+        self.remember_change(state, change);
+        state.join(change, lsn);
+    }
+
+    /// Joins a change that has no number yet.
+    pub fn join_unnumbered(&mut self, state: &mut State, change: &Arc<Change>) {
+        self.remember_change(state, change);
+        state.join_unnumbered(change);
+    }
+
+    /// A change that was joined without a number has one. Only the main's order looks at it.
+    pub fn number(&mut self, state: &mut State, change: &Arc<Change>, lsn: Lsn) {
+        let by_number = |element: &&Element| {
+            let table = state.schema().table(element.table());
+            table.is_some_and(TableState::has_server_order)
+        };
+        let altered: Vec<&Element> = change.ops.iter().filter_map(Op::element).filter(by_number).collect();
+        altered.into_iter().for_each(|element| self.remember(state, element));
+        state.retract(change);
+        state.join(change, lsn);
+    }
+
+    /// Takes a change out that was joined without a number.
+    pub fn retract(&mut self, state: &mut State, change: &Change) {
+        self.remember_change(state, change);
+        state.retract(change);
+    }
+
+    fn remember_change(&mut self, state: &State, change: &Change) {
         let mut altered_tables = BTreeSet::new();
         for op in &change.ops {
             match op {
                 Op::Schema(ddl) => {
-                    self.tables_before.get_or_insert_with(|| state.schema.shown_tables());
+                    self.tables_before.get_or_insert_with(|| state.schema().shown_tables());
                     altered_tables.insert(ddl.table_id());
+                    if let Ddl::SetRule { table, rule } = ddl
+                        && (matches!(rule, Rule::Revive(_)) || state.revives(*table))
+                    {
+                        state.edges_of(*table).for_each(|edge| self.remember_ends(state, edge));
+                    }
                 }
-                Op::Insert { element, .. } | Op::Update { element, .. } | Op::Delete { element } => {
-                    self.remember(state, element);
+                Op::Insert { element, .. }
+                | Op::Update { element, .. }
+                | Op::Increment { element, .. }
+                | Op::Delete { element } => self.remember(state, element),
+            }
+        }
+        if !altered_tables.is_empty() {
+            let is_altered = |table: TableId| altered_tables.contains(&table);
+            state.nodes.keys().filter(|node| is_altered(node.table)).for_each(|node| self.remember_node(state, node));
+            state.edges.keys().filter(|edge| is_altered(edge.table)).for_each(|edge| self.remember_edge(state, edge));
+        }
+    }
+
+    fn remember(&mut self, state: &State, element: &Element) {
+        match element {
+            Element::Node(node) => self.remember_node(state, node),
+            Element::Edge(edge) => {
+                self.remember_edge(state, edge);
+                if state.revives(edge.table) {
+                    self.remember_ends(state, edge);
                 }
             }
         }
-        for element in state.elements_of(&altered_tables).collect::<Vec<_>>() {
-            self.remember(state, &element);
-        }
-        state.join(change);
+    }
+
+    /// An edge may decide whether its ends are there.
+    fn remember_ends(&mut self, state: &State, edge: &Edge) {
+        self.remember_node(state, &edge.from);
+        self.remember_node(state, &edge.to);
     }
 
     /// A node's visibility decides that of its edges.
-    fn remember(&mut self, state: &State, element: &Element) {
-        if let Element::Node(node) = element {
-            for edge in state.incident.get(node).into_iter().flatten() {
-                self.remember(state, &Element::Edge(edge.clone()));
+    fn remember_node(&mut self, state: &State, node: &Node) {
+        for edge in state.incident_edges(node) {
+            self.remember_edge(state, edge);
+        }
+        self.remember_row(state, Element::Node(node.clone()));
+    }
+
+    /// An edge's visibility may decide that of others.
+    fn remember_edge(&mut self, state: &State, edge: &Edge) {
+        match state.shown().multiplicity(edge.table) {
+            Multiplicity::ManyMany => self.remember_row(state, Element::Edge(edge.clone())),
+            multiplicity => {
+                for edge in state.rivals(edge, multiplicity) {
+                    self.remember_row(state, Element::Edge(edge));
+                }
             }
         }
-        if !self.rows_before.contains_key(element) {
-            self.rows_before.insert(element.clone(), state.shown_row(element));
+    }
+
+    fn remember_row(&mut self, state: &State, element: Element) {
+        if !self.rows_before.contains_key(&element) {
+            let row = state.shown().row(&element);
+            self.rows_before.insert(element, row);
         }
     }
 
     /// What changed in the view.
     #[must_use]
     pub fn finish(self, state: &State) -> ViewDelta {
+        let shown = state.shown();
         let mut delta = ViewDelta::default();
+        let mut rows_before = self.rows_before;
         if let Some(before) = self.tables_before {
-            delta.schema = schema_steps(&before, &state.schema.shown_tables());
+            let after = shown.schema.shown_tables();
+            let remade = remade(&before, &after);
+            delta.schema = schema_steps(&before, &after, &remade);
+            // Their rows went with them; those that stay come back.
+            rows_before.retain(|element, _| !remade.contains(&element.table()));
+            let nodes = state.nodes.keys().cloned().map(Element::Node);
+            let edges = state.edges.keys().cloned().map(Element::Edge);
+            let lost = nodes.chain(edges).filter(|element| remade.contains(&element.table()));
+            rows_before.extend(lost.map(|element| (element, None)));
         }
-        for (element, before) in self.rows_before {
-            let change = match (before, state.shown_row(&element)) {
+        for (element, before) in rows_before {
+            let change = match (before, shown.row(&element)) {
                 (None, Some(row)) => RowChange::Create(row),
                 (Some(_), None) => RowChange::Delete,
                 (Some(before), Some(after)) if before != after => RowChange::Update(after),
                 _ => continue,
             };
-            let table = state.schema.shown_name(element.table()).to_owned();
+            let table = shown.schema.shown_name(element.table()).to_owned();
             match element {
                 Element::Node(node) => drop(delta.nodes.entry(table).or_default().insert(node.key, change)),
                 Element::Edge(edge) => {
-                    drop(delta.edges.entry(table).or_default().insert(state.edge_ref(&edge), change));
+                    drop(delta.edges.entry(table).or_default().insert(shown.edge_ref(&edge), change));
                 }
             }
         }
@@ -272,17 +623,56 @@ impl Delta {
     }
 }
 
-/// The steps from one schema to the next. Tables only appear, gain columns and pairs, and lose or win back a name; a
-/// loser gives its name up before the winner takes it. Columns only appear and change type and spelling.
+/// The tables that a store must drop: those that are gone, and those that lost a column or a pair, with the edge tables
+/// that touch them. That happens when the change that made them is rejected.
+fn remade(
+    before: &BTreeMap<TableId, (String, Table)>,
+    after: &BTreeMap<TableId, (String, Table)>,
+) -> BTreeSet<TableId> {
+    let names: BTreeMap<&str, TableId> = before.iter().map(|(id, (name, _))| (name.as_str(), *id)).collect();
+    let lost = |(id, (_, table)): (&TableId, &(String, Table))| {
+        let Some((_, now)) = after.get(id) else { return true };
+        let has_column = |column: &String| now.columns.keys().any(|other| same_name(other, column));
+        let has_pair = |(from, to): &(String, String)| {
+            let renamed = |name: &String| names.get(name.as_str()).and_then(|id| after.get(id)).map(|(name, _)| name);
+            let TableKind::Edge { pairs } = &now.kind else { return false };
+            renamed(from).zip(renamed(to)).is_some_and(|(from, to)| pairs.contains(&(from.clone(), to.clone())))
+        };
+        let pairs = match &table.kind {
+            TableKind::Node { .. } => None,
+            TableKind::Edge { pairs } => Some(pairs),
+        };
+        !table.columns.keys().all(has_column) || !pairs.into_iter().flatten().all(has_pair)
+    };
+    let mut remade: BTreeSet<TableId> = before.iter().filter(|table| lost(*table)).map(|(id, _)| *id).collect();
+    let lost_names: BTreeSet<&str> = remade.iter().map(|id| before[id].0.as_str()).collect();
+    let touches_lost = |table: &Table| match &table.kind {
+        TableKind::Node { .. } => false,
+        TableKind::Edge { pairs } => {
+            pairs.iter().any(|(from, to)| lost_names.contains(from.as_str()) || lost_names.contains(to.as_str()))
+        }
+    };
+    remade.extend(before.iter().filter(|(_, (_, table))| touches_lost(table)).map(|(id, _)| *id));
+    remade
+}
+
+/// The steps from one schema to the next, with the tables in `remade` dropped first. The others appear, gain columns and
+/// pairs, and lose or win back a name; a loser gives its name up before the winner takes it. Columns appear and change
+/// type and spelling.
 fn schema_steps(
     before: &BTreeMap<TableId, (String, Table)>,
     after: &BTreeMap<TableId, (String, Table)>,
+    remade: &BTreeSet<TableId>,
 ) -> Vec<SchemaStep> {
+    let is_node_table = |table: &Table| matches!(table.kind, TableKind::Node { .. });
+    let mut dropped: Vec<&(String, Table)> = remade.iter().map(|id| &before[id]).collect();
+    dropped.sort_by_key(|(_, table)| is_node_table(table));
+    let drops = dropped.into_iter().map(|(name, _)| SchemaStep::DropTable { name: name.clone() });
     let mut renames = Vec::new();
     let mut creates = Vec::new();
     let mut alters = Vec::new();
     for (id, (name, table)) in after {
-        let Some((old_name, old_table)) = before.get(id) else {
+        let Some((old_name, old_table)) = before.get(id).filter(|_| !remade.contains(id)) else {
             creates.push(SchemaStep::CreateTable { name: name.clone(), table: table.clone() });
             continue;
         };
@@ -295,7 +685,7 @@ fn schema_steps(
                 let (table, from, to) = (name.clone(), from.clone(), column.clone());
                 alters.push(SchemaStep::RenameColumn { table, from, to });
             }
-            let (table, column, column_type) = (name.clone(), column.clone(), *column_type);
+            let (table, column, column_type) = (name.clone(), column.clone(), column_type.clone());
             match old.map(|(_, old)| old) {
                 None => alters.push(SchemaStep::AddColumn { table, column, column_type }),
                 Some(old) if *old != column_type => {
@@ -321,5 +711,5 @@ fn schema_steps(
         matches!(step, SchemaStep::CreateTable { table: Table { kind: TableKind::Edge { .. }, .. }, .. })
     };
     creates.sort_by_key(is_edge_table);
-    renames.into_iter().chain(creates).chain(alters).collect()
+    drops.chain(renames).chain(creates).chain(alters).collect()
 }

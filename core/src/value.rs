@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A column's type, by Kùzu's name for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Type {
     /// `true` or `false`.
     #[serde(rename = "BOOL")]
@@ -28,33 +28,28 @@ impl Type {
     /// Every type, in the order of the enum.
     pub const ALL: [Type; 4] = [Type::Bool, Type::Int64, Type::Double, Type::String];
 
-    /// Kùzu's name of the type, as it stands in a CREATE statement.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Type::Bool => "BOOL",
-            Type::Int64 => "INT64",
-            Type::Double => "DOUBLE",
-            Type::String => "STRING",
-        }
-    }
-
     /// Whether values of this type can be incremented.
     #[must_use]
-    pub fn is_summable(self) -> bool {
+    pub fn is_summable(&self) -> bool {
         matches!(self, Type::Int64)
     }
 
     /// Whether a primary key may have this type.
     #[must_use]
-    pub fn can_be_key(self) -> bool {
+    pub fn can_be_key(&self) -> bool {
         matches!(self, Type::Int64 | Type::String)
     }
 }
 
 impl fmt::Display for Type {
+    /// Kùzu's name of the type, as it stands in a CREATE statement.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Type::Bool => "BOOL",
+            Type::Int64 => "INT64",
+            Type::Double => "DOUBLE",
+            Type::String => "STRING",
+        })
     }
 }
 
@@ -166,7 +161,7 @@ impl Value {
 
     /// The value of a summable type that a sum of addends makes; `None` out of its range.
     #[must_use]
-    pub fn from_sum(sum: i128, target: Type) -> Option<Value> {
+    pub fn from_sum(sum: i128, target: &Type) -> Option<Value> {
         match target {
             Type::Int64 => i64::try_from(sum).ok().map(Value::Int64),
             _ => None,
@@ -175,8 +170,8 @@ impl Value {
 
     /// The value as `target` shows it, `None` where the cast fails. The text of a number is its shortest exact one.
     #[must_use]
-    pub fn cast(&self, target: Type) -> Option<Value> {
-        if self.type_of().is_none_or(|own| own == target) {
+    pub fn cast(&self, target: &Type) -> Option<Value> {
+        if self.type_of().is_none_or(|own| own == *target) {
             return Some(self.clone());
         }
         match (self, target) {
@@ -268,12 +263,12 @@ mod tests {
 
     #[test]
     fn a_cast_keeps_the_number_or_fails() {
-        assert_eq!(Value::from(7).cast(Type::String), Some("7".into()));
-        assert_eq!(Value::from("7").cast(Type::Int64), Some(7.into()));
-        assert_eq!(Value::from("seven").cast(Type::Int64), None);
-        assert_eq!(Value::from(7).cast(Type::Double), Some(7.0.into()));
-        assert_eq!(Value::from(i64::MAX).cast(Type::Double), None);
-        assert_eq!(Value::from(7.5).cast(Type::Int64), None);
-        assert_eq!(Value::Null.cast(Type::Bool), Some(Value::Null));
+        assert_eq!(Value::from(7).cast(&Type::String), Some("7".into()));
+        assert_eq!(Value::from("7").cast(&Type::Int64), Some(7.into()));
+        assert_eq!(Value::from("seven").cast(&Type::Int64), None);
+        assert_eq!(Value::from(7).cast(&Type::Double), Some(7.0.into()));
+        assert_eq!(Value::from(i64::MAX).cast(&Type::Double), None);
+        assert_eq!(Value::from(7.5).cast(&Type::Int64), None);
+        assert_eq!(Value::Null.cast(&Type::Bool), Some(Value::Null));
     }
 }

@@ -191,6 +191,11 @@ impl Describe for Table {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaStep {
+    /// A table goes with all its rows. Edge tables go before the node tables they touch.
+    DropTable {
+        /// Its name.
+        name: String,
+    },
     /// A table gets another name.
     RenameTable {
         /// Its name before.

@@ -31,7 +31,7 @@ enum Action {
 
 fn table(name: &str, columns: &[(&str, Type)]) -> Statement {
     let columns: Vec<_> =
-        columns.iter().map(|&(name, column_type)| Column { name: name.into(), column_type }).collect();
+        columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect();
     Statement::CreateNodeTable { table: name.into(), primary_key: columns[0].name.clone(), columns }
 }
 

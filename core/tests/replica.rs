@@ -96,7 +96,7 @@ fn submit(nodes: &mut [Node], at: usize, tx: u8, statements: Vec<Statement>) {
 }
 
 fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
-    columns.iter().map(|&(name, column_type)| Column { name: name.into(), column_type }).collect()
+    columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect()
 }
 
 fn user_table() -> Statement {

@@ -243,7 +243,7 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
     };
     let shows = |written: &Value| match value {
         None => *written == Value::Null,
-        Some(value) => value.type_of().and_then(|shown| written.cast(shown)).as_ref() == Some(value),
+        Some(value) => value.type_of().and_then(|shown| written.cast(&shown)).as_ref() == Some(value),
     };
     let writes = writes(held, subject, names);
     let writes: Vec<(Rank, Value)> = writes.iter().filter_map(|(rank, op)| Some((*rank, written(op)?))).collect();

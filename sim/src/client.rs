@@ -43,7 +43,7 @@ pub fn statement(step: &Step, view: &View) -> Result<Statement, &'static str> {
 }
 
 fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
-    columns.iter().map(|&(name, column_type)| Column { name: name.to_owned(), column_type }).collect()
+    columns.iter().map(|(name, of)| Column { name: (*name).to_owned(), column_type: of.clone() }).collect()
 }
 
 fn node_table(table: &str, key: &str, definition: &[(&str, Type)]) -> Statement {
@@ -145,23 +145,23 @@ fn edge(row: u32, view: &View) -> Result<EdgeName, &'static str> {
 fn writable(table: &str, view: &View) -> Vec<(String, Type)> {
     let definition = &view.tables[table];
     let is_key = |name: &String| matches!(&definition.kind, TableKind::Node { primary_key } if primary_key == name);
-    definition.columns.iter().filter(|(name, _)| !is_key(name)).map(|(name, column)| (name.clone(), *column)).collect()
+    definition.columns.iter().filter(|(name, _)| !is_key(name)).map(|(name, of)| (name.clone(), of.clone())).collect()
 }
 
 fn one_property(table: &str, column: u32, value: u32, view: &View) -> Result<Properties, &'static str> {
     let columns = writable(table, view);
     let (name, column_type) = pick(&columns, column).ok_or("the table has no property")?;
-    Ok(Properties::from([(name.clone(), property(*column_type, value))]))
+    Ok(Properties::from([(name.clone(), property(column_type, value))]))
 }
 
 /// Most of a new row's properties: every third is left out.
 fn all_properties(table: &str, value: u32, view: &View) -> Properties {
     let columns = writable(table, view);
     let numbered = (value..).zip(columns).filter(|(number, _)| !number.is_multiple_of(3));
-    numbered.map(|(number, (name, column_type))| (name, property(column_type, number))).collect()
+    numbered.map(|(number, (name, column_type))| (name, property(&column_type, number))).collect()
 }
 
-fn property(column_type: Type, value: u32) -> Value {
+fn property(column_type: &Type, value: u32) -> Value {
     if value % 11 == 10 {
         return Value::Null;
     }

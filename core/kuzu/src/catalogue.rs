@@ -143,14 +143,14 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn add_column(&mut self, table: &str, column: &str, column_type: Type) -> Result<(), StoreError> {
+    pub(crate) fn add_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} ADD {column} {column_type}");
         check_column_name(&statement, column)?;
         let columns = &mut self.table(&statement, table)?.columns;
         if let Some(known) = columns.keys().find(|known| same_name(known, column)) {
             return Err(refused(statement, format!("column {known} exists already")));
         }
-        columns.insert(column.to_owned(), column_type);
+        columns.insert(column.to_owned(), column_type.clone());
         Ok(())
     }
 
@@ -173,14 +173,14 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn retype_column(&mut self, table: &str, column: &str, column_type: Type) -> Result<(), StoreError> {
+    pub(crate) fn retype_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} DROP {column}, ADD {column} {column_type}");
         let known = self.table(&statement, table)?;
         if matches!(&known.rows, Rows::Nodes { primary_key, .. } if primary_key == column) {
             return Err(refused(statement, "it is the key"));
         }
         match known.columns.get_mut(column) {
-            Some(known) => *known = column_type,
+            Some(known) => column_type.clone_into(known),
             None => return Err(refused(statement, "no such column")),
         }
         known.dropped_a_column = true;
@@ -211,8 +211,8 @@ impl Catalogue {
         let end = self.end(&statement, name)?;
         let columns = &self.tables[name].columns;
         let others = columns.iter().filter(|(column, _)| **column != end.primary_key);
-        let others = others.map(|(column, column_type)| (column.clone(), *column_type)).collect();
-        Ok(NodeShape { key_type: columns[&end.primary_key], columns: others, end })
+        let others = others.map(|(column, column_type)| (column.clone(), column_type.clone())).collect();
+        Ok(NodeShape { key_type: columns[&end.primary_key].clone(), columns: others, end })
     }
 
     /// What statements on the edges of table `name` between two node tables need.
@@ -222,7 +222,7 @@ impl Catalogue {
         let Some(Known { columns, rows: Rows::Edges(_), .. }) = self.tables.get(name) else {
             return Err(refused(statement, "no such edge table"));
         };
-        let columns = columns.iter().map(|(column, column_type)| (column.clone(), *column_type)).collect();
+        let columns = columns.iter().map(|(column, column_type)| (column.clone(), column_type.clone())).collect();
         Ok(EdgeShape { table: name.to_owned(), from, to, columns })
     }
 
@@ -249,7 +249,7 @@ impl Catalogue {
         else {
             return Err(refused(statement(), "no such node table"));
         };
-        if key.type_of() != columns.get(primary_key).copied() {
+        if key.type_of().as_ref() != columns.get(primary_key) {
             return Err(refused(statement(), format!("{primary_key} cannot be {key}")));
         }
         if let RowChange::Create(row) | RowChange::Update(row) = change {

@@ -69,7 +69,7 @@ fn columns(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Columns, O
         let [_, kuzu::Value::String(column), kuzu::Value::String(type_name), _, is_key] = row.as_slice() else {
             return Err(refused(statement, format!("not a column: {row:?}")));
         };
-        let column_type = Type::ALL.into_iter().find(|own| own.name() == type_name);
+        let column_type = Type::ALL.into_iter().find(|own| own.to_string() == *type_name);
         let column_type = column_type
             .ok_or_else(|| refused(statement.as_str(), format!("{column} has another type: {type_name}")))?;
         if *is_key == kuzu::Value::Bool(true) {

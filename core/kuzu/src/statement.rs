@@ -132,7 +132,7 @@ pub(crate) fn rename_column(table: &str, from: &str, to: &str) -> Result<String,
     Ok(format!("ALTER TABLE {} RENAME {} TO {}", quoted(table)?, quoted(from)?, quoted(to)?))
 }
 
-pub(crate) fn add_column(table: &str, column: &str, column_type: Type) -> Result<String, StoreError> {
+pub(crate) fn add_column(table: &str, column: &str, column_type: &Type) -> Result<String, StoreError> {
     Ok(format!("ALTER TABLE {} ADD {} {column_type}", quoted(table)?, quoted(column)?))
 }
 

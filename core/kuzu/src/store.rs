@@ -156,13 +156,13 @@ impl KuzuStore {
                 self.alter(&statement::rename_column(table, statement::BETWEEN_NAMES, to)?)
             }
             SchemaStep::AddColumn { table, column, column_type } => {
-                self.catalogue.add_column(table, column, *column_type)?;
-                self.alter(&statement::add_column(table, column, *column_type)?)
+                self.catalogue.add_column(table, column, column_type)?;
+                self.alter(&statement::add_column(table, column, column_type)?)
             }
             SchemaStep::RetypeColumn { table, column, column_type } => {
-                self.catalogue.retype_column(table, column, *column_type)?;
+                self.catalogue.retype_column(table, column, column_type)?;
                 self.alter(&statement::drop_column(table, column)?)?;
-                self.alter(&statement::add_column(table, column, *column_type)?)
+                self.alter(&statement::add_column(table, column, column_type)?)
             }
             SchemaStep::AddPair { table, from, to } => match self.catalogue.add_pair(table, from, to)? {
                 NewPair::Known => Ok(()),
@@ -296,13 +296,13 @@ fn verb_of(change: &RowChange) -> Verb {
 }
 
 fn node_fields(shape: &NodeShape, key: &Value, change: &RowChange) -> Fields {
-    let key = (KEY.to_owned(), parameter(Some(key), shape.key_type));
+    let key = (KEY.to_owned(), parameter(Some(key), &shape.key_type));
     std::iter::once(key).chain(cells(&shape.columns, change)).collect()
 }
 
 fn edge_fields(shape: &EdgeShape, edge: &EdgeRef, change: &RowChange) -> Fields {
     // The catalogue has checked that no key is NULL, so the type given here never stands for a value.
-    let key = |field: &str, key| (field.to_owned(), parameter(Some(key), Type::String));
+    let key = |field: &str, key| (field.to_owned(), parameter(Some(key), &Type::String));
     let name = (NAME.to_owned(), kuzu::Value::String(edge.discriminator.clone()));
     let identity = [key(FROM, &edge.from.key), key(TO, &edge.to.key), name];
     identity.into_iter().chain(cells(&shape.columns, change)).collect()
@@ -311,7 +311,7 @@ fn edge_fields(shape: &EdgeShape, edge: &EdgeRef, change: &RowChange) -> Fields 
 /// Every column of the shape, NULL where the row has no value; none for a deletion.
 fn cells(columns: &[(String, Type)], change: &RowChange) -> Fields {
     let cell = |row: &Row, index, (column, column_type): &(String, Type)| {
-        (statement::field(index), parameter(row.get(column), *column_type))
+        (statement::field(index), parameter(row.get(column), column_type))
     };
     match change {
         RowChange::Create(row) | RowChange::Update(row) => {

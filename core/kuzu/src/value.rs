@@ -7,7 +7,7 @@ use kuzu::LogicalType;
 use kuzusync_core::value::{Double, Type, Value};
 
 /// The parameter for a column of `column_type`; no value is NULL.
-pub(crate) fn parameter(value: Option<&Value>, column_type: Type) -> kuzu::Value {
+pub(crate) fn parameter(value: Option<&Value>, column_type: &Type) -> kuzu::Value {
     match value {
         None | Some(Value::Null) => kuzu::Value::Null(logical_type(column_type)),
         Some(Value::Bool(value)) => kuzu::Value::Bool(*value),
@@ -33,7 +33,7 @@ pub(crate) fn from_kuzu(value: kuzu::Value) -> Result<Value, String> {
 }
 
 /// Kùzu's type.
-pub(crate) fn logical_type(own: Type) -> LogicalType {
+pub(crate) fn logical_type(own: &Type) -> LogicalType {
     match own {
         Type::Bool => LogicalType::Bool,
         Type::Int64 => LogicalType::Int64,
@@ -44,5 +44,5 @@ pub(crate) fn logical_type(own: Type) -> LogicalType {
 
 /// Our type, if it is one.
 pub(crate) fn from_logical_type(kuzu: &LogicalType) -> Option<Type> {
-    Type::ALL.into_iter().find(|own| logical_type(*own) == *kuzu)
+    Type::ALL.into_iter().find(|own| logical_type(own) == *kuzu)
 }

@@ -95,13 +95,13 @@ impl MemoryStore {
             SchemaStep::RenameColumn { table, from, to } => self.rename_column(table, from, to)?,
             SchemaStep::AddColumn { table, column, column_type } => {
                 let columns = &mut self.table(table)?.columns;
-                if columns.insert(column.clone(), *column_type).is_some() {
+                if columns.insert(column.clone(), column_type.clone()).is_some() {
                     return Err(refused("ALTER TABLE ADD", table, &format!("column {column} exists already")));
                 }
             }
             SchemaStep::RetypeColumn { table, column, column_type } => {
                 let columns = &mut self.table(table)?.columns;
-                if columns.insert(column.clone(), *column_type).is_none() {
+                if columns.insert(column.clone(), column_type.clone()).is_none() {
                     return Err(refused("ALTER TABLE DROP", table, &format!("no column {column}")));
                 }
                 self.rows_of(table).for_each(|row| drop(row.remove(column)));

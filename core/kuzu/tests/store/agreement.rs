@@ -32,7 +32,7 @@ impl Tape {
         if from.is_empty() { None } else { Some(&from[self.below(from.len())]) }
     }
 
-    fn value(&mut self, value_type: Type) -> Value {
+    fn value(&mut self, value_type: &Type) -> Value {
         match value_type {
             Type::Bool => (self.below(2) == 0).into(),
             Type::Int64 => [0, 1, -1, i64::MIN, i64::MAX, 77][self.below(6)].into(),
@@ -47,7 +47,7 @@ impl Tape {
         let is_key = |column: &str| matches!(&table.kind, TableKind::Node { primary_key } if primary_key == column);
         for (column, column_type) in table.columns.iter().filter(|(column, _)| !is_key(column)) {
             if self.below(3) > 0 {
-                row.insert(column.clone(), self.value(*column_type));
+                row.insert(column.clone(), self.value(column_type));
             }
         }
         row
@@ -55,7 +55,7 @@ impl Tape {
 
     fn columns(&mut self) -> Vec<(&'static str, Type)> {
         let count = self.below(4);
-        COLUMNS.into_iter().take(count).map(|column| (column, Type::ALL[self.below(4)])).collect()
+        COLUMNS.into_iter().take(count).map(|column| (column, Type::ALL[self.below(4)].clone())).collect()
     }
 }
 
@@ -71,7 +71,7 @@ fn draw_step(tape: &mut Tape, view: &View) -> Option<SchemaStep> {
     let nodes = node_tables(view);
     match tape.below(8) {
         0 | 1 => {
-            let key_type = [Type::Int64, Type::String][tape.below(2)];
+            let key_type = [Type::Int64, Type::String][tape.below(2)].clone();
             Some(create_table(tape.pick(&free)?, node_table((KEY, key_type), &tape.columns())))
         }
         2 => {
@@ -91,13 +91,13 @@ fn draw_step(tape: &mut Tape, view: &View) -> Option<SchemaStep> {
             let table = tape.pick(&all)?.clone();
             let new: Vec<_> = COLUMNS.into_iter().filter(|c| !view.tables[&table].columns.contains_key(*c)).collect();
             let column = (*tape.pick(&new)?).to_owned();
-            Some(SchemaStep::AddColumn { table, column, column_type: Type::ALL[tape.below(4)] })
+            Some(SchemaStep::AddColumn { table, column, column_type: Type::ALL[tape.below(4)].clone() })
         }
         _ => {
             let table = tape.pick(&all)?.clone();
             let old: Vec<_> = view.tables[&table].columns.keys().filter(|column| *column != KEY).cloned().collect();
             let column = tape.pick(&old)?.clone();
-            Some(SchemaStep::RetypeColumn { table, column, column_type: Type::ALL[tape.below(4)] })
+            Some(SchemaStep::RetypeColumn { table, column, column_type: Type::ALL[tape.below(4)].clone() })
         }
     }
 }

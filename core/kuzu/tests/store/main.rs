@@ -47,13 +47,14 @@ impl Both {
 
 fn node_table(primary_key: (&str, Type), columns: &[(&str, Type)]) -> Table {
     let kind = TableKind::Node { primary_key: primary_key.0.to_owned() };
-    let columns = columns.iter().chain([&primary_key]).map(|(name, column)| ((*name).to_owned(), *column)).collect();
+    let columns =
+        columns.iter().chain([&primary_key]).map(|(name, column)| ((*name).to_owned(), column.clone())).collect();
     Table { kind, columns }
 }
 
 fn edge_table(pairs: &[(&str, &str)], columns: &[(&str, Type)]) -> Table {
     let pairs = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-    let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), *column)).collect();
+    let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).collect();
     Table { kind: TableKind::Edge { pairs }, columns }
 }
 

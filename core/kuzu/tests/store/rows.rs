@@ -52,7 +52,8 @@ fn every_key_survives_and_is_found_again() {
         let tables = [("Numbered", numbered), ("Named", named), ("E", pairs)];
         both.apply(schema(tables.map(|(name, table)| create_table(name, table))));
         for (table, key_type) in [("Numbered", Type::Int64), ("Named", Type::String)] {
-            let keys: Vec<_> = every_value().into_iter().filter(|value| value.type_of() == Some(key_type)).collect();
+            let keys: Vec<_> =
+                every_value().into_iter().filter(|value| value.type_of().as_ref() == Some(&key_type)).collect();
             for keys in keys.chunks(portion) {
                 let loops = |change: RowChange| {
                     let own = |key: &Value| edge((table, key.clone()), (table, key.clone()), "");

@@ -73,7 +73,10 @@ fn a_new_column_is_null_and_takes_values() {
     both.apply(users());
     for (index, column_type) in Type::ALL.into_iter().enumerate() {
         let column = format!("new {index}");
-        both.apply(schema([add_column("User", &column, column_type), add_column("Follows", &column, column_type)]));
+        both.apply(schema([
+            add_column("User", &column, column_type.clone()),
+            add_column("Follows", &column, column_type),
+        ]));
     }
     let cells = [("new 0", true.into()), ("new 1", 1.into()), ("new 2", 0.5.into()), ("new 3", "x".into())];
     both.apply(nodes("User", [(1.into(), RowChange::Update(row(&cells)))]));
@@ -89,9 +92,9 @@ fn a_column_changes_its_type_and_its_values_come_back() {
     let mut types = Type::ALL.into_iter().cycle();
     for round in 0..8_i64 {
         let column_type = types.next().unwrap();
-        let value = Value::from(round).cast(column_type).unwrap_or(Value::Bool(true));
+        let value = Value::from(round).cast(&column_type).unwrap_or(Value::Bool(true));
         let cells = row(&[("age", value.clone())]);
-        let mut delta = schema([retype("User", "age", column_type), retype("Follows", "since", column_type)]);
+        let mut delta = schema([retype("User", "age", column_type.clone()), retype("Follows", "since", column_type)]);
         delta.nodes = nodes("User", [(1.into(), RowChange::Update(cells))]).nodes;
         let first = edge(("User", 1.into()), ("User", 2.into()), "");
         delta.edges = edges("Follows", [(first, RowChange::Update(row(&[("since", value)])))]).edges;

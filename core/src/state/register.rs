@@ -1,0 +1,224 @@
+//! Registers: what was written to one row, kept so that every policy finds its winner.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::change::{Change, Op};
+use crate::id::{ChangeId, ColumnId};
+use crate::planted::{Bug, is_planted};
+use crate::policy::{Place, Policy};
+use crate::schema::TableState;
+use crate::value::{Type, Value};
+
+/// One write to a register.
+#[derive(Clone, Debug)]
+pub struct Write<T> {
+    /// Where it stands.
+    pub place: Place,
+    /// The change it belongs to, which tells what its author had seen.
+    pub change: Arc<Change>,
+    /// What was written.
+    pub value: T,
+}
+
+impl<T> Write<T> {
+    /// Whether the author of this write had seen the other, or had written it just before.
+    pub fn saw<U>(&self, other: &Write<U>) -> bool {
+        let (own, others) = (self.place.rank, other.place.rank);
+        self.change.seen.contains(others.change) || (own.change == others.change && own.index > others.index)
+    }
+}
+
+/// The greatest write under each policy, and nothing else. Which of them counts is decided when it is read, so a change
+/// of policy commutes with the writes.
+#[derive(Clone, Debug)]
+pub struct Register<T> {
+    /// In the order of places; most often one write is the greatest under every policy.
+    writes: SmallVec<[Write<T>; 1]>,
+}
+
+impl<T> Default for Register<T> {
+    fn default() -> Self {
+        Register { writes: SmallVec::new() }
+    }
+}
+
+impl<T: Clone> Register<T> {
+    fn raise(&mut self, new: Write<T>, policy: Policy) {
+        if is_planted(Bug::ArrivalOrder) {
+            self.writes.clear();
+        }
+        let is_greater = |policy: Policy, than: &Write<T>| policy.compare(&new.place, &than.place).is_gt();
+        if is_planted(Bug::OneMask) && !self.writes.is_empty() {
+            if self.writes.iter().all(|write| is_greater(policy, write)) {
+                self.writes = SmallVec::from_iter([new]);
+            }
+            return;
+        }
+        let is_beaten_by =
+            |policy: Policy, writes: &[Write<T>]| writes.iter().any(|write| !is_greater(policy, write));
+        if Policy::ALL.into_iter().all(|policy| is_beaten_by(policy, &self.writes)) {
+            return;
+        }
+        if Policy::ALL.into_iter().all(|policy| !is_beaten_by(policy, &self.writes)) {
+            self.writes.clear();
+            self.writes.push(new);
+            return;
+        }
+        self.writes.push(new);
+        self.writes.sort_by_key(|write| write.place);
+        let greatest: SmallVec<[Place; 4]> =
+            Policy::ALL.into_iter().filter_map(|policy| self.greatest(policy)).map(|write| write.place).collect();
+        self.writes.retain(|write| greatest.contains(&write.place));
+    }
+
+    /// The write that counts under a policy.
+    pub fn greatest(&self, policy: Policy) -> Option<&Write<T>> {
+        match self.writes.as_slice() {
+            [only] => Some(only),
+            writes => writes.iter().max_by(|one, other| policy.compare(&one.place, &other.place)),
+        }
+    }
+}
+
+/// What was written to one property.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    base: Register<Value>,
+    /// What was added, each increment once.
+    increments: BTreeMap<(ChangeId, u32), Write<Value>>,
+}
+
+/// Whether a row is there, by its own registers alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is not.
+    Gone,
+    /// Its greatest insert outranks its greatest delete. What was written before the delete is gone with it.
+    Inserted,
+    /// It is there though no insert outranks its delete, and has kept what was written before.
+    Revived,
+}
+
+/// What was written to one row.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    insert: Register<()>,
+    delete: Register<()>,
+    cells: BTreeMap<ColumnId, Cell>,
+}
+
+impl Registers {
+    /// Joins an operation on this row. The policy is that of the table, and decides nothing.
+    pub fn join(&mut self, place: Place, change: &Arc<Change>, op: &Op, policy: Policy) {
+        match op {
+            Op::Insert { cells, .. } | Op::Update { cells, .. } => {
+                if matches!(op, Op::Insert { .. }) {
+                    self.insert.raise(Write { place, change: Arc::clone(change), value: () }, policy);
+                }
+                for (column, value) in cells {
+                    let write = Write { place, change: Arc::clone(change), value: value.clone() };
+                    self.cells.entry(*column).or_default().base.raise(write, policy);
+                }
+            }
+            Op::Increment { column, by, .. } => {
+                let cell = self.cells.entry(*column).or_default();
+                let write = Write { place, change: Arc::clone(change), value: by.clone() };
+                if is_planted(Bug::CounterAsValue) {
+                    let current = cell.base.greatest(policy).and_then(|base| base.value.addend()).unwrap_or(0);
+                    let sum = by.addend().map(|by| current + by);
+                    let value = sum.and_then(|sum| Value::from_sum(sum, by.type_of().as_ref()?)).unwrap_or(Value::Null);
+                    cell.base.raise(Write { value, ..write }, policy);
+                } else {
+                    cell.increments.insert((change.id, place.rank.index), write);
+                }
+            }
+            Op::Delete { .. } => {
+                self.delete.raise(Write { place, change: Arc::clone(change), value: () }, policy);
+            }
+            Op::Schema(_) => {}
+        }
+    }
+
+    /// The delete that counts.
+    pub fn deleted(&self, policy: Policy) -> Option<&Write<()>> {
+        self.delete.greatest(policy)
+    }
+
+    /// Whether the row is there.
+    pub fn life(&self, table: &TableState) -> Life {
+        let policy = table.policy();
+        let outranks_delete = |place: Option<Place>| match (place, self.delete.greatest(policy)) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(place), Some(delete)) => policy.compare(&place, &delete.place).is_gt(),
+        };
+        if outranks_delete(self.insert.greatest(policy).map(|insert| insert.place)) {
+            Life::Inserted
+        } else if table.update_revives() && outranks_delete(self.last_write(policy).map(|(place, _)| place)) {
+            Life::Revived
+        } else {
+            Life::Gone
+        }
+    }
+
+    /// What made the row: the insert that counts, or where only updates do, the greatest of them.
+    pub fn made(&self, table: &TableState) -> Option<(Place, &Arc<Change>)> {
+        let policy = table.policy();
+        match self.life(table) {
+            Life::Gone => None,
+            Life::Inserted => self.insert.greatest(policy).map(|insert| (insert.place, &insert.change)),
+            Life::Revived => self.last_write(policy),
+        }
+    }
+
+    /// The greatest write to a cell.
+    fn last_write(&self, policy: Policy) -> Option<(Place, &Arc<Change>)> {
+        let bases = self.cells.values().filter_map(|cell| cell.base.greatest(policy));
+        let increments = self.cells.values().flat_map(|cell| cell.increments.values());
+        let all = bases.chain(increments).map(|write| (write.place, &write.change));
+        all.max_by(|one, other| policy.compare(&one.0, &other.0))
+    }
+
+    /// The columns that were written to, and what each shows; `None` for nothing.
+    pub fn shown<'a>(
+        &'a self,
+        table: &'a TableState,
+        is_revived: bool,
+    ) -> impl Iterator<Item = (ColumnId, Option<Value>)> + 'a {
+        self.cells.iter().map(move |(column, cell)| (*column, self.shown_cell(table, *column, cell, is_revived)))
+    }
+
+    fn shown_cell(&self, table: &TableState, column: ColumnId, cell: &Cell, is_revived: bool) -> Option<Value> {
+        let column_type = table.column(column)?.column_type();
+        let policy = table.column_policy(column);
+        let delete = self.delete.greatest(policy).filter(|_| !is_revived);
+        let counts = |write: &&Write<Value>| {
+            delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt())
+        };
+        let base = cell.base.greatest(policy).filter(counts);
+        let is_added = |write: &&Write<Value>| counts(write) && base.is_none_or(|base| !base.saw(*write));
+        let added: Vec<&Write<Value>> = cell.increments.values().filter(is_added).collect();
+        let shown = match added.iter().max_by_key(|write| write.place.rank) {
+            None => base?.value.cast(column_type),
+            Some(last) => sum(base.map(|base| &base.value), &added, last, column_type),
+        };
+        shown.filter(|value| *value != Value::Null)
+    }
+}
+
+/// A counter's value: what it was set to and everything added since, as a number of the column's type, or if that is no
+/// number, of what was added last.
+fn sum(base: Option<&Value>, added: &[&Write<Value>], last: &Write<Value>, column_type: &Type) -> Option<Value> {
+    let last_type = last.value.type_of()?;
+    let sum_type = if column_type.is_summable() { column_type } else { &last_type };
+    let addend = |value: &Value| value.cast(sum_type)?.addend();
+    let start = match base {
+        None | Some(Value::Null) => 0,
+        Some(base) => addend(base)?,
+    };
+    let sum = added.iter().try_fold(start, |sum, write| sum.checked_add(addend(&write.value)?))?;
+    Value::from_sum(sum, sum_type)?.cast(column_type)
+}
