@@ -91,10 +91,16 @@ impl Cluster {
             Step::CreateTable { replica, .. }
             | Step::CreateNode { replica, .. }
             | Step::UpdateNode { replica, .. }
+            | Step::UpdateNodeStrictly { replica, .. }
+            | Step::UpdateNodeEarlier { replica, .. }
+            | Step::IncrementNode { replica, .. }
             | Step::DeleteNode { replica, .. }
             | Step::CreateEdge { replica, .. }
             | Step::UpdateEdge { replica, .. }
-            | Step::DeleteEdge { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            | Step::IncrementEdge { replica, .. }
+            | Step::DeleteEdge { replica, .. }
+            | Step::SetRule { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            Step::SubmitAgainElsewhere { replica } => self.submit_again_elsewhere(self.host(*replica)).await,
             Step::Crash { replica, after_outputs } => self.crash(self.host(*replica), *after_outputs),
             Step::Restart { replica } => self.restart(self.host(*replica)).await,
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
@@ -116,15 +122,41 @@ impl Cluster {
     }
 
     async fn submit_generated(&mut self, host: u32, step: &Step) {
-        let view = self.world.borrow().view(host);
-        let statement = view.ok_or("the host is down").and_then(|view| client::statement(step, &view));
-        match statement {
-            Ok(statement) => drop(self.submit(host, vec![statement]).await),
-            Err(reason) => {
-                let reason = reason.to_owned();
-                self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason });
+        match self.generated(host, step) {
+            Ok(transaction) => {
+                // What makes tables makes others where the schema is another, so it is not handed on.
+                if transaction.statements.iter().all(Statement::is_data) {
+                    self.last = Some((host, transaction.clone()));
+                }
+                drop(self.submit_transaction(host, transaction).await);
             }
+            Err(reason) => self.skip(host, reason),
         }
+    }
+
+    fn generated(&mut self, host: u32, step: &Step) -> Result<Transaction, &'static str> {
+        let (view, now) = self.world.borrow().client_view(host).ok_or("the host is down")?;
+        let has_main = self.world.borrow().options().has_main;
+        let transaction = client::transaction(step, &view, now, has_main)?;
+        Ok(Transaction { tx: self.next_tx(), ..transaction })
+    }
+
+    /// The client of the last transaction hands it to another replica too.
+    async fn submit_again_elsewhere(&mut self, host: u32) {
+        match &self.last {
+            _ if !self.world.borrow().options().has_main => self.skip(host, "only a main notices what two replicas did"),
+            Some((at, transaction)) if *at != host => {
+                let again = transaction.clone();
+                self.invocations += 1;
+                drop(self.submit_transaction(host, again).await);
+            }
+            Some(_) => self.skip(host, "the last transaction was submitted here"),
+            None => self.skip(host, "nothing was submitted yet"),
+        }
+    }
+
+    fn skip(&self, host: u32, reason: &str) {
+        self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason: reason.to_owned() });
     }
 
     /// Submits a transaction and waits for the answer: its change, or why there is none.
