@@ -17,13 +17,29 @@ pub enum Bug {
     /// A counter is set to the sum instead of keeping the increments. (Distributed Sync Engine, SemanticMerger without the
     /// registration of counters.)
     CounterAsValue,
+    /// Epochs are merged when a change is received instead of when it is applied, so that a change that waits lends its
+    /// authority to what is written meanwhile. (Found while the rules were designed.)
+    EpochOnReceipt,
+    /// A change is applied as soon as it is its author's next, whatever its author had seen. (Minimal Sync Guide: patches
+    /// are applied as they come.)
+    NoGapCheck,
+    /// A change that failed counts as seen. (Sync Policy: the importer raises last_lsn past a failed transaction.)
+    CursorPassesFailed,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 4] = [Bug::ArrivalOrder, Bug::OneMask, Bug::CounterAsValue, Bug::Canary];
+    pub const ALL: [Bug; 7] = [
+        Bug::ArrivalOrder,
+        Bug::OneMask,
+        Bug::CounterAsValue,
+        Bug::EpochOnReceipt,
+        Bug::NoGapCheck,
+        Bug::CursorPassesFailed,
+        Bug::Canary,
+    ];
 
     /// The bug's name on the command line.
     #[must_use]
@@ -32,6 +48,9 @@ impl Bug {
             Bug::ArrivalOrder => "arrival-order",
             Bug::OneMask => "one-mask",
             Bug::CounterAsValue => "counter-as-value",
+            Bug::EpochOnReceipt => "epoch-on-receipt",
+            Bug::NoGapCheck => "no-gap-check",
+            Bug::CursorPassesFailed => "cursor-passes-failed",
             Bug::Canary => "canary",
         }
     }
@@ -43,6 +62,9 @@ impl Bug {
             Bug::ArrivalOrder => "Minimal Sync Guide, applyPatchLocally",
             Bug::OneMask => "design of the policies",
             Bug::CounterAsValue => "Distributed Sync Engine, semantic merge",
+            Bug::EpochOnReceipt => "design of the epochs",
+            Bug::NoGapCheck => "Minimal Sync Guide, applyPatch",
+            Bug::CursorPassesFailed => "Sync Policy, import",
             Bug::Canary => "made for the gate",
         }
     }

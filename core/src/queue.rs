@@ -68,6 +68,11 @@ impl OfflineQueue {
         acknowledged
     }
 
+    /// The numbers of the queued changes.
+    pub fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.queued.keys().copied()
+    }
+
     /// Operations queued.
     #[must_use]
     pub fn operations(&self) -> usize {

@@ -11,25 +11,27 @@
 //!
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::causal::{self, CausalBuffer, Missing};
-use crate::change::{Change, ChangeId, Op};
-use crate::clock::{Instant, Now, Rank, Timestamp, VectorClock};
-use crate::conflict::{Audit, Loss};
+use crate::causal::{self, CausalBuffer, Missing, Released};
+use crate::change::{Change, ChangeId, Element, Op, RowVersion};
+use crate::clock::{Instant, Now, Rank, Timestamp, VectorClock, WallTime};
+use crate::conflict::{Audit, Found, Loss, Register};
 use crate::error::Error;
-use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
+use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
 use crate::message::{
-    CHANGE_BYTES_MAX, Cursor, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
 };
 use crate::planted::{Bug, is_planted};
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
-use crate::schema::Schema;
+use crate::ruling::{Reason, Rejection, Ruling};
+use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
@@ -44,13 +46,21 @@ pub struct Config {
     pub database: DatabaseId,
     /// Unacknowledged operations at most.
     pub queue_operations_max: usize,
+    /// How far ahead of the main's time a change may be stamped, in milliseconds.
+    pub drift_ms_max: i64,
 }
 
+/// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
+pub const DRIFT_MS_MAX: i64 = 300_000;
+
+/// Replicas that disconnect within this time of each other begin one epoch together, at its end.
+pub const EPOCH_WINDOW: Duration = Duration::from_millis(100);
+
 impl Config {
-    /// The defaults: a queue of 10,000 operations.
+    /// The defaults: a queue of 10,000 operations, clocks at most five minutes ahead.
     #[must_use]
     pub fn new(role: Role, database: DatabaseId) -> Self {
-        Config { role, database, queue_operations_max: OPERATIONS_MAX }
+        Config { role, database, queue_operations_max: OPERATIONS_MAX, drift_ms_max: DRIFT_MS_MAX }
     }
 }
 
@@ -70,6 +80,10 @@ pub enum Input {
     Connected(Peer),
     /// A link went down.
     Disconnected(Peer),
+    /// A person has mended what made this change fail: apply it now, and what waited for it.
+    Retry(ChangeId),
+    /// A person gives up a failed change: list it no longer.
+    Dismiss(ChangeId),
     /// The time asked for by [`Output::Timeout`] has come.
     Timeout,
     /// The disk refused a record. The replica stops; open another from the records that were kept.
@@ -151,6 +165,46 @@ pub enum Notice {
         /// Which.
         id: ChangeId,
     },
+    /// The main's log has a ruling.
+    Ruled {
+        /// What.
+        ruling: Ruling,
+        /// Its number.
+        lsn: Lsn,
+    },
+    /// The main does not apply an own change.
+    Rejected {
+        /// Which.
+        id: ChangeId,
+        /// Why.
+        reason: Reason,
+    },
+    /// An own change that was rejected for its stamp was written again.
+    WrittenAnew {
+        /// The rejected one.
+        rejected: ChangeId,
+        /// The new one.
+        id: ChangeId,
+    },
+    /// A change cannot be applied here. It is listed until it is retried or dismissed.
+    Failed {
+        /// Which.
+        id: ChangeId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Without a main nobody judges clocks: a change is stamped far ahead of this replica's.
+    Drifted {
+        /// Which.
+        id: ChangeId,
+        /// How far, in milliseconds.
+        ahead_ms: i64,
+    },
+    /// Concurrent increments of one number added up: the resolution `cumulative`.
+    Merged {
+        /// The number.
+        register: Register,
+    },
     /// A change that had waited for its causes turned out to be bad and was dropped.
     Discarded {
         /// Which.
@@ -179,14 +233,27 @@ enum Timer {
     Greet(Peer),
     /// Send the batch in flight again.
     Resend(Peer),
+    /// Begin the epoch that disconnected replicas have brought about.
+    Epoch,
 }
 
 /// What one input adds to the log, gathered so that it becomes one record and one delta.
-#[derive(Default)]
 struct Batch {
+    now: Now,
     records: Vec<LogRecord>,
     delta: Delta,
     notices: Vec<Notice>,
+}
+
+impl Batch {
+    fn new(now: Now) -> Self {
+        Batch { now, records: Vec::new(), delta: Delta::default(), notices: Vec::new() }
+    }
+
+    fn found(&mut self, found: Found) {
+        self.notices.extend(found.losses.into_iter().map(|loss| Notice::Lost(Box::new(loss))));
+        self.notices.extend(found.merged.into_iter().map(|register| Notice::Merged { register }));
+    }
 }
 
 /// One replica of a graph.
@@ -200,7 +267,18 @@ pub struct Replica {
     audit: Audit,
     causal: CausalBuffer,
     queue: OfflineQueue,
+    /// The greatest of all applied changes.
     timestamp: Timestamp,
+    /// The greatest of all numbered changes.
+    timestamp_numbered: Timestamp,
+    link_epoch: u64,
+    authority_epochs: BTreeMap<TableId, u64>,
+    /// What the own wall clock is behind the main's time, known since a change was rejected for its stamp.
+    clock_behind_ms: i64,
+    /// Own changes rejected for their stamps and not written again yet.
+    to_write_anew: BTreeSet<ChangeId>,
+    /// A main that starts has lost every session.
+    owes_epoch: bool,
     clock: VectorClock,
     sessions: BTreeMap<Peer, Session>,
     timers: BTreeMap<Timer, Instant>,
@@ -224,6 +302,12 @@ impl Replica {
             causal: CausalBuffer::default(),
             queue: OfflineQueue::new(config.queue_operations_max),
             timestamp: Timestamp::default(),
+            timestamp_numbered: Timestamp::default(),
+            link_epoch: 0,
+            authority_epochs: BTreeMap::new(),
+            clock_behind_ms: 0,
+            to_write_anew: BTreeSet::new(),
+            owes_epoch: false,
             clock: VectorClock::default(),
             sessions: BTreeMap::new(),
             timers: BTreeMap::new(),
@@ -261,6 +345,7 @@ impl Replica {
         self.id = *replica;
         if *role == Role::Main {
             self.main = Some(*replica);
+            self.owes_epoch = true;
         }
         for record in rest {
             match record {
@@ -276,25 +361,46 @@ impl Replica {
     }
 
     fn restore_log(&mut self, record: &LogRecord) -> Result<(), Error> {
+        let out_of_order = |what: String| Err(Error::Records(format!("{what} is out of order")));
+        let origin = Now { monotonic: Instant::default(), wall_ms: 0 };
+        let mut batch = Batch::new(origin);
         match record {
             LogRecord::Append(entry) => {
-                if causal::missing(entry, &self.log).is_some() || self.log.get(entry.change.id).is_some() {
-                    return Err(Error::Records(format!("change {} is out of order", entry.change.id)));
+                let id = entry.change.id;
+                let is_retry = self.log.failed_entry(id).is_ok();
+                let is_known = self.log.seen().passes(id) && !is_retry;
+                let is_next = is_retry || entry.lsn.is_none_or(|lsn| lsn == self.log.next_lsn());
+                if is_known || !is_next || causal::missing(entry, &self.log).is_some() {
+                    return out_of_order(format!("change {id}"));
                 }
-                self.admit(entry.clone(), &mut Batch::default())
+                self.log.check_history(&entry.change)?;
+                self.check_ops(&entry.change)?;
+                self.apply(entry.clone(), &mut batch);
             }
             LogRecord::Number { id, lsn } => {
                 if self.log.get(*id).is_none() || self.log.lsn(*id).is_some() || *lsn != self.log.next_lsn() {
-                    return Err(Error::Records(format!("number {lsn} is out of order")));
+                    return out_of_order(format!("number {lsn}"));
                 }
-                self.number(*id, *lsn, &mut Batch::default());
-                Ok(())
+                self.number(*id, *lsn, &mut batch);
             }
-            LogRecord::Acknowledged { through } => {
-                self.queue.acknowledge_through(*through);
-                Ok(())
+            LogRecord::Ruling { ruling, lsn } => {
+                if *lsn != self.log.next_lsn() {
+                    return out_of_order(format!("ruling {lsn}"));
+                }
+                self.check_ruling(ruling, *lsn)?;
+                self.rule(ruling.clone(), *lsn, &mut batch);
             }
+            LogRecord::Fail { entry, problem } => {
+                if self.log.seen().passes(entry.change.id) || causal::missing(entry, &self.log).is_some() {
+                    return out_of_order(format!("change {}", entry.change.id));
+                }
+                self.log.check_history(&entry.change)?;
+                self.fail(entry.clone(), problem.clone(), &mut batch);
+            }
+            LogRecord::Dismiss(id) => self.log.dismiss(*id),
+            LogRecord::Acknowledged { through } => drop(self.queue.acknowledge_through(*through)),
         }
+        Ok(())
     }
 
     /// Takes an input. Outputs wait to be polled, also when the input is refused.
@@ -306,6 +412,9 @@ impl Replica {
         if self.is_stopped {
             return Err(Error::Stopped);
         }
+        if std::mem::take(&mut self.owes_epoch) {
+            self.timers.insert(Timer::Epoch, now.monotonic.after(EPOCH_WINDOW));
+        }
         let result = match input {
             Input::Local(transaction) => self.submit(now, &transaction),
             Input::Receive { from, bytes } => self.receive(now, from, &bytes),
@@ -314,9 +423,12 @@ impl Replica {
                 Ok(())
             }
             Input::Disconnected(peer) => {
+                self.note_disconnected(now, peer);
                 self.disconnect(peer);
                 Ok(())
             }
+            Input::Retry(id) => self.retry(now, id),
+            Input::Dismiss(id) => self.dismiss(id),
             Input::Timeout => {
                 self.fire_timers(now);
                 Ok(())
@@ -349,10 +461,10 @@ impl Replica {
             self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx: transaction.tx, id }));
             return Ok(());
         }
-        let change = self.write(now, transaction)?;
-        let mut batch = Batch::default();
+        let change = Arc::new(self.write(now, transaction)?);
+        let mut batch = Batch::new(now);
         let lsn = (self.config.role == Role::Main).then(|| self.log.next_lsn());
-        self.admit(Entry { change: Arc::new(change), lsn }, &mut batch)?;
+        self.apply(Entry { change, lsn }, &mut batch);
         self.clock.tick(self.id);
         self.commit(batch);
         Ok(())
@@ -363,16 +475,25 @@ impl Replica {
         if let Some(unknown) = unknown {
             return Err(Error::UnknownDependency(*unknown));
         }
-        let id = ChangeId { replica: self.id, seq: self.log.seen().head(self.id) + 1 };
-        let timestamp = self.timestamp.next(now.wall_ms);
-        let ops = resolve(&self.state, Rank { timestamp, change: id, index: 0 }, &transaction.statements)?;
-        if self.config.role != Role::Main {
-            self.queue.check_room(ops.len())?;
+        let has_main = self.config.role != Role::Peer;
+        if transaction.is_strict && !has_main {
+            return Err(Error::NeedsMain { what: "strict mode" });
         }
-        let previous = self.log.last_digest(self.id);
-        let seen = self.log.seen().clone();
-        let (tx, depends_on) = (transaction.tx, transaction.depends_on.clone());
-        let change = Change { id, tx, previous, timestamp, seen, depends_on, ops };
+        let wall = transaction.created_at.unwrap_or_else(|| self.wall_time(now));
+        let mut change = self.blank_change(transaction.tx, wall);
+        change.depends_on.clone_from(&transaction.depends_on);
+        let (link_epoch, timestamp) = (change.link_epoch, change.timestamp);
+        let first = Rank { authority_epoch: 0, link_epoch, timestamp, change: change.id, index: 0 };
+        change.ops = resolve(&self.state, first, has_main, &transaction.statements)?;
+        if self.config.role != Role::Main {
+            self.queue.check_room(change.ops.len())?;
+        }
+        change.authority_epochs = self.authority_epochs_of(&change.ops);
+        if transaction.is_strict {
+            let elements: BTreeSet<&Element> = change.ops.iter().filter_map(Op::element).collect();
+            let version = |element: &Element| RowVersion { element: element.clone(), lsn: self.state.version(element) };
+            change.expects = elements.into_iter().map(version).collect();
+        }
         let bytes = canonical_bytes(&change, Vec::new()).len();
         if bytes > CHANGE_BYTES_MAX {
             return Err(Error::TransactionTooLarge { bytes, max: CHANGE_BYTES_MAX });
@@ -380,12 +501,70 @@ impl Replica {
         Ok(change)
     }
 
+    /// The wall clock, set to the main's time where it is known to be wrong.
+    fn wall_time(&self, now: Now) -> WallTime {
+        WallTime::from(now.wall_ms.saturating_add(self.clock_behind_ms))
+    }
+
+    /// The next own change, without operations.
+    fn blank_change(&self, tx: TxId, wall: WallTime) -> Change {
+        Change {
+            id: ChangeId { replica: self.id, seq: self.log.seen().head(self.id) + 1 },
+            tx,
+            previous: self.log.last_digest(self.id),
+            timestamp: self.timestamp.next(wall),
+            link_epoch: self.link_epoch,
+            authority_epochs: BTreeMap::new(),
+            seen: self.log.seen().clone(),
+            depends_on: Vec::new(),
+            replaces: None,
+            expects: Vec::new(),
+            ops: Vec::new(),
+        }
+    }
+
+    /// The main raises the epoch of a table that prefers it with every write; the others stamp the largest they saw.
+    fn authority_epochs_of(&self, ops: &[Op]) -> BTreeMap<TableId, u64> {
+        let tables: BTreeSet<TableId> = ops.iter().filter_map(Op::element).map(Element::table).collect();
+        let epoch = |table: TableId| {
+            let known = self.authority_epochs.get(&table).copied().unwrap_or(0);
+            let prefers_main = self.schema().table(table).is_some_and(TableState::prefers_main);
+            let raises = self.config.role == Role::Main && prefers_main;
+            (table, if raises { known.saturating_add(1) } else { known })
+        };
+        tables.into_iter().map(epoch).filter(|(_, epoch)| *epoch > 0).collect()
+    }
+
+    /// Writes the own changes again that were rejected for their stamps, once no other own change is on its way, so that
+    /// they keep their order.
+    fn write_anew(&mut self, batch: &mut Batch) {
+        if !self.queue.is_empty() {
+            return;
+        }
+        for rejected in std::mem::take(&mut self.to_write_anew) {
+            let Some(old) = self.log.get(rejected).cloned() else { continue };
+            let mut change = self.blank_change(old.tx, self.wall_time(batch.now));
+            change.depends_on.clone_from(&old.depends_on);
+            change.replaces = Some(rejected);
+            change.expects.clone_from(&old.expects);
+            change.ops.clone_from(&old.ops);
+            change.authority_epochs = self.authority_epochs_of(&change.ops);
+            if let Err(error) = self.check_ops(&change) {
+                batch.notices.push(Notice::Discarded { id: rejected, reason: error.to_string() });
+                continue;
+            }
+            let id = change.id;
+            self.apply(Entry { change: Arc::new(change), lsn: None }, batch);
+            batch.notices.push(Notice::WrittenAnew { rejected, id });
+        }
+    }
+
     // ---- what arrives ----
 
     fn receive(&mut self, now: Now, from: Peer, bytes: &[u8]) -> Result<(), Error> {
         match Message::decode(bytes)? {
             Message::Hello(hello) => self.receive_hello(from, &hello),
-            Message::Changes { clock, entries } => self.receive_changes(now, from, &clock, entries),
+            Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
             Message::Ack(cursor) => {
                 self.advance(now, from, &cursor);
                 Ok(())
@@ -445,7 +624,13 @@ impl Replica {
         }
     }
 
-    fn receive_changes(&mut self, now: Now, from: Peer, clock: &VectorClock, entries: Vec<Entry>) -> Result<(), Error> {
+    fn receive_changes(
+        &mut self,
+        now: Now,
+        from: Peer,
+        clock: &VectorClock,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), Error> {
         if self.sessions.get(&from).is_some_and(|session| session.phase == Phase::Refused) {
             // What it was told before was lost.
             self.transmit(from, &Message::Refused("the session was ended before; connect again".to_owned()));
@@ -455,9 +640,10 @@ impl Replica {
             // The hello that introduces the sender is late or lost; what it sends now comes again.
             return Ok(());
         }
-        let sent: Cursor = Cursor { seen: entries.iter().map(|entry| entry.change.id).collect(), lsn: 0 };
-        let mut batch = Batch::default();
-        let result = entries.into_iter().try_for_each(|entry| self.take_in(entry, &mut batch));
+        let sent: Cursor = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
+        let mut batch = Batch::new(now);
+        let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
+        self.write_anew(&mut batch);
         if !batch.records.is_empty() {
             self.clock.merge(&clock.of(self.log.seen()));
             self.clock.tick(self.id);
@@ -472,78 +658,221 @@ impl Replica {
         Ok(())
     }
 
-    /// Applies an entry, or keeps it until its causes are applied, and then applies what waited for it.
-    fn take_in(&mut self, entry: Entry, batch: &mut Batch) -> Result<(), Error> {
+    /// Takes a change or a ruling in, and then what waited for it.
+    fn take_in(&mut self, delivery: Delivery, batch: &mut Batch) -> Result<(), Error> {
+        match delivery {
+            Delivery::Change(entry) => self.take_in_change(entry, batch)?,
+            Delivery::Ruling { ruling, lsn } => self.take_in_ruling(ruling, lsn, batch)?,
+        }
+        while let Some(released) = self.causal.release(&self.log) {
+            match released {
+                Released::Doomed(entry, error) => self.refuse_change(entry, error.to_string(), batch),
+                Released::Ready(Delivery::Ruling { ruling, lsn }) => {
+                    // Whoever sent what it waited for is not to blame.
+                    if self.check_ruling(&ruling, lsn).is_ok() {
+                        self.rule(ruling, lsn, batch);
+                    }
+                }
+                Released::Ready(Delivery::Change(entry)) => {
+                    let id = entry.change.id;
+                    // While it waited, its number may have gone to another.
+                    let result = self.check_number(&entry).and_then(|()| self.admit(entry, batch));
+                    if let Err(error) = result {
+                        batch.notices.push(Notice::Discarded { id, reason: error.to_string() });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a change, or keeps it until its causes are applied.
+    fn take_in_change(&mut self, entry: Entry, batch: &mut Batch) -> Result<(), Error> {
         let id = entry.change.id;
         self.log.check_history(&entry.change)?;
         self.check_number(&entry)?;
-        let is_known = self.log.seen().contains(id) && entry.lsn.is_none_or(|lsn| lsn <= self.log.lsn_known());
+        if is_planted(Bug::EpochOnReceipt) {
+            self.merge_epochs(&entry.change);
+        }
+        let is_known = self.log.seen().passes(id) && entry.lsn.is_none_or(|lsn| lsn <= self.log.lsn_known());
         if is_known {
             batch.notices.push(Notice::Repeated { id });
             return Ok(());
         }
         if causal::missing(&entry, &self.log).is_some() {
-            if self.causal.hold(entry) {
+            if self.causal.hold(entry, &self.log) {
                 batch.notices.push(Notice::Held { id });
             }
             return Ok(());
         }
-        self.admit(entry, batch)?;
-        while let Some(released) = self.causal.release(&self.log) {
-            let id = released.change.id;
-            // While it waited, its number may have gone to another.
-            let result = self.check_number(&released).and_then(|()| self.admit(released, batch));
-            if let Err(error) = result {
-                // Whoever sent its cause is not to blame.
-                batch.notices.push(Notice::Discarded { id, reason: error.to_string() });
-            }
+        self.admit(entry, batch)
+    }
+
+    fn take_in_ruling(&mut self, ruling: Ruling, lsn: Lsn, batch: &mut Batch) -> Result<(), Error> {
+        let foreign = || Error::ForeignNumber { what: "a ruling".to_owned(), lsn };
+        if self.config.role != Role::Edge {
+            return Err(foreign());
         }
+        if lsn <= self.log.lsn_known() {
+            let known = self.log.delivery(lsn);
+            return if known == Some(Delivery::Ruling { ruling, lsn }) { Ok(()) } else { Err(foreign()) };
+        }
+        if lsn > self.log.next_lsn() {
+            self.causal.hold_ruling(ruling, lsn);
+            return Ok(());
+        }
+        self.check_ruling(&ruling, lsn)?;
+        self.rule(ruling, lsn, batch);
         Ok(())
+    }
+
+    /// Refuses a rejection of what has a number already, or of what is not its author's next.
+    fn check_ruling(&self, ruling: &Ruling, lsn: Lsn) -> Result<(), Error> {
+        let Ruling::Rejection(rejection) = ruling else { return Ok(()) };
+        let id = rejection.change;
+        let is_known = self.log.seen().passes(id) && self.log.lsn(id).is_none();
+        let is_next = self.log.seen().head(id.replica).checked_add(1) == Some(id.seq);
+        if is_known || is_next {
+            return Ok(());
+        }
+        Err(Error::ForeignNumber { what: format!("a rejection of change {id}"), lsn })
     }
 
     /// Numbers come from the database's main and never change.
     fn check_number(&self, entry: &Entry) -> Result<(), Error> {
         let Some(lsn) = entry.lsn else { return Ok(()) };
+        let is_known = || self.log.lsn(entry.change.id) == Some(lsn) && lsn <= self.log.lsn_known();
         let is_ours = match self.config.role {
-            Role::Main => self.log.numbered(lsn) == Some(entry.change.id),
-            Role::Edge => lsn > self.log.lsn_known() || self.log.numbered(lsn) == Some(entry.change.id),
+            Role::Main => is_known(),
+            Role::Edge => lsn > self.log.lsn_known() || is_known(),
             Role::Peer => false,
         };
-        if is_ours { Ok(()) } else { Err(Error::ForeignNumber { change: entry.change.id, lsn }) }
+        if is_ours {
+            return Ok(());
+        }
+        Err(Error::ForeignNumber { what: format!("change {}", entry.change.id), lsn })
     }
 
-    /// Puts a change whose causes are applied into log, state and audit, or gives a known one its number.
+    /// Deals with a change whose causes are applied: applies it, gives a known one its number, or refuses it.
     fn admit(&mut self, entry: Entry, batch: &mut Batch) -> Result<(), Error> {
-        let Entry { change, lsn } = entry;
-        let id = change.id;
-        if self.log.seen().contains(id) {
-            if let Some(lsn) = lsn.filter(|lsn| *lsn == self.log.next_lsn()) {
+        let id = entry.change.id;
+        if self.log.seen().passes(id) {
+            if let Some(lsn) = entry.lsn.filter(|lsn| *lsn == self.log.next_lsn() && self.log.lsn(id).is_none()) {
                 self.number(id, lsn, batch);
             }
             return Ok(());
         }
-        self.log.check_history(&change)?;
-        self.check_ops(&change)?;
-        let lsn = if self.config.role == Role::Main { Some(self.log.next_lsn()) } else { lsn };
-        self.timestamp = self.timestamp.max(change.timestamp);
-        if !(is_planted(Bug::Canary) && id.replica != self.id && inserts(&change)) {
-            batch.delta.join(&mut self.state, &change);
+        self.log.check_history(&entry.change)?;
+        if let Err(error) = self.check_ops(&entry.change) {
+            self.refuse_change(entry, error.to_string(), batch);
+            return Ok(());
         }
-        let losses = self.audit.record(&change).into_iter();
-        batch.notices.extend(losses.map(|loss| Notice::Lost(Box::new(loss))));
-        self.log.append(Arc::clone(&change), None);
+        if self.config.role != Role::Main {
+            self.apply(entry, batch);
+        } else if let Some(reason) = self.objection(&entry.change, batch.now) {
+            self.reject(&entry.change, reason, batch);
+        } else {
+            let lsn = Some(self.log.next_lsn());
+            self.apply(Entry { lsn, ..entry }, batch);
+        }
+        Ok(())
+    }
+
+    /// What the main has against a change of another replica that could be applied.
+    fn objection(&self, change: &Change, now: Now) -> Option<Reason> {
+        if let Some(of) = self.log.transaction(change.tx) {
+            return Some(Reason::Duplicate { of });
+        }
+        let main_ms = now.wall_ms.max(self.timestamp.ms);
+        if change.timestamp.ms.saturating_sub(main_ms) > self.config.drift_ms_max {
+            return Some(Reason::Drift { main_ms });
+        }
+        change.expects.iter().find_map(|RowVersion { element, lsn }| {
+            let found = self.unseen_version(element, *lsn, change)?;
+            Some(Reason::VersionMismatch { element: element.clone(), expected: *lsn, found })
+        })
+    }
+
+    /// The last change to a row after version `expected` that the author of `change` had not seen.
+    fn unseen_version(&self, element: &Element, expected: Lsn, change: &Change) -> Option<Lsn> {
+        let last = self.state.version(element);
+        (expected.saturating_add(1)..=last).rev().find(|lsn| {
+            let Some(Delivery::Change(Entry { change: other, .. })) = self.log.delivery(*lsn) else { return false };
+            !change.seen.contains(other.id) && other.ops.iter().any(|op| op.element() == Some(element))
+        })
+    }
+
+    /// A change that cannot be applied: the main rejects it, and so it is for everybody; elsewhere it is passed and listed.
+    fn refuse_change(&mut self, entry: Entry, problem: String, batch: &mut Batch) {
+        if self.config.role == Role::Main {
+            self.reject(&entry.change, Reason::Invalid { problem }, batch);
+        } else {
+            self.fail(entry, problem, batch);
+        }
+    }
+
+    fn reject(&mut self, change: &Change, reason: Reason, batch: &mut Batch) {
+        let rejection = Rejection { change: change.id, tx: change.tx, digest: change.digest(), reason };
+        self.rule(Ruling::Rejection(Box::new(rejection)), self.log.next_lsn(), batch);
+    }
+
+    fn fail(&mut self, entry: Entry, problem: String, batch: &mut Batch) {
+        let id = entry.change.id;
+        self.log.fail(Arc::clone(&entry.change), problem.clone());
+        if let Some(lsn) = entry.lsn {
+            self.log.number(id, lsn);
+        }
+        batch.records.push(LogRecord::Fail { entry, problem: problem.clone() });
+        batch.notices.push(Notice::Failed { id, problem });
+    }
+
+    /// Puts a change whose causes are applied into log, state and audit.
+    fn apply(&mut self, entry: Entry, batch: &mut Batch) {
+        let Entry { change, lsn } = &entry;
+        let (id, lsn) = (change.id, *lsn);
+        self.timestamp = self.timestamp.max(change.timestamp);
+        self.merge_epochs(change);
+        if let Some(rejected) = change.replaces {
+            self.to_write_anew.remove(&rejected);
+        }
+        let ahead_ms = change.timestamp.ms.saturating_sub(batch.now.wall_ms);
+        if self.config.role == Role::Peer && id.replica != self.id && ahead_ms > self.config.drift_ms_max {
+            batch.notices.push(Notice::Drifted { id, ahead_ms });
+        }
+        let is_hidden = is_planted(Bug::Canary) && id.replica != self.id && inserts(change);
+        match (lsn, self.config.role) {
+            _ if is_hidden => {}
+            (None, Role::Edge | Role::Main) => batch.delta.join_unnumbered(&mut self.state, change),
+            (lsn, _) => self.join(change, lsn.unwrap_or(0), batch),
+        }
+        self.log.append(Arc::clone(change));
         if id.replica == self.id && self.config.role != Role::Main {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));
         }
         self.note_author_holds(id);
-        let entry = Entry { change, lsn };
         batch.records.push(LogRecord::Append(entry.clone()));
         batch.notices.push(Notice::Applied { entry });
-        if let Some(lsn) = lsn {
+        if let Some(lsn) = lsn.filter(|_| self.log.lsn(id).is_none()) {
             self.log.number(id, lsn);
             self.acknowledge(id, batch);
         }
-        Ok(())
+    }
+
+    /// Joins a change for good.
+    fn join(&mut self, change: &Arc<Change>, lsn: Lsn, batch: &mut Batch) {
+        self.timestamp_numbered = self.timestamp_numbered.max(change.timestamp);
+        batch.delta.join(&mut self.state, change, lsn);
+        let found = self.audit.record(change, lsn, self.state.numbered_schema());
+        batch.found(found);
+    }
+
+    /// Epochs count from the moment in which what they come with is applied: what was only received was not seen.
+    fn merge_epochs(&mut self, change: &Change) {
+        self.link_epoch = self.link_epoch.max(change.link_epoch);
+        for (table, epoch) in &change.authority_epochs {
+            let known = self.authority_epochs.entry(*table).or_insert(0);
+            *known = (*known).max(*epoch);
+        }
     }
 
     /// Whoever wrote a change need not be sent it, nor anything its author wrote before.
@@ -556,9 +885,72 @@ impl Replica {
 
     fn number(&mut self, id: ChangeId, lsn: Lsn, batch: &mut Batch) {
         self.log.number(id, lsn);
+        if let Some(change) = self.log.get(id).filter(|_| self.log.is_applied(id)).cloned() {
+            self.timestamp_numbered = self.timestamp_numbered.max(change.timestamp);
+            batch.delta.number(&mut self.state, &change, lsn);
+            let found = self.audit.record(&change, lsn, self.state.numbered_schema());
+            batch.found(found);
+        }
         batch.records.push(LogRecord::Number { id, lsn });
         batch.notices.push(Notice::Numbered { id, lsn });
         self.acknowledge(id, batch);
+    }
+
+    /// Puts a ruling into the log and does what it says.
+    fn rule(&mut self, ruling: Ruling, lsn: Lsn, batch: &mut Batch) {
+        if let Some(change) = self.log.rule(ruling.clone(), lsn) {
+            batch.delta.retract(&mut self.state, &change);
+        }
+        match &ruling {
+            Ruling::Epoch(epoch) => self.link_epoch = self.link_epoch.max(*epoch),
+            Ruling::Rejection(rejection) => {
+                self.causal.forget(rejection.change);
+                if rejection.change.replica == self.id {
+                    self.take_rejection(rejection, batch);
+                }
+            }
+        }
+        batch.records.push(LogRecord::Ruling { ruling: ruling.clone(), lsn });
+        batch.notices.push(Notice::Ruled { ruling, lsn });
+    }
+
+    /// An own change is void: it leaves the queue, and its stamp no longer counts.
+    fn take_rejection(&mut self, rejection: &Rejection, batch: &mut Batch) {
+        let id = rejection.change;
+        self.queue.acknowledge(id.seq);
+        let unnumbered = self.queue.seqs().filter_map(|seq| self.log.get(ChangeId { seq, ..id }));
+        self.timestamp = unnumbered.map(|change| change.timestamp).fold(self.timestamp_numbered, Timestamp::max);
+        if let Reason::Drift { main_ms } = rejection.reason {
+            self.clock_behind_ms = main_ms.saturating_sub(batch.now.wall_ms);
+            self.to_write_anew.insert(id);
+        }
+        batch.notices.push(Notice::Rejected { id, reason: rejection.reason.clone() });
+    }
+
+    fn retry(&mut self, now: Now, id: ChangeId) -> Result<(), Error> {
+        let entry = self.log.failed_entry(id)?;
+        self.check_ops(&entry.change)?;
+        let mut batch = Batch::new(now);
+        self.apply(entry, &mut batch);
+        // What had failed because it names something that this one makes.
+        let can_be_applied = |replica: &Replica, id: &ChangeId| {
+            replica.log.failed_entry(*id).ok().filter(|entry| replica.check_ops(&entry.change).is_ok())
+        };
+        loop {
+            let failed: Vec<ChangeId> = self.log.failed().map(|(id, _)| id).collect();
+            let Some(entry) = failed.iter().find_map(|id| can_be_applied(self, id)) else { break };
+            self.apply(entry, &mut batch);
+        }
+        self.commit(batch);
+        Ok(())
+    }
+
+    fn dismiss(&mut self, id: ChangeId) -> Result<(), Error> {
+        self.log.failed_entry(id)?;
+        self.log.dismiss(id);
+        let log = vec![LogRecord::Dismiss(id)];
+        self.outputs.push_back(Output::Persist(Record::Batch { log, clock: self.clock.clone() }));
+        Ok(())
     }
 
     fn acknowledge(&mut self, id: ChangeId, batch: &mut Batch) {
@@ -583,7 +975,7 @@ impl Replica {
 
     /// One record, one delta, then the notices: everything an input brought, all or nothing.
     fn commit(&mut self, batch: Batch) {
-        let Batch { records, delta, notices } = batch;
+        let Batch { records, delta, notices, .. } = batch;
         if !records.is_empty() {
             self.outputs.push_back(Output::Persist(Record::Batch { log: records, clock: self.clock.clone() }));
         }
@@ -600,6 +992,14 @@ impl Replica {
         self.sessions.insert(peer, Session::new());
         self.timers.remove(&Timer::Resend(peer));
         self.greet(now, peer);
+    }
+
+    /// When replicas disconnect, the main begins a new epoch: one for all that do so within a window, at its end.
+    fn note_disconnected(&mut self, now: Now, peer: Peer) {
+        let was_connected = self.sessions.get(&peer).is_some_and(Session::is_established);
+        if self.config.role == Role::Main && was_connected {
+            self.timers.entry(Timer::Epoch).or_insert(now.monotonic.after(EPOCH_WINDOW));
+        }
     }
 
     fn disconnect(&mut self, peer: Peer) {
@@ -679,13 +1079,13 @@ impl Replica {
         let by_number = self.config.role == Role::Main;
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(after) = session.sendable_after() else { return false };
-        let entries = self.log.lacking(after, by_number);
-        let Some(last) = entries.last() else { return false };
-        let lsn = last.lsn.filter(|_| by_number).unwrap_or(0);
-        session.note_sent(&Cursor { seen: entries.iter().map(|entry| entry.change.id).collect(), lsn });
+        let deliveries = self.log.lacking(after, by_number);
+        let Some(last) = deliveries.last() else { return false };
+        let lsn = last.lsn().filter(|_| by_number).unwrap_or(0);
+        session.note_sent(&Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn });
         let resend_at = now.monotonic.after(resend_after(session.attempt));
         self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
-        self.transmit(peer, &Message::Changes { clock: self.clock.clone(), entries });
+        self.transmit(peer, &Message::Changes { clock: self.clock.clone(), deliveries });
         true
     }
 
@@ -702,6 +1102,11 @@ impl Replica {
                         session.attempt += 1;
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
                     }
+                }
+                Timer::Epoch => {
+                    let mut batch = Batch::new(now);
+                    self.rule(Ruling::Epoch(self.link_epoch + 1), self.log.next_lsn(), &mut batch);
+                    self.commit(batch);
                 }
             }
         }
@@ -755,10 +1160,10 @@ impl Replica {
         &self.queue
     }
 
-    /// Every concurrent loss.
+    /// Every concurrent loss among the numbered changes, in the order of registers.
     #[must_use]
-    pub fn audit(&self) -> &Audit {
-        &self.audit
+    pub fn audit(&self) -> Vec<Loss> {
+        self.audit.losses(self.state.ousted(), self.state.numbered_schema())
     }
 
     /// Its vector clock.
@@ -786,8 +1191,23 @@ impl Replica {
                 Phase::Established { .. } => {}
             }
         }
+        if self.timers.contains_key(&Timer::Epoch) {
+            return Some("an epoch is to begin".to_owned());
+        }
+        if let Some(id) = self.to_write_anew.first() {
+            return Some(format!("change {id} is to be written again"));
+        }
         let queued = self.queue.operations();
         (queued > 0).then(|| format!("{queued} queued operations are not acknowledged"))
+    }
+}
+
+/// The change that a delivery is, or stands in for.
+fn change_of(delivery: &Delivery) -> Option<ChangeId> {
+    match delivery {
+        Delivery::Change(entry) => Some(entry.change.id),
+        Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => Some(rejection.change),
+        Delivery::Ruling { ruling: Ruling::Epoch(_), .. } => None,
     }
 }
 

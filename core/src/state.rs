@@ -35,9 +35,8 @@ use crate::change::{Change, Edge, Element, Node, Op};
 use crate::clock::Lsn;
 use crate::ddl::{Ddl, Multiplicity, Rule, same_name};
 use crate::id::{ChangeId, TableId};
-use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
-use crate::schema::{Kind, Schema, TableState};
+use crate::schema::{Schema, TableState};
 use crate::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 use register::{Life, Registers};
 
@@ -394,11 +393,8 @@ impl<'a> Reading<'a> {
         let mut ends: BTreeMap<&Node, (Place, &Edge)> = BTreeMap::new();
         let mut contest = Contest::default();
         for (place, edge) in competing {
-            let taken = |limited: bool, by: &BTreeMap<&Node, (Place, &Edge)>, node| {
-                by.get(node).copied().filter(|_| limited)
-            };
-            let by_start = taken(multiplicity.limits_starts(), &starts, &edge.from);
-            let by_end = taken(multiplicity.limits_ends(), &ends, &edge.to);
+            let by_start = starts.get(&edge.from).copied().filter(|_| multiplicity.limits_starts());
+            let by_end = ends.get(&edge.to).copied().filter(|_| multiplicity.limits_ends());
             let by = by_start.into_iter().chain(by_end).max_by(|one, other| policy.compare(&one.0, &other.0));
             match by {
                 Some((by_place, by)) => {

@@ -122,6 +122,30 @@ impl Catalogue {
         Ok(())
     }
 
+    /// The edges of a dropped table no longer touch their ends.
+    pub(crate) fn drop_table(&mut self, name: &str) -> Result<(), StoreError> {
+        let statement = format!("DROP TABLE {name}");
+        let pair_with_it = |known: &Known| match &known.rows {
+            Rows::Nodes { .. } => false,
+            Rows::Edges(pairs) => pairs.keys().any(|(from, to)| from == name || to == name),
+        };
+        if let Some((edges, _)) = self.tables.iter().find(|(_, known)| pair_with_it(known)) {
+            return Err(refused(statement, format!("edge table {edges} connects it")));
+        }
+        let Some(known) = self.tables.remove(name) else {
+            return Err(refused(statement, "no such table"));
+        };
+        let Rows::Edges(pairs) = known.rows else { return Ok(()) };
+        for ((from, to), edges) in pairs {
+            for (start, end, _) in edges {
+                for node in [NodeRef { table: from.clone(), key: start }, NodeRef { table: to.clone(), key: end }] {
+                    *self.touching(&node).expect("a node stays while edges touch it") -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A table's name also stands in the pairs of edge tables.
     pub(crate) fn rename_table(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
         let statement = format!("RENAME TABLE {from} TO {to}");

@@ -124,6 +124,10 @@ fn pair(from: &str, to: &str) -> Result<String, StoreError> {
     Ok(format!("FROM {} TO {}", quoted(from)?, quoted(to)?))
 }
 
+pub(crate) fn drop_table(name: &str) -> Result<String, StoreError> {
+    Ok(format!("DROP TABLE {}", quoted(name)?))
+}
+
 pub(crate) fn rename_table(from: &str, to: &str) -> Result<String, StoreError> {
     Ok(format!("ALTER TABLE {} RENAME TO {}", quoted(from)?, quoted(to)?))
 }

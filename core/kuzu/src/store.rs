@@ -141,6 +141,10 @@ impl KuzuStore {
                 self.catalogue.create_table(name, table)?;
                 self.alter(&statement::create_table(name, table)?)
             }
+            SchemaStep::DropTable { name } => {
+                self.catalogue.drop_table(name)?;
+                self.alter(&statement::drop_table(name)?)
+            }
             SchemaStep::RenameTable { from, to } => {
                 self.catalogue.rename_table(from, to)?;
                 if !kuzusync_core::ddl::same_name(from, to) {

@@ -81,6 +81,7 @@ impl MemoryStore {
 
     fn apply_step(&mut self, step: &SchemaStep) -> Result<(), StoreError> {
         match step {
+            SchemaStep::DropTable { name } => self.drop_table(name)?,
             SchemaStep::CreateTable { name, table } => {
                 let Entry::Vacant(place) = self.view.tables.entry(name.clone()) else {
                     return Err(refused("CREATE TABLE", name, "it exists already"));
@@ -111,6 +112,20 @@ impl MemoryStore {
                 TableKind::Node { .. } => return Err(refused("ALTER TABLE ADD FROM", table, "it is a node table")),
             },
         }
+        Ok(())
+    }
+
+    fn drop_table(&mut self, name: &str) -> Result<(), StoreError> {
+        let connects = |table: &crate::view::Table| match &table.kind {
+            TableKind::Node { .. } => false,
+            TableKind::Edge { pairs } => pairs.iter().any(|(from, to)| from == name || to == name),
+        };
+        if self.view.tables.values().any(connects) {
+            return Err(refused("DROP TABLE", name, "an edge table connects it"));
+        }
+        self.view.tables.remove(name).ok_or_else(|| refused("DROP TABLE", name, "no such table"))?;
+        self.view.nodes.remove(name);
+        self.view.edges.remove(name);
         Ok(())
     }
 
