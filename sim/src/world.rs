@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::checker::Checkers;
 use crate::checker::liveness::Pending;
+use crate::client::Surroundings;
 use crate::clock::HostClock;
 use crate::disk::Disk;
 use crate::history::{Event, EventKind, History, frame_checksum};
@@ -180,6 +181,13 @@ impl World {
     #[must_use]
     pub fn view(&self, host: u32) -> Option<View> {
         self.replica(host).map(Replica::view)
+    }
+
+    /// What a client beside a host knows, unless the host is down.
+    #[must_use]
+    pub fn surroundings(&self, host: u32) -> Option<Surroundings> {
+        let (wall_ms, has_main) = (self.now(host).wall_ms, self.options.has_main);
+        self.view(host).map(|view| Surroundings { view, wall_ms, has_main })
     }
 
     // ---- what a host does ----
