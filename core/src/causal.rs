@@ -133,14 +133,12 @@ impl CausalBuffer {
         if let Some(ruling) = self.rulings.remove(&log.next_lsn()) {
             return Some(Released::Ready(Delivery::Ruling { ruling, lsn: log.next_lsn() }));
         }
-        let is_next = |id: ChangeId| log.seen().head(id.replica) + 1 == id.seq;
-        if let Some(id) = self.doomed.keys().copied().find(|id| is_next(*id)) {
+        if let Some(id) = self.doomed.keys().copied().find(|id| log.is_next(*id)) {
             let circle = self.doomed.remove(&id).unwrap_or_default();
             let entry = self.waiting.remove(&id)?;
             return Some(Released::Doomed(entry, Error::DependencyCycle(circle)));
         }
-        let is_ready =
-            |entry: &&Entry| !self.doomed.contains_key(&entry.change.id) && missing(entry, log).is_none();
+        let is_ready = |entry: &&Entry| !self.doomed.contains_key(&entry.change.id) && missing(entry, log).is_none();
         let ready = self.waiting.values().find(is_ready)?.change.id;
         self.waiting.remove(&ready).map(|entry| Released::Ready(Delivery::Change(entry)))
     }

@@ -366,5 +366,4 @@ mod tests {
     fn applying_over_a_gap_is_a_bug() {
         Seen::default().insert(id(1, 2));
     }
-
 }

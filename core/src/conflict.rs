@@ -249,14 +249,7 @@ impl Audit {
         if is_insert { Written::Inserted } else { Written::Updated }
     }
 
-    fn enter(
-        &mut self,
-        element: &Element,
-        column: Option<ColumnId>,
-        new: Entered,
-        schema: &Schema,
-        found: &mut Found,
-    ) {
+    fn enter(&mut self, element: &Element, column: Option<ColumnId>, new: Entered, schema: &Schema, found: &mut Found) {
         let register = Register { element: element.clone(), column };
         let mut pairs = Vec::new();
         let mut meet = |register: &Register, old: &Entered| {
@@ -335,12 +328,8 @@ impl Audit {
     fn judge_anew(&mut self, table: TableId, schema: &Schema, found: &mut Found) {
         self.losses.retain(|(register, _), _| register.element.table() != table);
         let is_here = |(register, _): &(&Register, &Vec<Entered>)| register.element.table() == table;
-        let writes: BTreeMap<Register, Vec<Entered>> = self
-            .writes
-            .iter()
-            .filter(is_here)
-            .map(|(register, entered)| (register.clone(), entered.clone()))
-            .collect();
+        let writes: BTreeMap<Register, Vec<Entered>> =
+            self.writes.iter().filter(is_here).map(|(register, entered)| (register.clone(), entered.clone())).collect();
         let mut again = Found::default();
         for (register, entered) in &writes {
             let existence = Register { element: register.element.clone(), column: None };
@@ -375,38 +364,83 @@ mod tests {
     use super::*;
     use crate::change::{Cells, ChangeId, Node};
     use crate::clock::Timestamp;
-    use crate::id::{Digest, ReplicaId, TableId, TxId};
+    use crate::ddl::{Column, Ddl, Rule, column_id};
+    use crate::id::{Digest, ReplicaId, TxId};
+    use crate::value::Type;
 
-    const COLUMN: ColumnId = ColumnId([9; 16]);
+    fn table() -> Ddl {
+        let column = |name: &str, column_type| Column { name: name.into(), column_type };
+        let columns = vec![column("id", Type::Int64), column("v", Type::String), column("n", Type::Int64)];
+        Ddl::CreateNodeTable { name: "T".into(), birth: 0, columns, primary_key: "id".into() }
+    }
+
+    fn column(name: &str) -> ColumnId {
+        column_id(table().table_id(), name)
+    }
 
     fn element() -> Element {
-        Element::Node(Node { table: TableId([1; 16]), key: Value::from(1) })
+        Element::Node(Node { table: table().table_id(), key: Value::from(1) })
     }
 
     fn id(replica: u8, seq: u64) -> ChangeId {
         ChangeId { replica: ReplicaId([replica; 16]), seq }
     }
 
+    /// A change at `ms`, written in a link epoch.
+    fn change_in(link_epoch: u64, change: ChangeId, ms: i64, seen: &[ChangeId], op: Op) -> Arc<Change> {
+        Arc::new(Change {
+            id: change,
+            tx: TxId::default(),
+            previous: Digest::default(),
+            timestamp: Timestamp::at_ms(ms),
+            link_epoch,
+            authority_epochs: BTreeMap::new(),
+            seen: seen.iter().copied().collect(),
+            depends_on: Vec::new(),
+            replaces: None,
+            expects: Vec::new(),
+            ops: vec![op],
+        })
+    }
+
     fn change(change: ChangeId, ms: i64, seen: &[ChangeId], op: Op) -> Arc<Change> {
-        let timestamp = Timestamp { ms, counter: 0 };
-        let (tx, previous, depends_on) = (TxId::default(), Digest::default(), Vec::new());
-        let seen = seen.iter().copied().collect();
-        Arc::new(Change { id: change, tx, previous, timestamp, seen, depends_on, ops: vec![op] })
+        change_in(0, change, ms, seen, op)
     }
 
     fn update(value: &str) -> Op {
-        Op::Update { element: element(), cells: Cells::from([(COLUMN, Value::from(value))]) }
+        Op::Update { element: element(), cells: Cells::from([(column("v"), Value::from(value))]) }
     }
 
-    /// The audit of the changes in this order, which is the same in the reverse order.
+    fn increment(by: i64) -> Op {
+        Op::Increment { element: element(), column: column("n"), by: by.into() }
+    }
+
+    fn delete() -> Op {
+        Op::Delete { element: element() }
+    }
+
+    fn rule(rule: Rule<ColumnId>) -> Op {
+        Op::Schema(Ddl::SetRule { table: table().table_id(), rule })
+    }
+
+    /// The audit of the changes in this order, numbered as they come, which is the same in the reverse order of entry.
     fn audit(changes: &[Arc<Change>]) -> Vec<Loss> {
-        let in_order = |changes: &mut dyn Iterator<Item = &Arc<Change>>| {
-            let mut audit = Audit::default();
-            changes.for_each(|change| drop(audit.record(change)));
-            audit.losses().cloned().collect::<Vec<_>>()
+        let in_order = |changes: &mut dyn Iterator<Item = (Lsn, &Arc<Change>)>| {
+            let (mut audit, mut schema) = (Audit::default(), Schema::default());
+            let created = change(id(99, 1), 0, &[], Op::Schema(table()));
+            schema.join(created.rank(0, &created.ops[0]), &table());
+            for (lsn, change) in changes {
+                for (rank, op) in change.ranked_ops() {
+                    if let Op::Schema(ddl) = op {
+                        schema.join(rank, ddl);
+                    }
+                }
+                audit.record(change, lsn, &schema);
+            }
+            audit.losses(Vec::new(), &schema)
         };
-        let forwards = in_order(&mut changes.iter());
-        assert_eq!(forwards, in_order(&mut changes.iter().rev()));
+        let forwards = in_order(&mut (1..).zip(changes));
+        assert_eq!(forwards, in_order(&mut (1..).zip(changes).collect::<Vec<_>>().into_iter().rev()));
         forwards
     }
 
@@ -418,6 +452,7 @@ mod tests {
         assert_eq!(losses[0].resolution.name(), "last_write_wins");
         assert_eq!(losses[0].loser.written, Written::Value("a".into()));
         assert_eq!(losses[0].winner.written, Written::Value("b".into()));
+        assert_eq!(losses[0].fields, [column("v")]);
     }
 
     #[test]
@@ -439,16 +474,60 @@ mod tests {
 
     #[test]
     fn a_delete_wins_over_a_concurrent_update_and_loses_once_to_a_concurrent_insert() {
-        let delete = |ms| change(id(1, 1), ms, &[], Op::Delete { element: element() });
-        let losses = audit(&[delete(20), change(id(2, 1), 10, &[], update("b"))]);
+        let losses = audit(&[change(id(1, 1), 20, &[], delete()), change(id(2, 1), 10, &[], update("b"))]);
         assert_eq!(losses.len(), 1);
         assert_eq!(losses[0].conflict, ConflictType::ConcurrentDelete);
         assert_eq!(losses[0].winner.written, Written::Deleted);
+        assert_eq!(losses[0].fields, [column("v")]);
 
-        let insert = Op::Insert { element: element(), cells: Cells::from([(COLUMN, Value::from("b"))]) };
-        let losses = audit(&[delete(10), change(id(2, 1), 20, &[], insert)]);
+        let insert = Op::Insert { element: element(), cells: Cells::from([(column("v"), Value::from("b"))]) };
+        let losses = audit(&[change(id(1, 1), 10, &[], delete()), change(id(2, 1), 20, &[], insert)]);
         assert_eq!(losses.len(), 1);
         assert_eq!(losses[0].loser.written, Written::Deleted);
         assert_eq!(losses[0].register.column, None);
+    }
+
+    #[test]
+    fn increments_lose_to_nothing_but_a_delete() {
+        let changes = [change(id(1, 1), 10, &[], increment(-5)), change(id(2, 1), 20, &[], increment(-3))];
+        assert_eq!(audit(&changes), []);
+        let (mut audit_, mut schema) = (Audit::default(), Schema::default());
+        schema.join(changes[0].rank(0, &Op::Schema(table())), &table());
+        assert_eq!(audit_.record(&changes[0], 1, &schema).merged, []);
+        assert_eq!(audit_.record(&changes[1], 2, &schema).merged.len(), 1, "they are reported as merged");
+        let set = Op::Update { element: element(), cells: Cells::from([(column("n"), Value::from(7))]) };
+        assert_eq!(audit(&[change(id(1, 1), 10, &[], increment(1)), change(id(2, 1), 20, &[], set)]), []);
+        let losses = audit(&[change(id(1, 1), 10, &[], increment(1)), change(id(2, 1), 20, &[], delete())]);
+        assert_eq!(losses.len(), 1);
+        assert_eq!(losses[0].loser.written, Written::Incremented(1.into()));
+    }
+
+    #[test]
+    fn each_policy_names_its_own_winner_and_rule_whenever_it_is_set() {
+        let policy = |policy| change(id(9, 1), 99, &[], rule(Rule::Policy { column: None, policy }));
+        let early_but_connected = change_in(2, id(1, 1), 10, &[], update("early"));
+        let late_but_cut_off = change_in(1, id(2, 1), 20, &[], update("late"));
+        let judged = |policy_change: Option<Arc<Change>>| {
+            let mut changes = vec![Arc::clone(&early_but_connected), Arc::clone(&late_but_cut_off)];
+            changes.extend(policy_change);
+            let losses = audit(&changes);
+            assert_eq!(losses.len(), 1);
+            (losses[0].winner.written.clone(), losses[0].resolution.name())
+        };
+        let (early, late) = (Written::Value("early".into()), Written::Value("late".into()));
+        assert_eq!(judged(None), (early.clone(), "online_wins"));
+        assert_eq!(judged(Some(policy(Policy::LastWriteWins))), (late.clone(), "last_write_wins"));
+        assert_eq!(judged(Some(policy(Policy::PreferMain))), (early, "online_wins"));
+        assert_eq!(judged(Some(policy(Policy::ServerOrder))), (late, "server_order"));
+    }
+
+    #[test]
+    fn where_updates_revive_a_delete_loses_to_the_update_that_brought_the_row_back() {
+        let revives = change(id(9, 1), 99, &[], rule(Rule::UpdateRevives(true)));
+        let changes =
+            [change(id(1, 1), 10, &[], delete()), change(id(2, 1), 20, &[], update("b")), Arc::clone(&revives)];
+        let losses = audit(&changes);
+        assert_eq!(losses.len(), 1);
+        assert_eq!((&losses[0].loser.written, &losses[0].winner.written), (&Written::Deleted, &Written::Updated));
     }
 }

@@ -163,6 +163,12 @@ impl ChangeLog {
         self.changes.get(&id)?.change.as_ref()
     }
 
+    /// Whether a change is the one that its author wrote after the last that is known here.
+    #[must_use]
+    pub fn is_next(&self, id: ChangeId) -> bool {
+        self.seen.head(id.replica).checked_add(1) == Some(id.seq)
+    }
+
     /// Whether a change was applied and not rejected.
     #[must_use]
     pub fn is_applied(&self, id: ChangeId) -> bool {
@@ -260,7 +266,8 @@ impl ChangeLog {
 
     /// No longer lists a failed change.
     pub fn dismiss(&mut self, id: ChangeId) {
-        if let Some(Outcome::Failed { is_dismissed, .. }) = self.changes.get_mut(&id).map(|logged| &mut logged.outcome) {
+        if let Some(Outcome::Failed { is_dismissed, .. }) = self.changes.get_mut(&id).map(|logged| &mut logged.outcome)
+        {
             *is_dismissed = true;
         }
     }
@@ -299,8 +306,7 @@ impl ChangeLog {
         if let Some(known) = self.changes.get(&change.id) {
             return if known.digest == change.digest() { Ok(()) } else { cloned };
         }
-        let is_next = self.seen.head(change.id.replica) + 1 == change.id.seq;
-        if is_next && self.last_digest(change.id.replica) != change.previous { cloned } else { Ok(()) }
+        if self.is_next(change.id) && self.last_digest(change.id.replica) != change.previous { cloned } else { Ok(()) }
     }
 
     /// The next batch for a replica that holds `cursor`, causes before effects; empty if it lacks nothing.

@@ -391,7 +391,7 @@ impl Replica {
                 self.rule(ruling.clone(), *lsn, &mut batch);
             }
             LogRecord::Fail { entry, problem } => {
-                if self.log.seen().passes(entry.change.id) || causal::missing(entry, &self.log).is_some() {
+                if !self.log.is_next(entry.change.id) || entry.lsn.is_some_and(|lsn| lsn != self.log.next_lsn()) {
                     return out_of_order(format!("change {}", entry.change.id));
                 }
                 self.log.check_history(&entry.change)?;
@@ -730,9 +730,8 @@ impl Replica {
     fn check_ruling(&self, ruling: &Ruling, lsn: Lsn) -> Result<(), Error> {
         let Ruling::Rejection(rejection) = ruling else { return Ok(()) };
         let id = rejection.change;
-        let is_known = self.log.seen().passes(id) && self.log.lsn(id).is_none();
-        let is_next = self.log.seen().head(id.replica).checked_add(1) == Some(id.seq);
-        if is_known || is_next {
+        let is_unnumbered = self.log.get(id).is_some() && self.log.lsn(id).is_none();
+        if is_unnumbered || self.log.is_next(id) {
             return Ok(());
         }
         Err(Error::ForeignNumber { what: format!("a rejection of change {id}"), lsn })
@@ -763,12 +762,11 @@ impl Replica {
             return Ok(());
         }
         self.log.check_history(&entry.change)?;
-        if let Err(error) = self.check_ops(&entry.change) {
-            self.refuse_change(entry, error.to_string(), batch);
-            return Ok(());
-        }
         if self.config.role != Role::Main {
-            self.apply(entry, batch);
+            match self.check_ops(&entry.change) {
+                Ok(()) => self.apply(entry, batch),
+                Err(error) => self.fail(entry, error.to_string(), batch),
+            }
         } else if let Some(reason) = self.objection(&entry.change, batch.now) {
             self.reject(&entry.change, reason, batch);
         } else {
@@ -778,7 +776,7 @@ impl Replica {
         Ok(())
     }
 
-    /// What the main has against a change of another replica that could be applied.
+    /// What the main has against a change of another replica whose causes are applied.
     fn objection(&self, change: &Change, now: Now) -> Option<Reason> {
         if let Some(of) = self.log.transaction(change.tx) {
             return Some(Reason::Duplicate { of });
@@ -786,6 +784,15 @@ impl Replica {
         let main_ms = now.wall_ms.max(self.timestamp.ms);
         if change.timestamp.ms.saturating_sub(main_ms) > self.config.drift_ms_max {
             return Some(Reason::Drift { main_ms });
+        }
+        if let Err(error) = self.check_ops(change) {
+            let is_cause = |cause: &&Rejection| {
+                cause.reason.is_written_anew() && cause.change.replica == change.id.replica && change.replaces.is_none()
+            };
+            return Some(match self.log.rejections().filter(is_cause).last() {
+                Some(cause) => Reason::Follows { rejected: cause.change, main_ms },
+                None => Reason::Invalid { problem: error.to_string() },
+            });
         }
         change.expects.iter().find_map(|RowVersion { element, lsn }| {
             let found = self.unseen_version(element, *lsn, change)?;
@@ -920,7 +927,7 @@ impl Replica {
         self.queue.acknowledge(id.seq);
         let unnumbered = self.queue.seqs().filter_map(|seq| self.log.get(ChangeId { seq, ..id }));
         self.timestamp = unnumbered.map(|change| change.timestamp).fold(self.timestamp_numbered, Timestamp::max);
-        if let Reason::Drift { main_ms } = rejection.reason {
+        if let Reason::Drift { main_ms } | Reason::Follows { main_ms, .. } = rejection.reason {
             self.clock_behind_ms = main_ms.saturating_sub(batch.now.wall_ms);
             self.to_write_anew.insert(id);
         }
@@ -963,9 +970,7 @@ impl Replica {
     fn check_ops(&self, change: &Change) -> Result<(), Error> {
         let mut schema = std::borrow::Cow::Borrowed(self.state.schema());
         for (rank, op) in change.ranked_ops() {
-            schema
-                .check_op(op)
-                .map_err(|error| Error::MalformedChange { change: change.id, problem: error.to_string() })?;
+            schema.check_op(op)?;
             if let Op::Schema(ddl) = op {
                 schema.to_mut().join(rank, ddl);
             }

@@ -46,6 +46,13 @@ pub enum Reason {
         /// The main's time.
         main_ms: i64,
     },
+    /// It names what a change would have made that its author has to write again. So it is written again after it.
+    Follows {
+        /// The rejected change.
+        rejected: ChangeId,
+        /// The main's time.
+        main_ms: i64,
+    },
     /// In strict mode: somebody else had written to a row since its author saw it.
     VersionMismatch {
         /// The row.
@@ -73,6 +80,7 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Reason::Drift { .. } => "drift",
+            Reason::Follows { .. } => "follows",
             Reason::VersionMismatch { .. } => "VersionMismatch",
             Reason::Duplicate { .. } => "duplicate",
             Reason::Invalid { .. } => "invalid",
@@ -82,7 +90,7 @@ impl Reason {
     /// Whether the author writes the same again by itself.
     #[must_use]
     pub fn is_written_anew(&self) -> bool {
-        matches!(self, Reason::Drift { .. })
+        matches!(self, Reason::Drift { .. } | Reason::Follows { .. })
     }
 }
 
@@ -90,6 +98,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Drift { main_ms } => write!(f, "its author's clock is too far ahead of the main's ({main_ms} ms)"),
+            Reason::Follows { rejected, .. } => write!(f, "it names what rejected change {rejected} would have made"),
             Reason::VersionMismatch { expected, found, .. } => {
                 write!(f, "VersionMismatch: its author saw version {expected} of a row, there is version {found}")
             }

@@ -297,12 +297,8 @@ impl Schema {
     }
 
     fn join_table(&mut self, id: TableId, rank: Rank, name: &str, columns: &[Column], kind: Kind) -> &mut TableState {
-        let new = || TableState {
-            name: (rank, name.to_owned()),
-            kind,
-            columns: BTreeMap::new(),
-            rules: Rules::default(),
-        };
+        let new =
+            || TableState { name: (rank, name.to_owned()), kind, columns: BTreeMap::new(), rules: Rules::default() };
         let table = self.tables.entry(id).or_insert_with(new);
         raise(&mut table.name, rank, name);
         for column in columns {

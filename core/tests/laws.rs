@@ -1,32 +1,35 @@
-//! The laws of the join, over histories that random replicas write: whatever the order of delivery that respects causes,
-//! and however often, everybody ends with one view and one audit, and the deltas add up to that view.
+//! The laws of the join, over histories that random replicas write, with a main and without: whatever the order of
+//! delivery that respects causes, and however often, everybody ends with one view and one audit; the deltas add up to that
+//! view; and what has no number yet lies on top without a trace.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::sync::Arc;
-
-use kuzusync_core::change::Change;
-use kuzusync_core::clock::{Instant, Now, Seen};
-use kuzusync_core::conflict::Audit;
-use kuzusync_core::ddl::Column;
-use kuzusync_core::id::{DatabaseId, TxId};
-use kuzusync_core::message::{Message, Role};
-use kuzusync_core::replica::{Config, Input, Output, Replica};
+use kuzusync_core::change::{Change, Element, Op};
+use kuzusync_core::clock::{Instant, Lsn, Now, Seen};
+use kuzusync_core::conflict::{Audit, Loss};
+use kuzusync_core::ddl::{Column, Multiplicity, Rule};
+use kuzusync_core::id::{DatabaseId, TableId, TxId};
+use kuzusync_core::message::{Entry, Message, Role};
+use kuzusync_core::policy::{Place, Policy};
+use kuzusync_core::replica::{Config, EPOCH_WINDOW, Input, Output, Replica};
+use kuzusync_core::schema::SchemaVersion;
 use kuzusync_core::session::Peer;
 use kuzusync_core::state::{Delta, State};
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
 use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::View;
 use proptest::prelude::*;
 
 const REPLICAS: u8 = 3;
 
-/// A client's wish at a replica, or an exchange with another.
+/// A client's wish at a replica, an exchange with another, or a lost connection.
 #[derive(Clone, Debug)]
 enum Action {
     Submit { replica: u8, wall_ms: i64, statement: Statement },
     Pull { replica: u8, from: u8 },
+    Disconnect { replica: u8 },
 }
 
 fn table(name: &str, columns: &[(&str, Type)]) -> Statement {
@@ -57,6 +60,13 @@ fn statement() -> impl Strategy<Value = Statement> {
         5 => (key(), 0..100_i64).prop_map(move |(id, value)| {
             Statement::UpdateNode { table: "T".into(), key: id.into(), properties: properties(value) }
         }),
+        5 => (key(), -9..9_i64).prop_map(|(id, by)| Statement::IncrementNode {
+            table: "T".into(),
+            key: id.into(),
+            column: "v".into(),
+            by: by.into()
+        }),
+        2 => rule().prop_map(|(table, rule)| Statement::SetRule { table: table.into(), rule }),
         3 => key().prop_map(|id| Statement::DeleteNode { table: "T".into(), key: id.into() }),
         4 => (key(), key()).prop_map(move |(from, to)| Statement::CreateEdge {
             edge: edge(from, to),
@@ -66,11 +76,25 @@ fn statement() -> impl Strategy<Value = Statement> {
     ]
 }
 
+fn rule() -> impl Strategy<Value = (&'static str, Rule<String>)> {
+    let policy = || proptest::sample::select(Policy::ALL.as_slice());
+    let multiplicity = [Multiplicity::ManyMany, Multiplicity::ManyOne, Multiplicity::OneMany, Multiplicity::OneOne];
+    prop_oneof![
+        policy().prop_map(|policy| ("T", Rule::Policy { column: None, policy })),
+        policy().prop_map(|policy| ("T", Rule::Policy { column: Some("v".into()), policy })),
+        policy().prop_map(|policy| ("E", Rule::Policy { column: None, policy })),
+        any::<bool>().prop_map(|is_on| ("T", Rule::UpdateRevives(is_on))),
+        any::<bool>().prop_map(|is_on| ("E", Rule::Revive(is_on))),
+        proptest::sample::select(multiplicity.to_vec()).prop_map(|most| ("E", Rule::Multiplicity(most))),
+    ]
+}
+
 fn action() -> impl Strategy<Value = Action> {
     let submit = (0..REPLICAS, 0..1_000_i64, statement());
     prop_oneof![
-        3 => submit.prop_map(|(replica, wall_ms, statement)| Action::Submit { replica, wall_ms, statement }),
-        1 => (0..REPLICAS, 0..REPLICAS).prop_map(|(replica, from)| Action::Pull { replica, from }),
+        12 => submit.prop_map(|(replica, wall_ms, statement)| Action::Submit { replica, wall_ms, statement }),
+        4 => (0..REPLICAS, 0..REPLICAS).prop_map(|(replica, from)| Action::Pull { replica, from }),
+        1 => (1..REPLICAS).prop_map(|replica| Action::Disconnect { replica }),
     ]
 }
 
@@ -88,50 +112,101 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     (opening, proptest::collection::vec(action(), 1..60)).prop_map(|(opening, actions)| [opening, actions].concat())
 }
 
-/// Everything that random replicas wrote.
-fn history(actions: &[Action]) -> Vec<Arc<Change>> {
-    let config = Config::new(Role::Peer, DatabaseId([1; 16]));
-    let open = |name| Replica::open(config.clone(), [name; 32], &[]).unwrap();
-    let mut replicas: Vec<Replica> = (0..REPLICAS).map(open).collect();
-    let now = |wall_ms| Now { monotonic: Instant(0), wall_ms };
-    for one in 0..REPLICAS {
-        for other in (0..REPLICAS).filter(|other| *other != one) {
-            let greeting = {
-                replicas[other as usize].handle_input(now(0), Input::Connected(Peer(one.into()))).unwrap();
-                transmitted(&mut replicas[other as usize])
-            };
-            for bytes in greeting {
-                replicas[one as usize]
-                    .handle_input(now(0), Input::Receive { from: Peer(other.into()), bytes })
-                    .unwrap();
+/// Random replicas, and what happened to them.
+struct Cluster {
+    replicas: Vec<Replica>,
+    now_us: u64,
+}
+
+impl Cluster {
+    /// With a main, replica 0 is it.
+    fn open(has_main: bool) -> Cluster {
+        let role = |name| match (has_main, name) {
+            (false, _) => Role::Peer,
+            (true, 0) => Role::Main,
+            (true, _) => Role::Edge,
+        };
+        let config = |name| Config::new(role(name), DatabaseId([1; 16]));
+        let open = |name: u8| Replica::open(config(name), [name; 32], &[]).unwrap();
+        let mut cluster = Cluster { replicas: (0..REPLICAS).map(open).collect(), now_us: 0 };
+        for one in 0..REPLICAS {
+            for other in 0..REPLICAS {
+                if cluster.is_linked(one, other) {
+                    cluster.greet(other, one);
+                }
             }
-            transmitted(&mut replicas[one as usize]);
         }
+        cluster
     }
-    for (number, action) in (1_u64..).zip(actions) {
+
+    fn is_linked(&self, one: u8, other: u8) -> bool {
+        let main = self.replicas[0].role() == Role::Main;
+        one != other && (!main || one == 0 || other == 0)
+    }
+
+    fn input(&mut self, replica: u8, wall_ms: i64, input: Input) -> bool {
+        let now = Now { monotonic: Instant(self.now_us), wall_ms };
+        self.replicas[replica as usize].handle_input(now, input).is_ok()
+    }
+
+    fn greet(&mut self, from: u8, to: u8) {
+        self.input(from, 0, Input::Connected(Peer(to.into())));
+        for bytes in transmitted(&mut self.replicas[from as usize]) {
+            assert!(self.input(to, 0, Input::Receive { from: Peer(from.into()), bytes }));
+        }
+        transmitted(&mut self.replicas[to as usize]);
+    }
+
+    fn pull(&mut self, replica: u8, from: u8) {
+        if !self.is_linked(replica, from) {
+            return;
+        }
+        let sender = &self.replicas[from as usize];
+        let cursor = self.replicas[replica as usize].log().cursor();
+        let deliveries = sender.log().lacking(&cursor, sender.role() == Role::Main);
+        let bytes = Message::Changes { clock: Default::default(), deliveries }.encode();
+        assert!(self.input(replica, 0, Input::Receive { from: Peer(from.into()), bytes }));
+        transmitted(&mut self.replicas[replica as usize]);
+    }
+
+    fn act(&mut self, number: u64, action: &Action) {
         match action {
             Action::Submit { replica, wall_ms, statement } => {
                 let mut tx = TxId::default();
                 tx.0[..8].copy_from_slice(&number.to_le_bytes());
-                let transaction = Transaction { tx, statements: vec![statement.clone()], depends_on: vec![] };
+                let transaction = Transaction { tx, statements: vec![statement.clone()], ..Transaction::default() };
                 // A statement that is not legal there is refused and nothing happens.
-                let _ = replicas[*replica as usize].handle_input(now(*wall_ms), Input::Local(transaction));
-                transmitted(&mut replicas[*replica as usize]);
+                self.input(*replica, *wall_ms, Input::Local(transaction));
+                transmitted(&mut self.replicas[*replica as usize]);
             }
-            Action::Pull { replica, from } if replica != from => {
-                let entries = replicas[*from as usize].log().lacking(&Default::default(), false);
-                let bytes = Message::Changes { clock: Default::default(), entries }.encode();
-                let input = Input::Receive { from: Peer((*from).into()), bytes };
-                replicas[*replica as usize].handle_input(now(0), input).unwrap();
-                transmitted(&mut replicas[*replica as usize]);
+            Action::Pull { replica, from } => self.pull(*replica, *from),
+            Action::Disconnect { replica } => {
+                self.input(0, 0, Input::Disconnected(Peer((*replica).into())));
+                self.now_us += u64::try_from(EPOCH_WINDOW.as_micros()).unwrap();
+                self.input(0, 0, Input::Timeout);
+                transmitted(&mut self.replicas[0]);
+                if self.is_linked(0, *replica) {
+                    self.greet(*replica, 0);
+                }
             }
-            Action::Pull { .. } => {}
         }
     }
-    let mut changes: Vec<Arc<Change>> = replicas.iter().flat_map(|replica| replica.log().changes().cloned()).collect();
-    changes.sort_by_key(|change| change.id);
-    changes.dedup_by_key(|change| change.id);
-    changes
+}
+
+/// Everything that random replicas wrote. With a main everything has its number in the end; without one all have none.
+fn history(actions: &[Action], has_main: bool) -> Vec<Entry> {
+    let mut cluster = Cluster::open(has_main);
+    for (number, action) in (1_u64..).zip(actions) {
+        cluster.act(number, action);
+    }
+    if has_main {
+        (1..REPLICAS).for_each(|edge| cluster.pull(0, edge));
+        return cluster.replicas[0].log().entries().collect();
+    }
+    let mut entries: Vec<Entry> = cluster.replicas.iter().flat_map(|replica| replica.log().entries()).collect();
+    entries.sort_by_key(|entry| entry.change.id);
+    entries.dedup_by_key(|entry| entry.change.id);
+    entries
 }
 
 fn transmitted(replica: &mut Replica) -> Vec<Vec<u8>> {
@@ -146,17 +221,37 @@ fn transmitted(replica: &mut Replica) -> Vec<Vec<u8>> {
 }
 
 /// The changes in some order in which causes come before effects; `choices` decides among what is ready.
-fn causal_order(changes: &[Arc<Change>], choices: &[usize]) -> Vec<Arc<Change>> {
-    let mut left: Vec<_> = changes.to_vec();
+fn causal_order(entries: &[Entry], choices: &[usize]) -> Vec<Entry> {
+    let mut left: Vec<_> = entries.to_vec();
     let (mut seen, mut ordered) = (Seen::default(), Vec::new());
     while !left.is_empty() {
-        let ready: Vec<usize> = (0..left.len()).filter(|place| seen.includes(&left[*place].seen)).collect();
+        let ready: Vec<usize> = (0..left.len()).filter(|place| seen.includes(&left[*place].change.seen)).collect();
         let choice = choices.get(ordered.len() % choices.len().max(1)).copied().unwrap_or(0);
-        let change = left.remove(ready[choice % ready.len()]);
-        seen.insert(change.id);
-        ordered.push(change);
+        let entry = left.remove(ready[choice % ready.len()]);
+        seen.insert(entry.change.id);
+        ordered.push(entry);
     }
     ordered
+}
+
+fn number(entry: &Entry) -> Lsn {
+    entry.lsn.unwrap_or(0)
+}
+
+fn joined(order: &[Entry]) -> State {
+    let mut state = State::default();
+    order.iter().for_each(|entry| state.join(&entry.change, number(entry)));
+    state
+}
+
+/// Everything that replicas compare.
+fn outcome(order: &[Entry]) -> (View, SchemaVersion, Vec<Loss>) {
+    let (mut state, mut audit) = (State::default(), Audit::default());
+    for entry in order {
+        state.join(&entry.change, number(entry));
+        audit.record(&entry.change, number(entry), state.schema());
+    }
+    (state.view(), state.schema().version(), audit.losses(state.ousted(), state.schema()))
 }
 
 proptest! {
@@ -165,43 +260,101 @@ proptest! {
     #[test]
     fn every_causal_order_gives_one_view_one_schema_and_one_audit(
         actions in actions(),
+        has_main in any::<bool>(),
         choices in proptest::collection::vec(0..64_usize, 1..64),
     ) {
-        let changes = history(&actions);
-        let outcome = |order: &[Arc<Change>]| {
-            let (mut state, mut audit) = (State::default(), Audit::default());
-            for change in order {
-                state.join(change);
-                audit.record(change);
-            }
-            (state.view(), state.schema().version(), audit.losses().cloned().collect::<Vec<_>>())
-        };
-        prop_assert_eq!(outcome(&causal_order(&changes, &[0])), outcome(&causal_order(&changes, &choices)));
+        let entries = history(&actions, has_main);
+        prop_assert_eq!(outcome(&causal_order(&entries, &[0])), outcome(&causal_order(&entries, &choices)));
     }
 
     #[test]
-    fn joining_a_change_again_shows_nothing_new(actions in actions()) {
-        let order = causal_order(&history(&actions), &[0]);
-        let mut state = State::default();
-        order.iter().for_each(|change| state.join(change));
+    fn joining_a_change_again_shows_nothing_new(actions in actions(), has_main in any::<bool>()) {
+        let order = causal_order(&history(&actions, has_main), &[0]);
+        let mut state = joined(&order);
         let view = state.view();
-        order.iter().for_each(|change| state.join(change));
+        order.iter().for_each(|entry| state.join(&entry.change, number(entry)));
         prop_assert_eq!(state.view(), view);
     }
 
     #[test]
     fn deltas_in_batches_of_any_size_add_up_to_the_view(
         actions in actions(),
+        has_main in any::<bool>(),
         choices in proptest::collection::vec(0..64_usize, 1..64),
         batch in 1..8_usize,
     ) {
-        let order = causal_order(&history(&actions), &choices);
+        let order = causal_order(&history(&actions, has_main), &choices);
         let (mut state, mut store) = (State::default(), MemoryStore::default());
-        for changes in order.chunks(batch) {
+        for entries in order.chunks(batch) {
             let mut delta = Delta::default();
-            changes.iter().for_each(|change| delta.join(&mut state, change));
+            entries.iter().for_each(|entry| delta.join(&mut state, &entry.change, number(entry)));
             store.apply(&delta.finish(&state)).unwrap();
             prop_assert_eq!(store.view(), &state.view());
+        }
+    }
+
+    /// What a replica does with what the main has not numbered yet, and with what the main rejects.
+    #[test]
+    fn what_has_no_number_lies_on_top_and_goes_without_a_trace(
+        actions in actions(),
+        numbered in 0..40_usize,
+        choices in proptest::collection::vec(0..64_usize, 1..64),
+    ) {
+        let entries = history(&actions, true);
+        let (below, above) = entries.split_at(numbered.min(entries.len()));
+        let mut store = MemoryStore::default();
+        let mut state = joined(below);
+        store.rebuild(&state.view()).unwrap();
+        let before = state.clone();
+        let on_top = causal_order(&entries, &choices).into_iter().filter(|entry| above.contains(entry));
+        let on_top: Vec<Entry> = on_top.collect();
+        for entry in &on_top {
+            let mut delta = Delta::default();
+            delta.join_unnumbered(&mut state, &entry.change);
+            store.apply(&delta.finish(&state)).unwrap();
+            prop_assert_eq!(store.view(), &state.view());
+        }
+        let mut rejecting = (state.clone(), MemoryStore::default());
+        rejecting.1.rebuild(store.view()).unwrap();
+        for entry in on_top.iter().rev() {
+            let mut delta = Delta::default();
+            delta.retract(&mut rejecting.0, &entry.change);
+            rejecting.1.apply(&delta.finish(&rejecting.0)).unwrap();
+            prop_assert_eq!(rejecting.1.view(), &rejecting.0.view());
+        }
+        prop_assert_eq!(rejecting.0.view(), before.view());
+        prop_assert_eq!(rejecting.0.schema().version(), before.schema().version());
+        for entry in above {
+            let mut delta = Delta::default();
+            delta.number(&mut state, &entry.change, number(entry));
+            store.apply(&delta.finish(&state)).unwrap();
+            prop_assert_eq!(store.view(), &state.view());
+        }
+        prop_assert_eq!(state.view(), joined(&entries).view());
+        prop_assert_eq!(state.numbered_schema().version(), joined(&entries).schema().version());
+    }
+
+    #[test]
+    fn every_policy_orders_all_writes_and_none_before_its_cause(actions in actions(), has_main in any::<bool>()) {
+        let entries = history(&actions, has_main);
+        let places: Vec<(Place, Option<TableId>, &Change)> = entries
+            .iter()
+            .flat_map(|entry| {
+                let (lsn, change) = (number(entry), entry.change.as_ref());
+                let table = |op: &Op| op.element().map(Element::table);
+                change.ranked_ops().map(move |(rank, op)| (Place { rank, lsn }, table(op), change))
+            })
+            .collect();
+        for policy in Policy::ALL.into_iter().filter(|policy| has_main || !policy.needs_main()) {
+            for (one, table, cause) in &places {
+                for (other, other_table, effect) in &places {
+                    let is_same = (one.rank.change, one.rank.index) == (other.rank.change, other.rank.index);
+                    prop_assert_eq!(policy.compare(one, other).is_eq(), is_same);
+                    if effect.seen.contains(cause.id) && table == other_table {
+                        prop_assert!(policy.compare(one, other).is_lt(), "{:?}", policy);
+                    }
+                }
+            }
         }
     }
 }

@@ -57,8 +57,7 @@ impl<T: Clone> Register<T> {
             }
             return;
         }
-        let is_beaten_by =
-            |policy: Policy, writes: &[Write<T>]| writes.iter().any(|write| !is_greater(policy, write));
+        let is_beaten_by = |policy: Policy, writes: &[Write<T>]| writes.iter().any(|write| !is_greater(policy, write));
         if Policy::ALL.into_iter().all(|policy| is_beaten_by(policy, &self.writes)) {
             return;
         }
@@ -195,9 +194,8 @@ impl Registers {
         let column_type = table.column(column)?.column_type();
         let policy = table.column_policy(column);
         let delete = self.delete.greatest(policy).filter(|_| !is_revived);
-        let counts = |write: &&Write<Value>| {
-            delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt())
-        };
+        let counts =
+            |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
         let base = cell.base.greatest(policy).filter(counts);
         let is_added = |write: &&Write<Value>| counts(write) && base.is_none_or(|base| !base.saw(*write));
         let added: Vec<&Write<Value>> = cell.increments.values().filter(is_added).collect();
