@@ -99,9 +99,9 @@ impl<'a> Fates<'a> {
             };
             match &rejection.reason {
                 Reason::Invalid { problem } => return Err(format!("was rejected as invalid: {problem}")),
-                Reason::Drift { .. } => match self.written_anew(rejection) {
+                Reason::Drift { .. } | Reason::Follows { .. } => match self.written_anew(rejection) {
                     Some(anew) => id = anew,
-                    None => return Err(format!("was rejected for its clock as {id} and not written anew")),
+                    None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
                 },
                 _ if is_told(id) => return Ok(()),
                 reason => return Err(format!("was rejected as {id}, which its author never told: {reason}")),
@@ -202,7 +202,8 @@ mod tests {
         let once = ended(&[first.clone(), second.clone()], &[(&first, drift())]);
         assert_eq!(problem(&mut done(first.id), once), "");
         let all = [first.clone(), second.clone(), third];
-        let twice = ended(&all, &[(&first, drift()), (&second, drift())]);
+        let follows = Reason::Follows { rejected: first.id, main_ms: 1 };
+        let twice = ended(&all, &[(&first, drift()), (&second, follows)]);
         assert_eq!(problem(&mut done(first.id), twice), "");
         let duplicate = ended(&all[..2], &[(&first, drift()), (&second, Reason::Duplicate { of: id(2, 1) })]);
         assert!(problem(&mut done(first.id), duplicate).contains("never told"));
