@@ -74,13 +74,16 @@ fn pause() -> impl Strategy<Value = Option<Step>> {
     prop_oneof![Just(None), (1..120_u64).prop_map(|ms| Some(Step::Wait { ms }))]
 }
 
-/// In most plans replica 0 starts with a table and some nodes that all others hear of; else all start empty
-/// and make their tables on their own.
+/// In most plans replica 0 starts with a node table, an edge table, some rows and perhaps some rules of its own, that all
+/// others hear of; else all start empty and make their tables on their own.
 fn opening() -> impl Strategy<Value = Vec<Step>> {
-    let create = |key| Step::CreateNode { replica: 0, table: 0, key, value: key };
-    let shared = [Step::CreateTable { replica: 0, table: 0 }].into_iter().chain((0..3).map(create));
-    let shared: Vec<Step> = shared.chain([Step::Settle]).collect();
-    prop_oneof![3 => Just(shared), 1 => Just(Vec::new())]
+    let create = |table| Step::CreateTable { replica: 0, table };
+    let node = |key| Step::CreateNode { replica: 0, table: 0, key, value: key };
+    let rows = [create(0), create(1)].into_iter().chain((0..3).map(node));
+    let rows: Vec<Step> = rows.chain([Step::CreateEdge { replica: 0, table: 0, from: 0, to: 1, value: 1 }]).collect();
+    let rule = (0..2_u32, 0..1_000_u32).prop_map(|(table, rule)| Step::SetRule { replica: 0, table, rule });
+    let shared = vec(rule, 0..4).prop_map(move |rules| [rows.clone(), rules, vec![Step::Settle]].concat());
+    prop_oneof![3 => shared, 1 => Just(Vec::new())]
 }
 
 /// Off in half of all plans, else within the range.
@@ -134,6 +137,10 @@ struct Weights {
     partition: u32,
     clock: u32,
     schema: u32,
+    rule: u32,
+    increment: u32,
+    strict: u32,
+    again: u32,
     delete: u32,
 }
 
@@ -142,16 +149,27 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
         Profile::Quiet => Just(0).boxed(),
         Profile::Default => sometimes(range).boxed(),
     };
-    (fault(1..12), fault(1..12), fault(1..12), fault(1..4), 1..8_u32, 1..12_u32)
-        .prop_map(|(crash, offline, partition, clock, schema, delete)| Weights {
+    let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..4));
+    let writes = (1..8_u32, sometimes(1..6), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
+    (faults, writes)
+        .prop_map(|((crash, offline, partition, clock), (schema, rule, increment, strict, again, delete))| Weights {
             crash,
             offline,
             partition,
             clock,
             schema,
+            rule,
+            increment,
+            strict,
+            again,
             delete,
         })
         .boxed()
+}
+
+/// Small numbers, and now and then one that no sum can hold twice.
+fn addend() -> impl Strategy<Value = i64> {
+    prop_oneof![60 => -5..=5_i64, 1 => Just(i64::MAX), 1 => Just(i64::MIN)]
 }
 
 fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
@@ -175,6 +193,44 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
                 .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
                 .boxed(),
         ),
+        (
+            weights.strict,
+            (replica(), 0..3_u32, 0..3_u32, number())
+                .prop_map(|(replica, row, column, value)| Step::UpdateNodeStrictly { replica, row, column, value })
+                .boxed(),
+        ),
+        (
+            4,
+            (replica(), 0..3_u32, 0..3_u32, number(), 0..2_000_u32, 0..1_000_000_u32)
+                .prop_map(|(replica, row, column, value, ago_ms, submilli_ns)| Step::UpdateNodeEarlier {
+                    replica,
+                    row,
+                    column,
+                    value,
+                    ago_ms,
+                    submilli_ns,
+                })
+                .boxed(),
+        ),
+        (
+            weights.increment,
+            (replica(), 0..3_u32, 0..2_u32, addend())
+                .prop_map(|(replica, row, column, by)| Step::IncrementNode { replica, row, column, by })
+                .boxed(),
+        ),
+        (
+            weights.increment.div_ceil(4),
+            (replica(), 0..3_u32, 0..2_u32, addend())
+                .prop_map(|(replica, row, column, by)| Step::IncrementEdge { replica, row, column, by })
+                .boxed(),
+        ),
+        (
+            weights.rule,
+            (replica(), number(), number())
+                .prop_map(|(replica, table, rule)| Step::SetRule { replica, table, rule })
+                .boxed(),
+        ),
+        (weights.again, replica().prop_map(|replica| Step::SubmitAgainElsewhere { replica }).boxed()),
         (weights.delete, (replica(), number()).prop_map(|(replica, row)| Step::DeleteNode { replica, row }).boxed()),
         (
             12,

@@ -1,16 +1,19 @@
 //! The checkers: each judges one property, from the history alone and from what the replicas end with.
 //!
-//! A checker sees every event as it happens (`always`) and every state of rest (`eventually`). It shares no code with
-//! the engine's rules, and each has a hand-made history in its tests that violates it.
+//! A checker sees every event as it happens and single replicas now and then (`always`), and every state of rest
+//! (`eventually`). It shares no code with the engine's rules, and each has a hand-made history in its tests that violates
+//! it.
 
 use crate::history::Event;
 use crate::outcome::{Property, ReplicaState, Violation};
 
+mod audit;
 mod causality;
 mod convergence;
 mod durability;
 mod idempotence;
 pub mod liveness;
+mod numbering;
 mod oracle;
 mod referential_integrity;
 mod store_agreement;
@@ -25,6 +28,14 @@ pub trait Checker {
     /// # Errors
     /// What is wrong.
     fn observe(&mut self, _event: &Event) -> Result<(), Finding> {
+        Ok(())
+    }
+
+    /// Looks at one replica in the midst of trouble.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn inspect(&mut self, _replica: &ReplicaState) -> Result<(), Finding> {
         Ok(())
     }
 
@@ -74,11 +85,13 @@ impl Default for Checkers {
         let checkers: Vec<Box<dyn Checker>> = vec![
             Box::new(causality::Causality::default()),
             Box::new(idempotence::Idempotence::default()),
+            Box::new(numbering::Numbering::default()),
             Box::new(durability::Durability::default()),
             Box::new(referential_integrity::ReferentialIntegrity::default()),
             Box::new(store_agreement::StoreAgreement),
             Box::new(convergence::Convergence),
             Box::new(oracle::Oracle),
+            Box::new(audit::Audit),
         ];
         Checkers { checkers, violation: None }
     }
@@ -88,6 +101,11 @@ impl Checkers {
     /// Shows an event to every checker.
     pub fn observe(&mut self, event: &Event) {
         self.ask(event.at_us, |checker| checker.observe(event));
+    }
+
+    /// Shows a replica in the midst of trouble to every checker.
+    pub fn inspect(&mut self, at_us: u64, replica: &ReplicaState) {
+        self.ask(at_us, |checker| checker.inspect(replica));
     }
 
     /// Shows a cluster at rest to every checker.
@@ -122,60 +140,155 @@ pub(crate) mod samples {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use kuzusync_core::change::{Cells, Change, ChangeId, Element, Node, Op};
-    use kuzusync_core::clock::{Seen, Timestamp, VectorClock};
-    use kuzusync_core::ddl::{Column, Ddl, column_id};
-    use kuzusync_core::id::{Digest, ReplicaId, TxId};
+    use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
+    use kuzusync_core::clock::{Lsn, Seen, Timestamp, VectorClock};
+    use kuzusync_core::ddl::{Column, Ddl, Rule, column_id};
+    use kuzusync_core::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
     use kuzusync_core::message::{Cursor, Entry, Role};
     use kuzusync_core::replica::Notice;
+    use kuzusync_core::ruling::{Reason, Rejection, Ruling};
     use kuzusync_core::value::{Type, Value};
     use kuzusync_core::view::View;
 
     use crate::history::{Event, EventKind};
+    use crate::model;
     use crate::outcome::ReplicaState;
 
     pub fn id(replica: u8, seq: u64) -> ChangeId {
         ChangeId { replica: ReplicaId([replica; 16]), seq }
     }
 
-    pub fn ddl() -> Ddl {
-        let column = |name: &str, column_type| Column { name: name.into(), column_type };
-        let columns = vec![column("id", Type::Int64), column("name", Type::String)];
+    fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
+        columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect()
+    }
+
+    /// Users by id, with a name and visits.
+    pub fn users() -> Ddl {
+        let columns = columns(&[("id", Type::Int64), ("name", Type::String), ("visits", Type::Int64)]);
         Ddl::CreateNodeTable { name: "User".into(), birth: 0, columns, primary_key: "id".into() }
     }
 
+    /// Edges between users.
+    pub fn follows() -> Ddl {
+        let (from, to) = (users().table_id(), users().table_id());
+        Ddl::CreateEdgeTable { name: "FOLLOWS".into(), birth: 0, from, to, columns: columns(&[("since", Type::Int64)]) }
+    }
+
+    fn node(key: i64) -> Node {
+        Node { table: users().table_id(), key: Value::from(key) }
+    }
+
+    pub fn user(key: i64) -> Element {
+        Element::Node(node(key))
+    }
+
+    pub fn edge(from: i64, to: i64) -> Element {
+        let (from, to) = (node(from), node(to));
+        Element::Edge(Edge { table: follows().table_id(), from, to, discriminator: String::new() })
+    }
+
+    pub fn column(element: &Element, name: &str) -> ColumnId {
+        column_id(element.table(), name)
+    }
+
     pub fn insert(key: i64, name: &str) -> Op {
-        let table = ddl().table_id();
-        let cells = Cells::from([(column_id(table, "name"), Value::from(name))]);
-        Op::Insert { element: Element::Node(Node { table, key: Value::from(key) }), cells }
+        Op::Insert { element: user(key), cells: Cells::from([(column(&user(key), "name"), Value::from(name))]) }
+    }
+
+    pub fn connect(from: i64, to: i64) -> Op {
+        Op::Insert { element: edge(from, to), cells: Cells::new() }
+    }
+
+    pub fn update(element: Element, name: &str, value: impl Into<Value>) -> Op {
+        let cells = Cells::from([(column(&element, name), value.into())]);
+        Op::Update { element, cells }
+    }
+
+    pub fn increment(key: i64, by: i64) -> Op {
+        Op::Increment { element: user(key), column: column(&user(key), "visits"), by: Value::from(by) }
+    }
+
+    pub fn delete(element: Element) -> Op {
+        Op::Delete { element }
+    }
+
+    pub fn rule(table: TableId, rule: Rule<ColumnId>) -> Op {
+        Op::Schema(Ddl::SetRule { table, rule })
     }
 
     pub fn change(change: ChangeId, ms: i64, seen: &[ChangeId], ops: Vec<Op>) -> Arc<Change> {
         let previous = ChangeId { seq: change.seq - 1, ..change };
         let own = (previous.seq > 0).then_some(previous);
         let seen: Seen = seen.iter().copied().chain(own).collect();
-        let tx = TxId(Digest::of_value(&change).0);
-        let timestamp = Timestamp { ms, counter: 0 };
-        Arc::new(Change { id: change, tx, previous: Digest::default(), timestamp, seen, depends_on: Vec::new(), ops })
+        Arc::new(Change {
+            id: change,
+            tx: TxId(Digest::of_value(&change).0),
+            previous: Digest::default(),
+            timestamp: Timestamp::at_ms(ms),
+            link_epoch: 0,
+            authority_epochs: BTreeMap::new(),
+            seen,
+            depends_on: Vec::new(),
+            replaces: None,
+            expects: Vec::new(),
+            ops,
+        })
+    }
+
+    /// The change with something about it altered.
+    pub fn altered(change: &Arc<Change>, alter: impl FnOnce(&mut Change)) -> Arc<Change> {
+        let mut altered = change.as_ref().clone();
+        alter(&mut altered);
+        Arc::new(altered)
+    }
+
+    /// Changes that the main has not numbered.
+    pub fn unnumbered(changes: &[Arc<Change>]) -> Vec<Entry> {
+        changes.iter().map(|change| Entry { change: Arc::clone(change), lsn: None }).collect()
+    }
+
+    /// Changes that the main has numbered in this order.
+    pub fn numbered(changes: &[Arc<Change>]) -> Vec<Entry> {
+        (1..).zip(changes).map(|(lsn, change)| Entry { change: Arc::clone(change), lsn: Some(lsn) }).collect()
+    }
+
+    pub fn rejection(change: &Arc<Change>, reason: Reason) -> Rejection {
+        Rejection { change: change.id, tx: change.tx, digest: change.digest(), reason }
     }
 
     pub fn event(host: u32, kind: EventKind) -> Event {
         Event { at_us: 1, host: Some(host), kind }
     }
 
+    pub fn noticed(host: u32, notice: Notice) -> Event {
+        event(host, EventKind::Notified(notice))
+    }
+
     pub fn opened(host: u32, seen: &[ChangeId]) -> Event {
-        let replica = ReplicaId([host as u8; 16]);
-        event(host, EventKind::Opened { replica, seen: seen.iter().copied().collect() })
+        opened_with(host, seen, 0)
+    }
+
+    pub fn opened_with(host: u32, seen: &[ChangeId], lsn: Lsn) -> Event {
+        let cursor = Cursor { seen: seen.iter().copied().collect(), lsn };
+        event(host, EventKind::Opened { replica: ReplicaId([host as u8; 16]), cursor, rejected: Vec::new() })
     }
 
     pub fn applied(host: u32, change: &Arc<Change>) -> Event {
         let entry = Entry { change: Arc::clone(change), lsn: None };
-        event(host, EventKind::Notified(Notice::Applied { entry }))
+        noticed(host, Notice::Applied { entry })
     }
 
-    pub fn state(host: u32, log: &[Arc<Change>], view: View) -> ReplicaState {
+    pub fn rejected(host: u32, change: &Arc<Change>, reason: Reason, lsn: Lsn) -> Event {
+        let ruling = Ruling::Rejection(Box::new(rejection(change, reason)));
+        noticed(host, Notice::Ruled { ruling, lsn })
+    }
+
+    /// A peer that holds these changes and shows what the model says.
+    pub fn state(host: u32, log: &[Arc<Change>]) -> ReplicaState {
         let mut seen = Seen::default();
         log.iter().for_each(|change| seen.insert(change.id));
+        let log = unnumbered(log);
+        let view = model::view(&log);
         ReplicaState {
             host,
             id: ReplicaId([host as u8; 16]),
@@ -183,12 +296,14 @@ pub(crate) mod samples {
             stores: BTreeMap::from([("memory".to_owned(), view.clone())]),
             view,
             cursor: Cursor { seen, lsn: 0 },
-            audit: Vec::new(),
+            audit: model::audit(&log),
             queue_operations: 0,
             hidden_edges: 0,
             schema_operations: 0,
             schema_digest: Digest::default(),
-            log: log.to_vec(),
+            log,
+            rejections: Vec::new(),
+            failed: Vec::new(),
             clock: VectorClock::default(),
         }
     }

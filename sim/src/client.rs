@@ -4,8 +4,10 @@
 //! The sample schema is made to collide: two replicas may create one table with different columns, one name with
 //! different keys, or one edge table between different ends.
 
-use kuzusync_core::ddl::Column;
-use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::clock::WallTime;
+use kuzusync_core::ddl::{Column, Multiplicity, Rule};
+use kuzusync_core::policy::Policy;
+use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, TableKind, View};
 
@@ -14,30 +16,79 @@ use crate::step::Step;
 /// Keys that generated nodes have: few, so that replicas create the same ones.
 const KEYS: u32 = 8;
 
-/// The statement a step stands for at a replica that shows `view`, or why it can do nothing there.
+/// What a client knows of the place where it submits.
+pub struct Surroundings {
+    /// What its replica shows.
+    pub view: View,
+    /// What its wall clock shows.
+    pub wall_ms: i64,
+    /// Whether the database has a main.
+    pub has_main: bool,
+}
+
+/// The transaction a step stands for, without its identity, or why it can do nothing there.
 ///
 /// # Errors
 /// The reason, in words.
-pub fn statement(step: &Step, view: &View) -> Result<Statement, &'static str> {
+pub fn transaction(step: &Step, here: &Surroundings) -> Result<Transaction, &'static str> {
+    let statements = match step {
+        Step::CreateTable { table, .. } => create_table(*table, &here.view)?,
+        Step::CreateNode { table, key, value, .. } => create_node(*table, *key, *value, &here.view)?,
+        Step::CreateEdge { table, from, to, value, .. } => create_edge(*table, *from, *to, *value, &here.view)?,
+        _ => vec![statement(step, here)?],
+    };
+    let transaction = Transaction { statements, ..Transaction::default() };
     match step {
-        Step::CreateTable { table, .. } => create_table(*table, view),
-        Step::CreateNode { table, key, value, .. } => create_node(*table, *key, *value, view),
-        Step::UpdateNode { row, column, value, .. } => {
+        Step::UpdateNodeStrictly { .. } if !here.has_main => Err("only a main numbers what strict updates rely on"),
+        Step::UpdateNodeStrictly { .. } => Ok(Transaction { is_strict: true, ..transaction }),
+        Step::UpdateNodeEarlier { ago_ms, submilli_ns, .. } => {
+            let ms = here.wall_ms.saturating_sub(i64::from(*ago_ms)).max(0);
+            Ok(Transaction { created_at: Some(WallTime { ms, submilli_ns: submilli_ns % 1_000_000 }), ..transaction })
+        }
+        _ => Ok(transaction),
+    }
+}
+
+/// Whether a statement writes rows and nothing else.
+#[must_use]
+pub fn is_data(statement: &Statement) -> bool {
+    !matches!(
+        statement,
+        Statement::CreateNodeTable { .. } | Statement::CreateEdgeTable { .. } | Statement::SetRule { .. }
+    )
+}
+
+fn statement(step: &Step, here: &Surroundings) -> Result<Statement, &'static str> {
+    let view = &here.view;
+    match step {
+        Step::UpdateNode { row, column, value, .. }
+        | Step::UpdateNodeStrictly { row, column, value, .. }
+        | Step::UpdateNodeEarlier { row, column, value, .. } => {
             let (table, key) = node(*row, view)?;
             let properties = one_property(&table, *column, *value, view)?;
             Ok(Statement::UpdateNode { table, key, properties })
+        }
+        Step::IncrementNode { row, column, by, .. } => {
+            let (table, key) = node(*row, view)?;
+            let column = number(&table, *column, view)?;
+            Ok(Statement::IncrementNode { table, key, column, by: Value::from(*by) })
         }
         Step::DeleteNode { row, .. } => {
             let (table, key) = node(*row, view)?;
             Ok(Statement::DeleteNode { table, key })
         }
-        Step::CreateEdge { table, from, to, value, .. } => create_edge(*table, *from, *to, *value, view),
         Step::UpdateEdge { row, column, value, .. } => {
             let edge = edge(*row, view)?;
             let properties = one_property(&edge.table, *column, *value, view)?;
             Ok(Statement::UpdateEdge { edge, properties })
         }
+        Step::IncrementEdge { row, column, by, .. } => {
+            let edge = edge(*row, view)?;
+            let column = number(&edge.table, *column, view)?;
+            Ok(Statement::IncrementEdge { edge, column, by: Value::from(*by) })
+        }
         Step::DeleteEdge { row, .. } => Ok(Statement::DeleteEdge { edge: edge(*row, view)? }),
+        Step::SetRule { table, rule, .. } => set_rule(*table, *rule, here),
         _ => Err("it is no client's step"),
     }
 }
@@ -54,37 +105,69 @@ fn edge_table(table: &str, from: &str, to: &str, definition: &[(&str, Type)]) ->
     Statement::CreateEdgeTable { table: table.into(), from: from.into(), to: to.into(), columns: columns(definition) }
 }
 
-/// The sample schema. What stands here twice is what replicas disagree about.
-fn sample_tables() -> Vec<Statement> {
+/// The sample schema, a migration for each table. What stands here twice is what replicas disagree about.
+fn sample_tables() -> Vec<Vec<Statement>> {
     use Type::{Bool, Double, Int64, String};
-    let person = [("id", Int64), ("name", String), ("age", Int64), ("score", Double), ("active", Bool)];
+    let person =
+        [("id", Int64), ("name", String), ("age", Int64), ("score", Double), ("active", Bool), ("visits", Int64)];
+    let lives_in = edge_table("LIVES_IN", "Person", "City", &[("since", Int64)]);
+    let in_one_city = Rule::Multiplicity(Multiplicity::ManyOne);
     vec![
-        node_table("Person", "id", &person),
-        node_table("City", "name", &[("name", String), ("population", Int64)]),
-        edge_table("KNOWS", "Person", "Person", &[("since", Int64), ("note", String)]),
-        edge_table("LIVES_IN", "Person", "City", &[("since", Int64)]),
+        vec![node_table("Person", "id", &person)],
+        vec![node_table("City", "name", &[("name", String), ("population", Int64)])],
+        vec![edge_table("KNOWS", "Person", "Person", &[("since", Int64), ("note", String)])],
+        vec![lives_in, Statement::SetRule { table: "LIVES_IN".into(), rule: in_one_city }],
         // One table, other columns, spellings and a contested type.
-        node_table("person", "ID", &[("ID", Int64), ("Name", String), ("age", String), ("email", String)]),
+        vec![node_table("person", "ID", &[("ID", Int64), ("Name", String), ("age", String), ("email", String)])],
         // One name, another key.
-        node_table("City", "id", &[("id", Int64), ("name", String)]),
+        vec![node_table("City", "id", &[("id", Int64), ("name", String)])],
         // One edge table, other ends.
-        edge_table("KNOWS", "City", "City", &[("since", Int64)]),
+        vec![edge_table("KNOWS", "City", "City", &[("since", Int64)])],
     ]
 }
 
-fn create_table(choice: u32, view: &View) -> Result<Statement, &'static str> {
+fn create_table(choice: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
     let exists = |name: &str| view.tables.keys().any(|table| table.eq_ignore_ascii_case(name));
     let is_node = |name: &str| view.nodes.contains_key(name);
-    let is_legal = |statement: &Statement| match statement {
+    let is_legal = |migration: &Vec<Statement>| match &migration[0] {
         Statement::CreateNodeTable { table, .. } => !exists(table),
         Statement::CreateEdgeTable { table, from, to, .. } => !exists(table) && is_node(from) && is_node(to),
         _ => false,
     };
-    let legal: Vec<Statement> = sample_tables().into_iter().filter(is_legal).collect();
+    let legal: Vec<_> = sample_tables().into_iter().filter(is_legal).collect();
     pick(&legal, choice).cloned().ok_or("every sample table exists")
 }
 
-fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Statement, &'static str> {
+/// A merge rule that its table can have.
+fn set_rule(table: u32, choice: u32, here: &Surroundings) -> Result<Statement, &'static str> {
+    let names: Vec<_> = here.view.tables.keys().collect();
+    let table = (*pick(&names, table).ok_or("there is no table")?).clone();
+    let policies: Vec<Policy> =
+        Policy::ALL.into_iter().filter(|policy| here.has_main || !policy.needs_main()).collect();
+    let kinds = if here.view.edges.contains_key(&table) { 5 } else { 3 };
+    let (kind, choice) = (choice % kinds, choice / kinds);
+    let policy = *pick(&policies, choice).ok_or("there is no policy")?;
+    let is_on = !choice.is_multiple_of(3);
+    let rule = match kind {
+        0 => Rule::Policy { column: None, policy },
+        1 => {
+            let columns = writable(&table, &here.view);
+            let (column, _) = pick(&columns, choice / 4).ok_or("the table has no property")?;
+            Rule::Policy { column: Some(column.clone()), policy }
+        }
+        2 => Rule::UpdateRevives(is_on),
+        3 => Rule::Revive(is_on),
+        _ => Rule::Multiplicity(match choice % 4 {
+            0 => Multiplicity::ManyMany,
+            1 => Multiplicity::ManyOne,
+            2 => Multiplicity::OneMany,
+            _ => Multiplicity::OneOne,
+        }),
+    };
+    Ok(Statement::SetRule { table, rule })
+}
+
+fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
     let names: Vec<&String> = view.nodes.keys().collect();
     let Some(name) = pick(&names, table) else { return create_table(table, view) };
     let definition = &view.tables[*name];
@@ -97,10 +180,10 @@ fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Statemen
     let free = keys.into_iter().find(|key| !rows.contains_key(key)).ok_or("every sample node exists")?;
     let mut properties = all_properties(name, value, view);
     properties.insert(primary_key.clone(), free);
-    Ok(Statement::CreateNode { table: (*name).clone(), properties })
+    Ok(vec![Statement::CreateNode { table: (*name).clone(), properties }])
 }
 
-fn create_edge(table: u32, from: u32, to: u32, value: u32, view: &View) -> Result<Statement, &'static str> {
+fn create_edge(table: u32, from: u32, to: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
     let names: Vec<&String> = view.edges.keys().collect();
     let Some(name) = pick(&names, table) else { return create_table(table, view) };
     let TableKind::Edge { pairs } = &view.tables[*name].kind else { return Err("it is no edge table") };
@@ -118,7 +201,7 @@ fn create_edge(table: u32, from: u32, to: u32, value: u32, view: &View) -> Resul
     if view.edges[*name].contains_key(&edge_ref(&edge)) {
         return Err("the edge exists");
     }
-    Ok(Statement::CreateEdge { edge, properties: all_properties(name, value, view) })
+    Ok(vec![Statement::CreateEdge { edge, properties: all_properties(name, value, view) }])
 }
 
 fn edge_ref(name: &EdgeName) -> EdgeRef {
@@ -146,6 +229,12 @@ fn writable(table: &str, view: &View) -> Vec<(String, Type)> {
     let definition = &view.tables[table];
     let is_key = |name: &String| matches!(&definition.kind, TableKind::Node { primary_key } if primary_key == name);
     definition.columns.iter().filter(|(name, _)| !is_key(name)).map(|(name, of)| (name.clone(), of.clone())).collect()
+}
+
+/// A column that can be incremented.
+fn number(table: &str, column: u32, view: &View) -> Result<String, &'static str> {
+    let columns: Vec<_> = writable(table, view).into_iter().filter(|(_, of)| of.is_summable()).collect();
+    pick(&columns, column).map(|(name, _)| name.clone()).ok_or("the table has no number")
 }
 
 fn one_property(table: &str, column: u32, value: u32, view: &View) -> Result<Properties, &'static str> {
@@ -182,21 +271,89 @@ fn pick<T>(items: &[T], number: u32) -> Option<&T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    /// Where the given sample tables exist.
+    fn surroundings(migrations: &[usize], has_main: bool) -> Surroundings {
+        let mut view = View::default();
+        let tables = migrations.iter().flat_map(|index| sample_tables().swap_remove(*index));
+        for statement in tables {
+            let (table, kind, columns) = match statement {
+                Statement::CreateNodeTable { table, columns, primary_key } => {
+                    view.nodes.insert(table.clone(), BTreeMap::from([(Value::from(1), Properties::new())]));
+                    (table, TableKind::Node { primary_key }, columns)
+                }
+                Statement::CreateEdgeTable { table, from, to, columns } => {
+                    view.edges.insert(table.clone(), BTreeMap::new());
+                    (table, TableKind::Edge { pairs: [(from, to)].into() }, columns)
+                }
+                _ => continue,
+            };
+            let columns = columns.into_iter().map(|column| (column.name, column.column_type)).collect();
+            view.tables.insert(table, kuzusync_core::view::Table { kind, columns });
+        }
+        Surroundings { view, wall_ms: 1_000, has_main }
+    }
 
     #[test]
     fn a_step_that_can_do_nothing_says_why() {
-        let empty = View::default();
-        assert_eq!(statement(&Step::DeleteNode { replica: 0, row: 5 }, &empty), Err("there is no node"));
-        assert_eq!(
-            statement(&Step::UpdateEdge { replica: 0, row: 5, column: 0, value: 0 }, &empty),
-            Err("there is no edge")
-        );
-        assert!(statement(&Step::Heal, &empty).is_err());
+        let empty = surroundings(&[], true);
+        let why = |step: &Step, here: &Surroundings| transaction(step, here).unwrap_err();
+        assert_eq!(why(&Step::DeleteNode { replica: 0, row: 5 }, &empty), "there is no node");
+        assert_eq!(why(&Step::UpdateEdge { replica: 0, row: 5, column: 0, value: 0 }, &empty), "there is no edge");
+        assert_eq!(why(&Step::SetRule { replica: 0, table: 0, rule: 0 }, &empty), "there is no table");
+        assert_eq!(why(&Step::Heal, &empty), "it is no client's step");
+        let strict = Step::UpdateNodeStrictly { replica: 0, row: 0, column: 0, value: 0 };
+        assert!(transaction(&strict, &surroundings(&[0], true)).unwrap().is_strict);
+        assert!(why(&strict, &surroundings(&[0], false)).contains("only a main"));
     }
 
     #[test]
     fn a_node_without_a_table_becomes_the_table() {
-        let made = statement(&Step::CreateNode { replica: 0, table: 0, key: 0, value: 0 }, &View::default());
-        assert!(matches!(made, Ok(Statement::CreateNodeTable { table, .. }) if table == "Person"));
+        let step = Step::CreateNode { replica: 0, table: 0, key: 0, value: 0 };
+        let made = transaction(&step, &surroundings(&[], true)).unwrap();
+        assert!(matches!(made.statements.as_slice(), [Statement::CreateNodeTable { table, .. }] if table == "Person"));
+        assert!(!made.statements.iter().all(is_data));
+    }
+
+    #[test]
+    fn an_earlier_update_was_made_so_long_ago_on_the_hosts_clock() {
+        let step = Step::UpdateNodeEarlier { replica: 0, row: 0, column: 0, value: 1, ago_ms: 300, submilli_ns: 7 };
+        let made = transaction(&step, &surroundings(&[0], true)).unwrap();
+        assert_eq!(made.created_at, Some(WallTime { ms: 700, submilli_ns: 7 }));
+    }
+
+    #[test]
+    fn a_number_is_incremented_and_nothing_else() {
+        let here = surroundings(&[0], true);
+        for column in 0..9 {
+            let step = Step::IncrementNode { replica: 0, row: 0, column, by: 2 };
+            let made = transaction(&step, &here).unwrap().statements;
+            let [Statement::IncrementNode { column, .. }] = made.as_slice() else { panic!("{made:?}") };
+            assert!(["age", "visits"].contains(&column.as_str()), "{column}");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_drawn_that_a_table_can_have_and_no_other() {
+        let drawn = |has_main| {
+            let here = surroundings(&[0, 2], has_main);
+            let rule = |number| set_rule(number % 2, number / 2, &here).unwrap();
+            let rules: Vec<_> = (0..2_000).map(rule).collect();
+            assert!(rules.iter().all(|statement| match statement {
+                Statement::SetRule { table, rule: Rule::Revive(_) | Rule::Multiplicity(_) } => table == "KNOWS",
+                _ => true,
+            }));
+            let count = |is: fn(&Rule<String>) -> bool| {
+                rules.iter().filter(|statement| matches!(statement, Statement::SetRule { rule, .. } if is(rule))).count()
+            };
+            assert!(count(|rule| matches!(rule, Rule::UpdateRevives(true))) > 0);
+            assert!(count(|rule| matches!(rule, Rule::Revive(true))) > 0);
+            assert!(count(|rule| matches!(rule, Rule::Multiplicity(Multiplicity::OneOne))) > 0);
+            assert!(count(|rule| matches!(rule, Rule::Policy { column: Some(_), .. })) > 0);
+            count(|rule| matches!(rule, Rule::Policy { policy, .. } if policy.needs_main()))
+        };
+        assert!(drawn(true) > 0);
+        assert_eq!(drawn(false), 0, "what needs a main is set only where there is one");
     }
 }

@@ -43,6 +43,8 @@ pub struct Cluster {
     invocations: u64,
     /// Transactions of clients whose host died before it answered.
     abandoned: Vec<(u32, Transaction)>,
+    /// The last generated transaction that wrote rows, and where it was submitted.
+    last: Option<(u32, Transaction)>,
     violation: Option<Violation>,
 }
 
@@ -53,7 +55,15 @@ impl Cluster {
         let replicas = options.replicas;
         let world: Shared = Rc::new(RefCell::new(World::new(seed, options, store)));
         let inboxes: Inboxes = Rc::new(RefCell::new(vec![None; replicas as usize]));
-        Cluster { world, hosts: Vec::new(), inboxes, invocations: 0, abandoned: Vec::new(), violation: None }
+        Cluster {
+            world,
+            hosts: Vec::new(),
+            inboxes,
+            invocations: 0,
+            abandoned: Vec::new(),
+            last: None,
+            violation: None,
+        }
     }
 
     /// Starts the wire and every host, and waits until all are up.
@@ -91,10 +101,16 @@ impl Cluster {
             Step::CreateTable { replica, .. }
             | Step::CreateNode { replica, .. }
             | Step::UpdateNode { replica, .. }
+            | Step::UpdateNodeStrictly { replica, .. }
+            | Step::UpdateNodeEarlier { replica, .. }
+            | Step::IncrementNode { replica, .. }
             | Step::DeleteNode { replica, .. }
             | Step::CreateEdge { replica, .. }
             | Step::UpdateEdge { replica, .. }
-            | Step::DeleteEdge { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            | Step::IncrementEdge { replica, .. }
+            | Step::DeleteEdge { replica, .. }
+            | Step::SetRule { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            Step::SubmitAgainElsewhere { replica } => self.submit_again_elsewhere(self.host(*replica)).await,
             Step::Crash { replica, after_outputs } => self.crash(self.host(*replica), *after_outputs),
             Step::Restart { replica } => self.restart(self.host(*replica)).await,
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
@@ -116,15 +132,39 @@ impl Cluster {
     }
 
     async fn submit_generated(&mut self, host: u32, step: &Step) {
-        let view = self.world.borrow().view(host);
-        let statement = view.ok_or("the host is down").and_then(|view| client::statement(step, &view));
-        match statement {
-            Ok(statement) => drop(self.submit(host, vec![statement]).await),
-            Err(reason) => {
-                let reason = reason.to_owned();
-                self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason });
+        let here = self.world.borrow().surroundings(host);
+        let transaction = here.ok_or("the host is down").and_then(|here| client::transaction(step, &here));
+        match transaction {
+            Ok(transaction) => {
+                let transaction = Transaction { tx: self.next_tx(), ..transaction };
+                // A migration would make other tables at a replica with another schema.
+                if transaction.statements.iter().all(client::is_data) {
+                    self.last = Some((host, transaction.clone()));
+                }
+                drop(self.submit_transaction(host, transaction).await);
             }
+            Err(reason) => self.skip(host, reason),
         }
+    }
+
+    /// The client of the last transaction hands it to another replica as well.
+    async fn submit_again_elsewhere(&mut self, host: u32) {
+        let replicas = self.hosts.len() as u32;
+        match self.last.clone() {
+            _ if !self.world.borrow().options().has_main => {
+                self.skip(host, "only a main notices that two replicas carry out one transaction");
+            }
+            Some((at, transaction)) if replicas > 1 => {
+                let elsewhere = if at == host { (host + 1) % replicas } else { host };
+                self.invocations += 1;
+                drop(self.submit_transaction(elsewhere, transaction).await);
+            }
+            _ => self.skip(host, "there is nothing to submit again, or nowhere else"),
+        }
+    }
+
+    fn skip(&self, host: u32, reason: &str) {
+        self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason: reason.to_owned() });
     }
 
     /// Submits a transaction and waits for the answer: its change, or why there is none.
@@ -132,9 +172,13 @@ impl Cluster {
     /// # Errors
     /// The refusal, or that the host died first. Then the transaction may or may not have been done.
     pub async fn submit(&mut self, host: u32, statements: Vec<Statement>) -> Result<ChangeId, String> {
+        let tx = self.next_tx();
+        self.submit_transaction(host, Transaction { tx, statements, ..Transaction::default() }).await
+    }
+
+    fn next_tx(&mut self) -> TxId {
         self.invocations += 1;
-        let tx = TxId(Digest::of(&[b"transaction", &self.invocations.to_le_bytes()]).0);
-        self.submit_transaction(host, Transaction { tx, statements, depends_on: Vec::new() }).await
+        TxId(Digest::of(&[b"transaction", &self.invocations.to_le_bytes()]).0)
     }
 
     /// Like [`Cluster::submit`], for a transaction with an identity of the caller's.
@@ -177,8 +221,8 @@ impl Cluster {
     pub fn crash(&mut self, host: u32, after_outputs: u32) {
         let mut world = self.world.borrow_mut();
         if world.replica(host).is_none() {
-            let reason = "the host is down already".to_owned();
-            world.record(Some(host), EventKind::Skipped { reason });
+            drop(world);
+            self.skip(host, "the host is down already");
         } else if after_outputs > 0 {
             world.crash_after(host, after_outputs);
         } else {
@@ -190,8 +234,7 @@ impl Cluster {
     /// Starts a crashed host again from its disk.
     pub async fn restart(&mut self, host: u32) {
         if self.world.borrow().replica(host).is_some() {
-            let reason = "the host is up".to_owned();
-            self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason });
+            self.skip(host, "the host is up");
             return;
         }
         let (runtime, node) = (Handle::current(), self.hosts[host as usize].id());
@@ -213,12 +256,14 @@ impl Cluster {
         }
     }
 
-    /// Takes a host off the network; it knows.
+    /// Takes a host off the network; it knows, and so do those it was linked to. What nobody notices is a
+    /// [`Cluster::partition`].
     pub async fn go_offline(&mut self, host: u32) {
         self.world.borrow_mut().network.set_offline(host, true);
         self.world.borrow_mut().record(Some(host), EventKind::WentOffline);
         for peer in self.neighbours(host) {
             self.input(host, Input::Disconnected(Peer(peer))).await;
+            self.input(peer, Input::Disconnected(Peer(host))).await;
         }
     }
 
@@ -254,6 +299,7 @@ impl Cluster {
     pub async fn settle(&mut self) -> Vec<ReplicaState> {
         let hosts = 0..self.hosts.len() as u32;
         let offline: Vec<u32> = hosts.clone().filter(|host| self.world.borrow().network.is_offline(*host)).collect();
+        self.world.borrow_mut().inspect();
         self.world.borrow_mut().record(None, EventKind::Settling);
         self.world.borrow_mut().heal_all();
         for host in hosts.filter(|host| self.world.borrow().replica(*host).is_none()).collect::<Vec<_>>() {

@@ -3,8 +3,8 @@
 //! Two runs are the same run exactly when their histories are byte-equal; the digest covers every byte of every event.
 
 use kuzusync_core::change::ChangeId;
-use kuzusync_core::clock::Seen;
 use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
+use kuzusync_core::message::Cursor;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
 use kuzusync_core::view::{View, ViewDelta};
@@ -33,7 +33,9 @@ pub enum EventKind {
         /// Who it is.
         replica: ReplicaId,
         /// What its log holds.
-        seen: Seen,
+        cursor: Cursor,
+        /// What it knows to be rejected.
+        rejected: Vec<ChangeId>,
     },
     /// A client submitted a transaction.
     Invoked {
@@ -215,11 +217,14 @@ mod tests {
         let fate = |delay| Fate { delays_us: vec![delay], is_reordered: false };
         let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
         let sent = |checksum, fate| EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, is_cut: false, fate };
+        let opened = |lsn, rejected| EventKind::Opened {
+            replica: ReplicaId([1; 16]),
+            cursor: Cursor { lsn, ..Cursor::default() },
+            rejected,
+        };
         vec![
-            (
-                EventKind::Opened { replica: ReplicaId([1; 16]), seen: Seen::default() },
-                EventKind::Opened { replica: ReplicaId([1; 16]), seen: [id(1)].into_iter().collect() },
-            ),
+            (opened(0, Vec::new()), opened(1, Vec::new())),
+            (opened(0, Vec::new()), opened(0, vec![id(1)])),
             (
                 EventKind::Returned { invocation: 1, result: Ok(id(1)) },
                 EventKind::Returned { invocation: 1, result: Ok(id(2)) },

@@ -1,169 +1,122 @@
-//! The expected graph, computed naively from all changes at once.
+//! The expected graph and the expected audit, computed naively from all entries of a log at once.
 //!
 //! It uses the engine's vocabulary and none of its rules: where the engine joins registers one change at a time, the model
-//! looks at every write and asks of each whether another beats it. It is slow and meant to be read beside the
-//! documents.
+//! looks at every write and asks of each which others beat it. It is slow and meant to be read beside the documents:
+//!
+//! * here, what outranks what, and what had been seen;
+//! * [`tables`], what the schema operations make;
+//! * [`rows`], what exists, what is shown, and what a cell holds;
+//! * [`audit`], which writes lost to a concurrent one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use kuzusync_core::change::{Change, Element, Node, Op};
-use kuzusync_core::clock::Rank;
-use kuzusync_core::ddl::{Ddl, column_id, fold};
-use kuzusync_core::id::{ColumnId, TableId};
-use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
+use kuzusync_core::change::{Change, ChangeId, Element, Op};
+use kuzusync_core::clock::{Lsn, Rank, Timestamp};
+use kuzusync_core::conflict::Loss;
+use kuzusync_core::message::Entry;
+use kuzusync_core::policy::Policy;
+use kuzusync_core::view::View;
 
-/// The graph that a set of changes makes, in whatever order they are given.
+use tables::Tables;
+
+mod audit;
+mod rows;
+mod tables;
+
+/// The graph that a set of entries makes, in whatever order they are given.
 #[must_use]
-pub fn view<'a>(changes: impl Iterator<Item = &'a Change>) -> View {
-    let ops: Vec<(Rank, &Op)> = changes.flat_map(Change::ranked_ops).collect();
-    let tables = Tables::of(&ops);
-    let rows = rows(&ops);
-    let mut view = View::default();
-    for (id, definition) in &tables.definitions {
-        let name = tables.names[id].clone();
-        let table = Table { kind: tables.kind(definition), columns: definition.columns() };
-        match table.kind {
-            TableKind::Node { .. } => drop(view.nodes.insert(name.clone(), BTreeMap::new())),
-            TableKind::Edge { .. } => drop(view.edges.insert(name.clone(), BTreeMap::new())),
-        }
-        view.tables.insert(name, table);
-    }
-    let is_alive = |element: &Element| rows.get(element).is_some_and(Writes::is_alive);
-    for (element, writes) in &rows {
-        let definition = &tables.definitions[&element.table()];
-        let name = &tables.names[&element.table()];
-        let row = || writes.shown(definition);
-        let node_ref = |node: &Node| NodeRef { table: tables.names[&node.table].clone(), key: node.key.clone() };
-        match element {
-            _ if !writes.is_alive() => {}
-            Element::Node(node) => drop(view.nodes.entry(name.clone()).or_default().insert(node.key.clone(), row())),
-            Element::Edge(edge) => {
-                let ends = [&edge.from, &edge.to].map(|end| Element::Node(end.clone()));
-                if ends.iter().all(is_alive) {
-                    let (from, to) = (node_ref(&edge.from), node_ref(&edge.to));
-                    let shown = EdgeRef { from, to, discriminator: edge.discriminator.clone() };
-                    view.edges.entry(name.clone()).or_default().insert(shown, row());
+pub fn view<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> View {
+    Model::of(entries).view()
+}
+
+/// Every concurrent loss among a set of entries, in whatever order they are given.
+#[must_use]
+pub fn audit<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Loss> {
+    Model::of(entries).audit()
+}
+
+/// All that was written, by what it was written to.
+pub struct Model<'a> {
+    tables: Tables,
+    rows: BTreeMap<&'a Element, Vec<Placed<'a>>>,
+}
+
+impl<'a> Model<'a> {
+    /// The model of a set of entries, in whatever order they are given.
+    #[must_use]
+    pub fn of(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut rows: BTreeMap<&Element, Vec<Placed<'_>>> = BTreeMap::new();
+        let mut schema = Vec::new();
+        for entry in entries {
+            for (index, op) in (0..).zip(&entry.change.ops) {
+                let placed = Placed { change: entry.change.as_ref(), lsn: entry.lsn, index, op };
+                match op.element() {
+                    Some(element) => rows.entry(element).or_default().push(placed),
+                    None => schema.push(placed),
                 }
             }
         }
-    }
-    view
-}
-
-/// Every definition of one table, by rank.
-#[derive(Default)]
-struct Definition<'a> {
-    creates: BTreeMap<Rank, &'a Ddl>,
-}
-
-impl Definition<'_> {
-    fn latest(&self) -> (&Rank, &Ddl) {
-        let (rank, ddl) = self.creates.last_key_value().expect("a table has a definition");
-        (rank, ddl)
+        Model { tables: Tables::of(schema), rows }
     }
 
-    /// The name and type of each column by the last definition that has it.
-    fn columns_by_id(&self) -> BTreeMap<ColumnId, (String, Type)> {
-        let table = self.latest().1.table_id();
-        let all = self.creates.values().flat_map(|ddl| ddl.columns());
-        all.map(|column| (column_id(table, &column.name), (column.name.clone(), column.column_type.clone()))).collect()
-    }
-
-    fn columns(&self) -> BTreeMap<String, Type> {
-        self.columns_by_id().into_values().collect()
+    /// Everything written to an element.
+    fn writes(&self, element: &Element) -> &[Placed<'a>] {
+        self.rows.get(element).map_or(&[], Vec::as_slice)
     }
 }
 
-struct Tables<'a> {
-    definitions: BTreeMap<TableId, Definition<'a>>,
-    names: BTreeMap<TableId, String>,
+/// One operation and where it stands among all.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    change: &'a Change,
+    lsn: Option<Lsn>,
+    index: u32,
+    op: &'a Op,
 }
 
-impl<'a> Tables<'a> {
-    fn of(ops: &[(Rank, &'a Op)]) -> Self {
-        let mut definitions: BTreeMap<TableId, Definition<'a>> = BTreeMap::new();
-        for (rank, op) in ops {
-            if let Op::Schema(ddl) = op {
-                definitions.entry(ddl.table_id()).or_default().creates.insert(*rank, ddl);
-            }
-        }
-        let claim = |id: &TableId| {
-            let (rank, ddl) = definitions[id].latest();
-            (*rank, ddl.table_name().to_owned())
+/// What a policy compares: the greater wins. What it does not compare is 0.
+type Standing = (u64, u64, Timestamp, ChangeId, u32);
+
+impl<'a> Placed<'a> {
+    /// Where it stands under a policy.
+    fn standing(&self, policy: Policy) -> Standing {
+        let Change { id, timestamp, link_epoch, authority_epochs, .. } = self.change;
+        let authority_epoch =
+            self.op.element().and_then(|element| authority_epochs.get(&element.table())).copied().unwrap_or(0);
+        let (first, second) = match policy {
+            Policy::Auto => (0, *link_epoch),
+            Policy::LastWriteWins => (0, 0),
+            Policy::PreferMain => (authority_epoch, *link_epoch),
+            // What the main has not numbered yet lies on top.
+            Policy::ServerOrder => (self.lsn.unwrap_or(Lsn::MAX), 0),
         };
-        let names = definitions.keys().map(|id| {
-            let (rank, name) = claim(id);
-            let is_beaten =
-                definitions.keys().map(claim).any(|(other, name2)| other > rank && fold(&name2) == fold(&name));
-            (*id, if is_beaten { format!("{name}~{}", id.short()) } else { name })
-        });
-        let names = names.collect();
-        Tables { definitions, names }
+        (first, second, *timestamp, *id, self.index)
     }
 
-    fn kind(&self, definition: &Definition<'_>) -> TableKind {
-        match definition.latest().1 {
-            Ddl::CreateNodeTable { primary_key, .. } => {
-                let id = column_id(definition.latest().1.table_id(), primary_key);
-                TableKind::Node { primary_key: definition.columns_by_id()[&id].0.clone() }
-            }
-            Ddl::CreateEdgeTable { .. } => {
-                let mut pairs = BTreeSet::new();
-                for ddl in definition.creates.values() {
-                    if let Ddl::CreateEdgeTable { from, to, .. } = ddl {
-                        pairs.insert((self.names[from].clone(), self.names[to].clone()));
-                    }
-                }
-                TableKind::Edge { pairs }
-            }
-        }
+    /// Where it stands by all that its author stamped.
+    fn rank(&self) -> Rank {
+        let (authority_epoch, link_epoch, timestamp, change, index) = self.standing(Policy::PreferMain);
+        Rank { authority_epoch, link_epoch, timestamp, change, index }
+    }
+
+    fn outranks(&self, other: &Placed<'_>, policy: Policy) -> bool {
+        self.standing(policy) > other.standing(policy)
+    }
+
+    /// Whether its author had seen `other` before, which may be an earlier operation of the same change.
+    fn comes_after(&self, other: &Placed<'_>) -> bool {
+        let is_earlier_here = self.change.id == other.change.id && other.index < self.index;
+        is_earlier_here || self.change.seen.contains(other.change.id)
+    }
+
+    /// Whether neither author had seen the other's change.
+    fn is_concurrent_with(&self, other: &Placed<'_>) -> bool {
+        let (one, two) = (self.change, other.change);
+        one.id != two.id && !one.seen.contains(two.id) && !two.seen.contains(one.id)
     }
 }
 
-/// Every write to one element.
-#[derive(Default)]
-struct Writes<'a> {
-    inserts: BTreeSet<Rank>,
-    deletes: BTreeSet<Rank>,
-    cells: BTreeMap<ColumnId, BTreeMap<Rank, &'a Value>>,
-}
-
-fn rows<'a>(ops: &[(Rank, &'a Op)]) -> BTreeMap<&'a Element, Writes<'a>> {
-    let mut rows: BTreeMap<&Element, Writes<'a>> = BTreeMap::new();
-    for (rank, op) in ops {
-        let (element, cells) = match op {
-            Op::Schema(_) => continue,
-            Op::Delete { element } => {
-                rows.entry(element).or_default().deletes.insert(*rank);
-                continue;
-            }
-            Op::Insert { element, cells } => {
-                rows.entry(element).or_default().inserts.insert(*rank);
-                (element, cells)
-            }
-            Op::Update { element, cells } => (element, cells),
-        };
-        for (column, value) in cells {
-            rows.entry(element).or_default().cells.entry(*column).or_default().insert(*rank, value);
-        }
-    }
-    rows
-}
-
-impl Writes<'_> {
-    fn is_alive(&self) -> bool {
-        self.inserts.iter().any(|insert| self.deletes.iter().all(|delete| insert > delete))
-    }
-
-    fn shown(&self, definition: &Definition<'_>) -> Row {
-        let mut row = Row::new();
-        for (id, (name, column_type)) in definition.columns_by_id() {
-            let Some((rank, value)) = self.cells.get(&id).and_then(BTreeMap::last_key_value) else { continue };
-            let is_deleted = self.deletes.iter().any(|delete| delete > rank);
-            let shown = value.cast(&column_type).filter(|value| !is_deleted && *value != Value::Null);
-            shown.map(|value| row.insert(name, value));
-        }
-        row
-    }
+/// The one that outranks all others.
+fn greatest<'a>(writes: impl IntoIterator<Item = Placed<'a>>, policy: Policy) -> Option<Placed<'a>> {
+    writes.into_iter().max_by_key(|write| write.standing(policy))
 }

@@ -1,13 +1,13 @@
 //! How a run ended.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use kuzusync_core::change::Change;
+use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::VectorClock;
 use kuzusync_core::conflict::Loss;
 use kuzusync_core::id::{Digest, ReplicaId};
-use kuzusync_core::message::{Cursor, Role};
+use kuzusync_core::message::{Cursor, Entry, Role};
+use kuzusync_core::ruling::Rejection;
 use kuzusync_core::view::View;
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +23,14 @@ pub enum Property {
     Convergence,
     /// They end as the naive model says.
     Oracle,
+    /// Every concurrent loss is told, and nothing else.
+    Audit,
     /// Causes before effects.
     Causality,
     /// Nothing twice.
     Idempotence,
+    /// The main's numbers are one sequence.
+    Numbering,
     /// Nothing accepted is lost.
     Durability,
     /// No edge without its ends.
@@ -41,11 +45,13 @@ pub enum Property {
 
 impl Property {
     /// Every property a generated run is checked for.
-    pub const ALL: [Property; 8] = [
+    pub const ALL: [Property; 10] = [
         Property::Convergence,
         Property::Oracle,
+        Property::Audit,
         Property::Causality,
         Property::Idempotence,
+        Property::Numbering,
         Property::Durability,
         Property::ReferentialIntegrity,
         Property::StoreAgreement,
@@ -58,8 +64,10 @@ impl Property {
         match self {
             Property::Convergence => "convergence",
             Property::Oracle => "oracle",
+            Property::Audit => "audit",
             Property::Causality => "causality",
             Property::Idempotence => "idempotence",
+            Property::Numbering => "numbering",
             Property::Durability => "durability",
             Property::ReferentialIntegrity => "referential_integrity",
             Property::StoreAgreement => "store_agreement",
@@ -72,11 +80,17 @@ impl Property {
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
-            Property::Convergence => "After healing, all replicas hold the same graph, schema, cursor and audit.",
-            Property::Oracle => "After healing, the graph is what the naive model makes of all changes.",
+            Property::Convergence => {
+                "After healing, all replicas hold the same graph, schema, cursor, rejections and audit."
+            }
+            Property::Oracle => "Every graph is what the naive model makes of the changes it comes from.",
+            Property::Audit => "Every audit names exactly the concurrent losses, each with its greatest winner.",
             Property::Causality => "No change is applied before its causes, and none is stamped before them.",
             Property::Idempotence => "No replica applies a change twice, and no transaction becomes two changes.",
-            Property::Durability => "What a client was told is done survives crashes and reaches every replica.",
+            Property::Numbering => "The main's numbers have no gaps, survive restarts and mean the same everywhere.",
+            Property::Durability => {
+                "What a client was told is done survives crashes and reaches every replica, or its author hears why not."
+            }
             Property::ReferentialIntegrity => "No view ever shows an edge without both its ends.",
             Property::StoreAgreement => {
                 "Each store holds exactly the view of its replica, and never has to be rebuilt."
@@ -219,8 +233,12 @@ pub struct ReplicaState {
     pub schema_operations: u64,
     /// The digest of the logical schema.
     pub schema_digest: Digest,
-    /// Every change, in the order it applied them.
-    pub log: Vec<Arc<Change>>,
+    /// Every applied change with its number, in the order it applied them.
+    pub log: Vec<Entry>,
+    /// What the main rejected, in the main's order.
+    pub rejections: Vec<Rejection>,
+    /// The changes that cannot be applied.
+    pub failed: Vec<ChangeId>,
     /// Its vector clock.
     pub clock: VectorClock,
 }

@@ -2,33 +2,60 @@
 
 use std::collections::BTreeSet;
 
-use kuzusync_core::conflict::ConflictType;
-use kuzusync_core::replica::Notice;
+use kuzusync_core::change::{Change, Op};
+use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
+use kuzusync_core::ddl::Ddl;
+use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
+use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::view::SchemaStep;
 
 use crate::fault::Fault;
-use crate::history::EventKind;
-use crate::outcome::Outcome;
+use crate::history::{Event, EventKind};
+use crate::model::Model;
+use crate::outcome::{Outcome, ReplicaState};
 
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 15] = [
+    const SITUATIONS: [&str; 38] = [
         "change_held_for_its_cause",
+        "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
         "change_numbered",
         "change_acknowledged",
         "concurrent_update_lost",
         "concurrent_delete_lost",
+        "edge_lost_its_place",
+        "increment_lost",
+        "increments_added_up",
+        "later_write_won",
+        "earlier_write_won_online",
+        "earlier_write_won_by_authority",
+        "earlier_write_won_by_its_number",
+        "row_revived_by_an_update",
+        "node_revived_by_its_edge",
         "edge_hidden_with_its_end",
+        "rule_set_while_rows_were_written",
+        "epoch_began",
+        "disconnections_shared_an_epoch",
+        "change_rejected_for_its_clock",
+        "change_rejected_with_what_it_follows",
+        "rejected_change_written_anew",
+        "change_rejected_for_a_version",
+        "strict_change_applied",
+        "change_rejected_as_a_duplicate",
+        "clock_far_ahead_without_a_main",
+        "change_made_earlier",
         "table_lost_its_name",
+        "table_vanished_with_its_rejected_change",
         "column_retyped",
         "column_spelled_anew",
         "edge_table_gained_a_pair",
         "replica_restored_from_its_log",
         "client_abandoned",
         "transaction_submitted_again",
+        "transaction_refused",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -40,36 +67,56 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
     for event in &outcome.events {
         reached.extend(Fault::in_event(&event.kind).into_iter().map(Fault::name));
         match &event.kind {
+            EventKind::Notified(Notice::Held { .. }) => {
+                // To an edge only the main sends, and by number.
+                let is_edge = outcome.options.has_main && event.host != Some(0);
+                reached.insert(if is_edge { "change_held_for_its_number" } else { "change_held_for_its_cause" });
+            }
             EventKind::Notified(notice) => reached.extend(in_notice(notice)),
             EventKind::Viewed(delta) => reached.extend(delta.schema.iter().filter_map(in_schema_step)),
-            EventKind::Opened { seen, .. } if seen.heads().next().is_some() => {
+            EventKind::Opened { cursor, .. } if cursor.seen.heads().next().is_some() => {
                 reached.insert("replica_restored_from_its_log");
             }
             EventKind::Abandoned { .. } => {
                 reached.insert("client_abandoned");
             }
+            EventKind::Returned { result: Err(_), .. } => {
+                reached.insert("transaction_refused");
+            }
             _ => {}
         }
     }
-    let hides = |replica: &crate::outcome::ReplicaState| replica.hidden_edges > 0;
-    if outcome.replicas.iter().any(hides) {
-        reached.insert("edge_hidden_with_its_end");
+    if shares_an_epoch(&outcome.events) {
+        reached.insert("disconnections_shared_an_epoch");
+    }
+    if let Some(replica) = outcome.replicas.first() {
+        reached.extend(in_state(replica));
     }
     reached
 }
 
 fn in_notice(notice: &Notice) -> Option<&'static str> {
-    match notice {
-        Notice::Held { .. } => Some("change_held_for_its_cause"),
-        Notice::Repeated { .. } => Some("change_repeated"),
-        Notice::Resent { .. } => Some("batch_resent"),
-        Notice::Numbered { .. } => Some("change_numbered"),
-        Notice::Acknowledged { .. } => Some("change_acknowledged"),
-        Notice::AlreadySubmitted { .. } => Some("transaction_submitted_again"),
-        Notice::Lost(loss) if loss.conflict == ConflictType::ConcurrentUpdate => Some("concurrent_update_lost"),
-        Notice::Lost(_) => Some("concurrent_delete_lost"),
-        _ => None,
-    }
+    Some(match notice {
+        Notice::Applied { entry } if entry.change.timestamp.submilli_ns > 0 => "change_made_earlier",
+        Notice::Applied { entry } if !entry.change.expects.is_empty() => "strict_change_applied",
+        Notice::Repeated { .. } => "change_repeated",
+        Notice::Resent { .. } => "batch_resent",
+        Notice::Numbered { .. } => "change_numbered",
+        Notice::Acknowledged { .. } => "change_acknowledged",
+        Notice::AlreadySubmitted { .. } => "transaction_submitted_again",
+        Notice::Merged { .. } => "increments_added_up",
+        Notice::Drifted { .. } => "clock_far_ahead_without_a_main",
+        Notice::WrittenAnew { .. } => "rejected_change_written_anew",
+        Notice::Ruled { ruling: Ruling::Epoch(_), .. } => "epoch_began",
+        Notice::Ruled { ruling: Ruling::Rejection(rejection), .. } => match rejection.reason {
+            Reason::Drift { .. } => "change_rejected_for_its_clock",
+            Reason::Follows { .. } => "change_rejected_with_what_it_follows",
+            Reason::VersionMismatch { .. } => "change_rejected_for_a_version",
+            Reason::Duplicate { .. } => "change_rejected_as_a_duplicate",
+            Reason::Invalid { .. } => return None,
+        },
+        _ => return None,
+    })
 }
 
 fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
@@ -78,6 +125,70 @@ fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
         SchemaStep::RetypeColumn { .. } => Some("column_retyped"),
         SchemaStep::RenameColumn { .. } => Some("column_spelled_anew"),
         SchemaStep::AddPair { .. } => Some("edge_table_gained_a_pair"),
+        SchemaStep::DropTable { .. } => Some("table_vanished_with_its_rejected_change"),
         SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } => None,
     }
+}
+
+/// Whether several replicas were disconnected within the window at whose end the main began one epoch for all.
+fn shares_an_epoch(events: &[Event]) -> bool {
+    let mut disconnected: Vec<(u64, u32)> = Vec::new();
+    for Event { at_us, host, kind } in events {
+        match (kind, host) {
+            (EventKind::WentOffline, Some(host)) => disconnected.push((*at_us, *host)),
+            (EventKind::Notified(Notice::Ruled { ruling: Ruling::Epoch(_), .. }), Some(0)) => {
+                let window_us = EPOCH_WINDOW.as_micros() as u64;
+                let within = disconnected.iter().filter(|(since_us, _)| at_us - since_us <= window_us);
+                if within.map(|(_, host)| host).collect::<BTreeSet<_>>().len() > 1 {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+fn in_state(replica: &ReplicaState) -> BTreeSet<&'static str> {
+    let model = Model::of(&replica.log);
+    let found = [
+        (replica.hidden_edges > 0, "edge_hidden_with_its_end"),
+        (model.revived_nodes().next().is_some(), "node_revived_by_its_edge"),
+        (model.rows_revived_by_updates().next().is_some(), "row_revived_by_an_update"),
+        (sets_rule_concurrently(replica), "rule_set_while_rows_were_written"),
+    ];
+    let in_audit = replica.audit.iter().flat_map(in_loss);
+    found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, name)| name).chain(in_audit).collect()
+}
+
+fn in_loss(loss: &Loss) -> [&'static str; 2] {
+    let is_against_the_clock = loss.winner.rank.timestamp < loss.loser.rank.timestamp;
+    let decided_by = match loss.resolution {
+        Resolution::OnlineWins if is_against_the_clock => "earlier_write_won_online",
+        Resolution::PreferMain if is_against_the_clock => "earlier_write_won_by_authority",
+        Resolution::ServerOrder if is_against_the_clock => "earlier_write_won_by_its_number",
+        _ => "later_write_won",
+    };
+    let what = match loss.conflict {
+        ConflictType::Multiplicity => "edge_lost_its_place",
+        _ if matches!(loss.loser.written, Written::Incremented(_)) => "increment_lost",
+        ConflictType::ConcurrentUpdate => "concurrent_update_lost",
+        ConflictType::ConcurrentDelete => "concurrent_delete_lost",
+    };
+    [decided_by, what]
+}
+
+/// Whether somebody set a rule of a table that somebody else was writing rows to.
+fn sets_rule_concurrently(replica: &ReplicaState) -> bool {
+    let changes = || replica.log.iter().map(|entry| entry.change.as_ref());
+    let rules = changes().flat_map(|change| {
+        change.ops.iter().filter_map(move |op| match op {
+            Op::Schema(Ddl::SetRule { table, .. }) => Some((change, *table)),
+            _ => None,
+        })
+    });
+    let writes = |change: &Change, table| change.ops.iter().filter_map(Op::element).any(|row| row.table() == table);
+    rules.into_iter().any(|(setter, table)| {
+        changes().any(|other| writes(other, table) && other.is_concurrent_with(setter))
+    })
 }

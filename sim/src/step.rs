@@ -54,6 +54,43 @@ pub enum Step {
         /// What the value is made of.
         value: u32,
     },
+    /// A client updates one property of a node and wants to be refused if somebody else wrote to the node meanwhile.
+    UpdateNodeStrictly {
+        /// Where.
+        replica: u32,
+        /// Which node.
+        row: u32,
+        /// Which column.
+        column: u32,
+        /// What the value is made of.
+        value: u32,
+    },
+    /// A client submits an update of one property of a node that it made a while ago.
+    UpdateNodeEarlier {
+        /// Where.
+        replica: u32,
+        /// Which node.
+        row: u32,
+        /// Which column.
+        column: u32,
+        /// What the value is made of.
+        value: u32,
+        /// How long ago, by the host's clock.
+        ago_ms: u32,
+        /// The nanoseconds within that millisecond.
+        submilli_ns: u32,
+    },
+    /// A client adds to a number of a node.
+    IncrementNode {
+        /// Where.
+        replica: u32,
+        /// Which node.
+        row: u32,
+        /// Which of its numbers.
+        column: u32,
+        /// How much.
+        by: i64,
+    },
     /// A client deletes a node.
     DeleteNode {
         /// Where.
@@ -85,12 +122,37 @@ pub enum Step {
         /// What the value is made of.
         value: u32,
     },
+    /// A client adds to a number of an edge.
+    IncrementEdge {
+        /// Where.
+        replica: u32,
+        /// Which edge.
+        row: u32,
+        /// Which of its numbers.
+        column: u32,
+        /// How much.
+        by: i64,
+    },
     /// A client deletes an edge.
     DeleteEdge {
         /// Where.
         replica: u32,
         /// Which edge.
         row: u32,
+    },
+    /// A client sets a merge rule of a table.
+    SetRule {
+        /// Where.
+        replica: u32,
+        /// Which table.
+        table: u32,
+        /// Which of the rules it can have.
+        rule: u32,
+    },
+    /// The client of the last transaction that wrote rows hands it to another replica as well.
+    SubmitAgainElsewhere {
+        /// Where; if that is where it was submitted, the next one.
+        replica: u32,
     },
     /// A host dies: at once, or in the middle of carrying out what its replica next wants done.
     Crash {
@@ -251,6 +313,8 @@ mod tests {
         let steps = vec![
             Step::Wait { ms: 5 },
             Step::CreateNode { replica: 1, table: 0, key: 3, value: 7 },
+            Step::IncrementNode { replica: 1, row: 0, column: 1, by: -2 },
+            Step::SetRule { replica: 1, table: 0, rule: 3 },
             Step::Crash { replica: 2, after_outputs: 4 },
             Step::Settle,
         ];

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::checker::Checkers;
 use crate::checker::liveness::Pending;
+use crate::client::Surroundings;
 use crate::clock::HostClock;
 use crate::disk::Disk;
 use crate::history::{Event, EventKind, History, frame_checksum};
@@ -182,6 +183,13 @@ impl World {
         self.replica(host).map(Replica::view)
     }
 
+    /// What a client beside a host knows, unless the host is down.
+    #[must_use]
+    pub fn surroundings(&self, host: u32) -> Option<Surroundings> {
+        let (wall_ms, has_main) = (self.now(host).wall_ms, self.options.has_main);
+        self.view(host).map(|view| Surroundings { view, wall_ms, has_main })
+    }
+
     // ---- what a host does ----
 
     /// Opens the replica on a host's disk and greets its neighbours. Says whether the host survived that.
@@ -193,8 +201,9 @@ impl World {
         let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
         let config = Config::new(self.role(host), database);
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
-        let seen = replica.log().seen().clone();
-        self.record(Some(host), EventKind::Opened { replica: replica.id(), seen });
+        let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
+        let opened = EventKind::Opened { replica: replica.id(), cursor: replica.log().cursor(), rejected };
+        self.record(Some(host), opened);
         let stores = self.store.open().expect("an empty in-memory store opens");
         self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
         if !self.carry_out(host, true).0 {
@@ -384,32 +393,15 @@ impl World {
     }
 
     fn state(&mut self, host: u32) -> Option<ReplicaState> {
+        let mut state = self.state_of_replica(host)?;
         let running = self.hosts[host as usize].running.as_mut()?;
-        let mut stores = BTreeMap::new();
         let mut failures = Vec::new();
         for store in &mut running.stores {
             match store.read() {
-                Ok(view) => drop(stores.insert(store.name().to_owned(), view)),
+                Ok(view) => drop(state.stores.insert(store.name().to_owned(), view)),
                 Err(error) => failures.push(error.to_string()),
             }
         }
-        let replica = &running.replica;
-        let version = replica.schema().version();
-        let state = ReplicaState {
-            host,
-            id: replica.id(),
-            role: replica.role(),
-            view: replica.view(),
-            stores,
-            cursor: replica.log().cursor(),
-            audit: replica.audit().losses().cloned().collect(),
-            queue_operations: replica.queue().operations(),
-            hidden_edges: replica.state().hidden_edges().count(),
-            schema_operations: version.operations,
-            schema_digest: version.digest,
-            log: replica.log().changes().cloned().collect(),
-            clock: replica.clock().clone(),
-        };
         for error in failures {
             self.record(Some(host), EventKind::StoreFailed { error });
         }
@@ -417,6 +409,38 @@ impl World {
             self.record(Some(host), EventKind::Compared { store: store.clone(), digest: view.digest() });
         }
         Some(state)
+    }
+
+    /// What a running replica holds, its stores aside.
+    fn state_of_replica(&self, host: u32) -> Option<ReplicaState> {
+        let replica = self.replica(host)?;
+        let version = replica.schema().version();
+        Some(ReplicaState {
+            host,
+            id: replica.id(),
+            role: replica.role(),
+            view: replica.view(),
+            stores: BTreeMap::new(),
+            cursor: replica.log().cursor(),
+            audit: replica.audit(),
+            queue_operations: replica.queue().operations(),
+            hidden_edges: replica.state().hidden_edges().count(),
+            schema_operations: version.operations,
+            schema_digest: version.digest,
+            log: replica.log().entries().collect(),
+            rejections: replica.log().rejections().cloned().collect(),
+            failed: replica.log().failed().map(|(id, _)| id).collect(),
+            clock: replica.clock().clone(),
+        })
+    }
+
+    /// Lets the checkers look at each running replica as it is, in the midst of trouble.
+    pub fn inspect(&mut self) {
+        for host in 0..self.options.replicas {
+            if let Some(state) = self.state_of_replica(host) {
+                self.checkers.inspect(self.elapsed_us(), &state);
+            }
+        }
     }
 
     /// Lets the checkers judge a cluster at rest.

@@ -1,4 +1,4 @@
-//! After healing, all replicas hold the same graph, schema, cursor and audit.
+//! After healing, all replicas hold the same graph, schema, cursor, rejections and audit.
 
 use crate::checker::{Checker, Finding};
 use crate::outcome::{Property, ReplicaState};
@@ -37,6 +37,10 @@ fn compare(one: &ReplicaState, other: &ReplicaState) -> Result<(), Finding> {
             |state: &ReplicaState| format!("version {}, digest {}", state.schema_operations, state.schema_digest);
         return differ("schemas", vec![format!("{} / {}", line(one), line(other))]);
     }
+    if one.rejections != other.rejections || one.failed != other.failed {
+        let line = |state: &ReplicaState| format!("{:?}, failed {:?}", state.rejections, state.failed);
+        return differ("rejected or failed changes", vec![line(one), line(other)]);
+    }
     if one.audit != other.audit {
         let only = |here: &ReplicaState, there: &ReplicaState| {
             here.audit
@@ -52,26 +56,33 @@ fn compare(one: &ReplicaState, other: &ReplicaState) -> Result<(), Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{change, ddl, id, state};
-    use crate::model;
+    use crate::checker::samples::{change, id, insert, rejection, state, users};
     use kuzusync_core::change::Op;
+    use kuzusync_core::ruling::Reason;
+
+    /// What is found of two replicas, the second altered.
+    fn found(alter: impl FnOnce(&mut ReplicaState)) -> Option<Finding> {
+        let create = change(id(1, 1), 1, &[], vec![Op::Schema(users())]);
+        let early = change(id(1, 2), 2, &[], vec![insert(1, "early")]);
+        let late = change(id(2, 1), 3, &[id(1, 1)], vec![insert(1, "late")]);
+        let log = [create, early, late];
+        let (one, mut other) = (state(0, &log), state(1, &log));
+        alter(&mut other);
+        Convergence.judge(&[one, other]).err()
+    }
 
     #[test]
-    fn two_replicas_with_different_graphs_have_not_converged() {
-        let create = change(id(1, 1), 1, &[], vec![Op::Schema(ddl())]);
-        let insert = change(id(1, 2), 2, &[], vec![crate::checker::samples::insert(1, "a")]);
-        let log = [create, insert];
-        let full = state(0, &log, model::view(log.iter().map(AsRef::as_ref)));
-        let mut lacking = state(1, &log, model::view(log[..1].iter().map(AsRef::as_ref)));
-        assert_eq!(Convergence.judge(&[full.clone(), full.clone()]), Ok(()));
-        let found = Convergence.judge(&[full.clone(), lacking.clone()]).unwrap_err();
-        assert!(found.message.contains("different graphs") && found.details[0].contains("node User 1"), "{found:?}");
-
-        lacking.view = full.view.clone();
-        lacking.cursor.lsn = 7;
-        assert!(Convergence.judge(&[full.clone(), lacking.clone()]).unwrap_err().message.contains("cursors"));
-        lacking.cursor = full.cursor.clone();
-        lacking.schema_operations = 2;
-        assert!(Convergence.judge(&[full, lacking]).unwrap_err().message.contains("schemas"));
+    fn two_replicas_that_differ_in_anything_have_not_converged() {
+        assert_eq!(found(|_| {}), None);
+        let message = |found: Option<Finding>| found.map(|found| found.message).unwrap_or_default();
+        let graphs = found(|other| other.view.nodes.values_mut().for_each(|rows| rows.clear())).unwrap();
+        assert!(graphs.message.contains("different graphs") && graphs.details[0].contains("node User 1"), "{graphs:?}");
+        assert!(message(found(|other| other.cursor.lsn = 7)).contains("cursors"));
+        assert!(message(found(|other| other.schema_operations = 2)).contains("schemas"));
+        assert!(message(found(|other| other.failed.push(id(3, 1)))).contains("failed changes"));
+        let rejected = rejection(&change(id(3, 1), 1, &[], Vec::new()), Reason::Drift { main_ms: 1 });
+        assert!(message(found(|other| other.rejections.push(rejected))).contains("rejected"));
+        let audits = found(|other| other.audit.clear()).unwrap();
+        assert!(audits.message.contains("audits") && audits.details[0].starts_with("only 0"), "{audits:?}");
     }
 }

@@ -1,8 +1,11 @@
-//! What a client was told is done survives crashes and reaches every replica.
+//! What a client was told is done survives crashes and reaches every replica: as the change itself, or as the main's
+//! rejection of it, of which its author hears, or as what its author then wrote anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::ChangeId;
+use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::{Reason, Rejection};
 
 use crate::checker::{Checker, Finding};
 use crate::history::{Event, EventKind};
@@ -13,6 +16,10 @@ use crate::outcome::{Property, ReplicaState};
 pub struct Durability {
     /// The changes that clients were told are done, by the host that told them.
     done: BTreeMap<ChangeId, u32>,
+    /// The changes whose author told that they were rejected.
+    told: BTreeSet<ChangeId>,
+    /// The hosts that crashed: what they had to tell may have died with them.
+    crashed: BTreeSet<u32>,
 }
 
 impl Checker for Durability {
@@ -26,8 +33,14 @@ impl Checker for Durability {
             EventKind::Returned { result: Ok(id), .. } => {
                 self.done.insert(*id, host);
             }
-            EventKind::Opened { seen, .. } => {
-                let lost = self.done.iter().find(|(id, teller)| **teller == host && !seen.contains(**id));
+            EventKind::Notified(Notice::Rejected { id, .. }) => {
+                self.told.insert(*id);
+            }
+            EventKind::Crashed { .. } => {
+                self.crashed.insert(host);
+            }
+            EventKind::Opened { cursor, .. } => {
+                let lost = self.done.iter().find(|(id, teller)| **teller == host && !cursor.seen.contains(**id));
                 if let Some((id, _)) = lost {
                     return Err(Finding::new(format!("replica {host} restarted without its change {id}"), &[host]));
                 }
@@ -39,40 +52,160 @@ impl Checker for Durability {
 
     fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
         for replica in replicas {
+            let host = replica.host;
             if let Some(id) = self.done.keys().find(|id| !replica.cursor.seen.contains(**id)) {
-                let message = format!("change {id} was accepted and never reached replica {}", replica.host);
-                return Err(Finding::new(message, &[replica.host]));
+                let message = format!("change {id} was accepted and never reached replica {host}");
+                return Err(Finding::new(message, &[host]));
+            }
+            let fates = Fates::at(replica);
+            for id in self.done.keys() {
+                let is_told = |id: ChangeId| {
+                    let author = replicas.iter().find(|other| other.id == id.replica).map(|author| author.host);
+                    self.told.contains(&id) || author.is_none_or(|author| self.crashed.contains(&author))
+                };
+                if let Err(problem) = fates.of(*id, is_told) {
+                    let message = format!("change {id} was accepted, and at replica {host} it {problem}");
+                    return Err(Finding::new(message, &[host]));
+                }
             }
         }
         Ok(())
     }
 }
 
+/// What became of every change at one replica.
+struct Fates<'a> {
+    applied: BTreeSet<ChangeId>,
+    rejections: BTreeMap<ChangeId, &'a Rejection>,
+    /// By the rejected change, the one that carries it out anew.
+    anew: BTreeMap<ChangeId, ChangeId>,
+}
+
+impl<'a> Fates<'a> {
+    fn at(replica: &'a ReplicaState) -> Self {
+        let changes = || replica.log.iter().map(|entry| &entry.change);
+        Fates {
+            applied: changes().map(|change| change.id).collect(),
+            rejections: replica.rejections.iter().map(|rejection| (rejection.change, rejection)).collect(),
+            anew: changes().filter_map(|change| Some((change.replaces?, change.id))).collect(),
+        }
+    }
+
+    /// Follows a change to where it is applied, or rejected for good and told of.
+    fn of(&self, mut id: ChangeId, is_told: impl Fn(ChangeId) -> bool) -> Result<(), String> {
+        while !self.applied.contains(&id) {
+            let Some(rejection) = self.rejections.get(&id) else {
+                return Err("was neither applied nor rejected".into());
+            };
+            match &rejection.reason {
+                Reason::Invalid { problem } => return Err(format!("was rejected as invalid: {problem}")),
+                Reason::Drift { .. } | Reason::Follows { .. } => match self.written_anew(rejection) {
+                    Some(anew) => id = anew,
+                    None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
+                },
+                _ if is_told(id) => return Ok(()),
+                reason => return Err(format!("was rejected as {id}, which its author never told: {reason}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What its author wrote in the place of a rejected change: a change that says so, or one that was rejected as well.
+    fn written_anew(&self, rejection: &Rejection) -> Option<ChangeId> {
+        let follows = |later: &&&Rejection| later.tx == rejection.tx && later.change.replica == rejection.change.replica;
+        let mut rejected = self.rejections.range(rejection.change..).map(|(_, later)| later).skip(1).filter(follows);
+        let applied = self.anew.get(&rejection.change).copied();
+        applied.or_else(|| rejected.next().map(|later| later.change))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{change, event, id, opened, state};
-    use kuzusync_core::view::View;
+    use crate::checker::samples::{altered, change, event, id, noticed, opened, rejection, state};
+    use kuzusync_core::change::Change;
+    use std::sync::Arc;
+
+    fn done(change: ChangeId) -> Durability {
+        let mut checker = Durability::default();
+        checker.observe(&event(1, EventKind::Returned { invocation: 1, result: Ok(change) })).unwrap();
+        checker
+    }
 
     #[test]
     fn an_accepted_change_lost_by_a_crash_is_found() {
-        let returned = event(0, EventKind::Returned { invocation: 1, result: Ok(id(1, 1)) });
-        let mut checker = Durability::default();
-        assert_eq!(checker.observe(&returned), Ok(()));
-        assert_eq!(checker.observe(&opened(0, &[id(1, 1)])), Ok(()));
-        assert_eq!(checker.observe(&opened(1, &[])), Ok(()), "another host need not have it yet");
-        assert!(checker.observe(&opened(0, &[])).unwrap_err().message.contains("restarted without"));
+        let mut checker = done(id(1, 1));
+        assert_eq!(checker.observe(&opened(1, &[id(1, 1)])), Ok(()));
+        assert_eq!(checker.observe(&opened(0, &[])), Ok(()), "another host need not have it yet");
+        assert!(checker.observe(&opened(1, &[])).unwrap_err().message.contains("restarted without"));
     }
 
     #[test]
     fn an_accepted_change_that_never_arrives_is_found() {
         let change = change(id(1, 1), 1, &[], Vec::new());
-        let mut checker = Durability::default();
-        checker.observe(&event(0, EventKind::Returned { invocation: 1, result: Ok(change.id) })).unwrap();
-        let holder = state(0, &[change], View::default());
+        let mut checker = done(change.id);
+        let holder = state(0, &[change]);
         assert_eq!(checker.judge(std::slice::from_ref(&holder)), Ok(()));
-        assert!(
-            checker.judge(&[holder, state(1, &[], View::default())]).unwrap_err().message.contains("never reached")
-        );
+        assert!(checker.judge(&[holder, state(1, &[])]).unwrap_err().message.contains("never reached"));
+    }
+
+    /// What an author's replica ends with: its first change rejected, the others applied but for `also_rejected`.
+    fn ended(changes: &[Arc<Change>], rejected: &[(&Arc<Change>, Reason)]) -> ReplicaState {
+        let mut state = state(1, changes);
+        state.log.retain(|entry| rejected.iter().all(|(change, _)| change.id != entry.change.id));
+        state.rejections = rejected.iter().map(|(change, reason)| rejection(change, reason.clone())).collect();
+        state
+    }
+
+    fn problem(checker: &mut Durability, state: ReplicaState) -> String {
+        checker.judge(&[state]).map_or_else(|finding| finding.message, |()| String::new())
+    }
+
+    #[test]
+    fn an_accepted_change_that_vanishes_or_is_called_invalid_is_found() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let mut vanished = state(1, std::slice::from_ref(&change));
+        vanished.log.clear();
+        assert!(problem(&mut done(change.id), vanished).contains("neither applied nor rejected"));
+        let invalid = Reason::Invalid { problem: "no such table".into() };
+        let ended = ended(std::slice::from_ref(&change), &[(&change, invalid)]);
+        assert!(problem(&mut done(change.id), ended).contains("invalid: no such table"));
+    }
+
+    #[test]
+    fn a_rejection_that_its_author_never_tells_is_found() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let reason = Reason::Duplicate { of: id(2, 1) };
+        let ended = ended(std::slice::from_ref(&change), &[(&change, reason.clone())]);
+        let mut checker = done(change.id);
+        assert!(problem(&mut checker, ended.clone()).contains("never told"));
+        let mut crashed = done(change.id);
+        crashed.observe(&event(1, EventKind::Crashed { lost_records: 0 })).unwrap();
+        assert_eq!(problem(&mut crashed, ended.clone()), "", "it may have died before it could");
+        checker.observe(&noticed(1, Notice::Rejected { id: change.id, reason })).unwrap();
+        assert_eq!(problem(&mut checker, ended), "");
+    }
+
+    #[test]
+    fn a_change_rejected_for_its_clock_must_be_written_anew_until_it_is_applied() {
+        let first = change(id(1, 1), 900, &[], Vec::new());
+        let anew = |seq, of: &Arc<Change>| {
+            altered(&change(id(1, seq), 5, &[], Vec::new()), |anew| {
+                (anew.tx, anew.replaces) = (of.tx, Some(of.id));
+            })
+        };
+        let second = anew(2, &first);
+        let third = anew(3, &second);
+        let drift = || Reason::Drift { main_ms: 1 };
+        let alone = ended(std::slice::from_ref(&first), &[(&first, drift())]);
+        assert!(problem(&mut done(first.id), alone).contains("not written anew"));
+        let once = ended(&[first.clone(), second.clone()], &[(&first, drift())]);
+        assert_eq!(problem(&mut done(first.id), once), "");
+        let all = [first.clone(), second.clone(), third];
+        let follows = Reason::Follows { rejected: first.id, main_ms: 1 };
+        let twice = ended(&all, &[(&first, drift()), (&second, follows)]);
+        assert_eq!(problem(&mut done(first.id), twice), "");
+        let duplicate = ended(&all[..2], &[(&first, drift()), (&second, Reason::Duplicate { of: id(2, 1) })]);
+        assert!(problem(&mut done(first.id), duplicate).contains("never told"));
     }
 }

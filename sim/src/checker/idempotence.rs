@@ -1,21 +1,24 @@
-//! No replica applies a change twice, and no transaction becomes two changes.
+//! No replica applies a change twice, or one that was rejected, and no transaction becomes two changes.
 
 use std::collections::BTreeMap;
 
-use kuzusync_core::change::ChangeId;
+use kuzusync_core::change::{Change, ChangeId};
 use kuzusync_core::clock::Seen;
-use kuzusync_core::id::TxId;
+use kuzusync_core::id::{ReplicaId, TxId};
 use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::Ruling;
 
 use crate::checker::{Checker, Finding};
 use crate::history::{Event, EventKind};
-use crate::outcome::Property;
+use crate::outcome::{Property, ReplicaState};
 
 /// See the module.
 #[derive(Default)]
 pub struct Idempotence {
-    applied: BTreeMap<u32, Seen>,
-    transactions: BTreeMap<TxId, ChangeId>,
+    /// What each host has applied, or knows to be rejected.
+    passed: BTreeMap<u32, Seen>,
+    /// The change that each author made of a transaction.
+    transactions: BTreeMap<(ReplicaId, TxId), ChangeId>,
 }
 
 impl Checker for Idempotence {
@@ -26,32 +29,55 @@ impl Checker for Idempotence {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
-            EventKind::Opened { seen, .. } => {
-                self.applied.insert(host, seen.clone());
+            EventKind::Opened { cursor, .. } => {
+                self.passed.insert(host, cursor.seen.clone());
+                Ok(())
             }
-            EventKind::Notified(Notice::Applied { entry }) => {
-                let (id, tx) = (entry.change.id, entry.change.tx);
-                let applied = self.applied.entry(host).or_default();
-                if applied.contains(id) {
-                    return Err(Finding::new(format!("replica {host} applied change {id} twice"), &[host]));
-                }
-                applied.merge(&[id].into_iter().collect());
-                let first = *self.transactions.entry(tx).or_insert(id);
-                if first != id {
-                    return Err(Finding::new(format!("one transaction became changes {first} and {id}"), &[host]));
+            EventKind::Notified(Notice::Applied { entry }) => self.apply(host, &entry.change),
+            EventKind::Notified(Notice::Ruled { ruling: Ruling::Rejection(rejection), .. }) => {
+                self.passed.entry(host).or_default().merge(&[rejection.change].into_iter().collect());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
+        for replica in replicas {
+            let mut transactions = BTreeMap::new();
+            for change in replica.log.iter().map(|entry| &entry.change) {
+                if let Some(first) = transactions.insert(change.tx, change.id) {
+                    return Err(became_two(first, change.id, replica.host));
                 }
             }
-            _ => {}
         }
         Ok(())
     }
 }
 
+impl Idempotence {
+    fn apply(&mut self, host: u32, change: &Change) -> Result<(), Finding> {
+        let (id, passed) = (change.id, self.passed.entry(host).or_default());
+        if passed.contains(id) {
+            let message = format!("replica {host} applied change {id} again, or after it was rejected");
+            return Err(Finding::new(message, &[host]));
+        }
+        passed.merge(&[id].into_iter().collect());
+        let first = self.transactions.insert((id.replica, change.tx), id).unwrap_or(id);
+        let is_same = first == id || change.replaces == Some(first);
+        if is_same { Ok(()) } else { Err(became_two(first, id, host)) }
+    }
+}
+
+fn became_two(first: ChangeId, second: ChangeId, host: u32) -> Finding {
+    Finding::new(format!("one transaction became changes {first} and {second}"), &[host])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{applied, change, id, opened};
-    use std::sync::Arc;
+    use crate::checker::samples::{altered, applied, change, id, opened, rejected, state};
+    use kuzusync_core::ruling::Reason;
 
     fn verdict(events: &[Event]) -> Result<(), Finding> {
         let mut checker = Idempotence::default();
@@ -62,16 +88,36 @@ mod tests {
     fn applying_a_change_twice_is_found() {
         let change = change(id(1, 1), 1, &[], Vec::new());
         assert_eq!(verdict(&[applied(0, &change), applied(1, &change)]), Ok(()));
-        assert!(verdict(&[applied(0, &change), applied(0, &change)]).unwrap_err().message.contains("twice"));
+        assert!(verdict(&[applied(0, &change), applied(0, &change)]).unwrap_err().message.contains("again"));
         assert!(verdict(&[opened(0, &[change.id]), applied(0, &change)]).is_err(), "its log held it already");
+    }
+
+    #[test]
+    fn applying_a_rejected_change_is_found() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let rejected = rejected(0, &change, Reason::Duplicate { of: id(2, 1) }, 1);
+        assert_eq!(verdict(&[applied(0, &change), rejected.clone()]), Ok(()), "its author could not know");
+        assert!(verdict(&[rejected, applied(0, &change)]).unwrap_err().message.contains("rejected"));
     }
 
     #[test]
     fn one_transaction_as_two_changes_is_found() {
         let first = change(id(1, 1), 1, &[], Vec::new());
-        let mut second = change(id(1, 2), 2, &[], Vec::new()).as_ref().clone();
-        second.tx = first.tx;
-        let found = verdict(&[applied(0, &first), applied(0, &Arc::new(second))]).unwrap_err();
+        let second = altered(&change(id(1, 2), 2, &[], Vec::new()), |second| second.tx = first.tx);
+        let found = verdict(&[applied(0, &first), applied(0, &second)]).unwrap_err();
         assert!(found.message.contains("one transaction"), "{found:?}");
+        let anew = altered(&second, |second| second.replaces = Some(first.id));
+        assert_eq!(verdict(&[applied(0, &first), applied(0, &anew)]), Ok(()), "the first was rejected for its clock");
+    }
+
+    #[test]
+    fn a_transaction_that_two_replicas_carried_out_is_found_once_both_changes_stay() {
+        let first = change(id(1, 1), 1, &[], Vec::new());
+        let second = altered(&change(id(2, 1), 2, &[], Vec::new()), |second| second.tx = first.tx);
+        let mut checker = Idempotence::default();
+        let each = [applied(1, &first), applied(2, &second)];
+        assert_eq!(each.iter().try_for_each(|event| checker.observe(event)), Ok(()), "one of them will be rejected");
+        assert_eq!(checker.judge(&[state(0, std::slice::from_ref(&first))]), Ok(()));
+        assert!(checker.judge(&[state(0, &[first, second])]).unwrap_err().message.contains("one transaction"));
     }
 }

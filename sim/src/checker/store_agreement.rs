@@ -40,8 +40,7 @@ impl Checker for StoreAgreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{change, ddl, event, id, state};
-    use crate::model;
+    use crate::checker::samples::{change, event, id, state, users};
     use kuzusync_core::change::Op;
     use kuzusync_core::view::View;
 
@@ -50,8 +49,8 @@ mod tests {
         let failed = event(0, EventKind::StoreFailed { error: "no such table".into() });
         assert!(StoreAgreement.observe(&failed).unwrap_err().message.contains("no such table"));
 
-        let log = [change(id(1, 1), 1, &[], vec![Op::Schema(ddl())])];
-        let mut replica = state(0, &log, model::view(log.iter().map(AsRef::as_ref)));
+        let log = [change(id(1, 1), 1, &[], vec![Op::Schema(users())])];
+        let mut replica = state(0, &log);
         assert_eq!(StoreAgreement.judge(std::slice::from_ref(&replica)), Ok(()));
         replica.stores.insert("memory".into(), View::default());
         let found = StoreAgreement.judge(&[replica]).unwrap_err();

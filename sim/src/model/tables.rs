@@ -1,0 +1,139 @@
+//! What the schema operations make: tables by identity, their names, columns and merge rules.
+//!
+//! Schema operations always compare by connection and time, whatever the tables prefer. So they are carried out in that
+//! order, each over what the ones before it left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kuzusync_core::change::Op;
+use kuzusync_core::ddl::{Column, Ddl, Multiplicity, Rule, column_id, fold};
+use kuzusync_core::id::{ColumnId, TableId};
+use kuzusync_core::policy::Policy;
+use kuzusync_core::value::Type;
+use kuzusync_core::view::{Table, TableKind};
+
+use super::{Placed, Standing};
+
+/// All tables.
+#[derive(Default)]
+pub struct Tables {
+    definitions: BTreeMap<TableId, Definition>,
+    rules: BTreeMap<TableId, Rules>,
+    /// Those of a table for which none was set.
+    default_rules: Rules,
+}
+
+/// What makes a table.
+pub struct Definition {
+    name: String,
+    /// The place of the last operation that named it.
+    named_at: Standing,
+    /// The key column of a node table.
+    key: Option<ColumnId>,
+    /// Where edges start and end.
+    pairs: BTreeSet<(TableId, TableId)>,
+    /// Name and type of each column.
+    pub columns: BTreeMap<ColumnId, (String, Type)>,
+}
+
+/// How its rows are merged.
+#[derive(Default)]
+pub struct Rules {
+    pub policy: Policy,
+    column_policies: BTreeMap<ColumnId, Policy>,
+    pub update_revives: bool,
+    pub revive: bool,
+    pub multiplicity: Multiplicity,
+}
+
+impl Rules {
+    /// The policy of a column: its own, else the table's.
+    pub fn column_policy(&self, column: ColumnId) -> Policy {
+        self.column_policies.get(&column).copied().unwrap_or(self.policy)
+    }
+}
+
+impl Tables {
+    pub(super) fn of(mut ops: Vec<Placed<'_>>) -> Self {
+        ops.sort_by_key(|op| op.standing(Policy::Auto));
+        let mut tables = Tables::default();
+        for op in ops {
+            if let Op::Schema(ddl) = op.op {
+                tables.carry_out(ddl, op.standing(Policy::Auto));
+            }
+        }
+        tables
+    }
+
+    fn carry_out(&mut self, ddl: &Ddl, at: Standing) {
+        let id = ddl.table_id();
+        match ddl {
+            Ddl::CreateNodeTable { name, columns, primary_key, .. } => {
+                self.define(id, name, columns, at).key = Some(column_id(id, primary_key));
+            }
+            Ddl::CreateEdgeTable { name, columns, from, to, .. } => {
+                self.define(id, name, columns, at).pairs.insert((*from, *to));
+            }
+            Ddl::SetRule { rule, .. } => {
+                let rules = self.rules.entry(id).or_default();
+                match rule {
+                    Rule::Policy { column: None, policy } => rules.policy = *policy,
+                    Rule::Policy { column: Some(column), policy } => {
+                        rules.column_policies.insert(*column, *policy);
+                    }
+                    Rule::UpdateRevives(is_on) => rules.update_revives = *is_on,
+                    Rule::Revive(is_on) => rules.revive = *is_on,
+                    Rule::Multiplicity(multiplicity) => rules.multiplicity = *multiplicity,
+                }
+            }
+        }
+    }
+
+    fn define(&mut self, id: TableId, name: &str, columns: &[Column], at: Standing) -> &mut Definition {
+        let definition = self.definitions.entry(id).or_insert_with(|| Definition {
+            name: String::new(),
+            named_at: at,
+            key: None,
+            pairs: BTreeSet::new(),
+            columns: BTreeMap::new(),
+        });
+        (definition.name, definition.named_at) = (name.to_owned(), at);
+        for column in columns {
+            let described = (column.name.clone(), column.column_type.clone());
+            definition.columns.insert(column_id(id, &column.name), described);
+        }
+        definition
+    }
+
+    pub fn definition(&self, id: TableId) -> Option<&Definition> {
+        self.definitions.get(&id)
+    }
+
+    pub fn rules(&self, id: TableId) -> &Rules {
+        self.rules.get(&id).unwrap_or(&self.default_rules)
+    }
+
+    pub fn edge_tables(&self) -> impl Iterator<Item = TableId> {
+        self.definitions.iter().filter(|(_, definition)| definition.key.is_none()).map(|(id, _)| *id)
+    }
+
+    /// The last to be given a name has it; any other is shown with a part of its identity.
+    pub fn name(&self, id: TableId) -> String {
+        let Definition { name, named_at, .. } = &self.definitions[&id];
+        let is_beaten = self.definitions.values().any(|other| fold(&other.name) == fold(name) && other.named_at > *named_at);
+        if is_beaten { format!("{name}~{}", id.short()) } else { name.clone() }
+    }
+
+    /// Every table as it is shown, by name.
+    pub fn shown(&self) -> BTreeMap<String, Table> {
+        let shown = |(&id, definition): (&TableId, &Definition)| {
+            let pair = |(from, to): &(TableId, TableId)| (self.name(*from), self.name(*to));
+            let kind = match definition.key {
+                Some(key) => TableKind::Node { primary_key: definition.columns[&key].0.clone() },
+                None => TableKind::Edge { pairs: definition.pairs.iter().map(pair).collect() },
+            };
+            (self.name(id), Table { kind, columns: definition.columns.values().cloned().collect() })
+        };
+        self.definitions.iter().map(shown).collect()
+    }
+}
