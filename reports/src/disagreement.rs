@@ -4,12 +4,13 @@
 //! Who wrote a value is looked up in the replica's own log, and so is the write that should have won there: when the two
 //! are not the same write, the rule that decides between writes was broken on that replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use kuzusync_core::change::{Change, ChangeId, Edge, Element, Node, Op};
+use kuzusync_core::change::{ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Rank;
 use kuzusync_core::ddl::fold;
 use kuzusync_core::id::TableId;
+use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{EdgeName, Statement};
 use kuzusync_core::value::Value;
@@ -67,20 +68,23 @@ struct Held<'a> {
     /// Whether it is what a replica shows; else it is the model, or a store.
     is_view: bool,
     view: &'a View,
-    log: Vec<&'a Change>,
+    log: Vec<&'a Entry>,
 }
 
 /// Where the views that a violation is about differ.
 pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Names) -> Vec<Difference> {
-    let all: BTreeMap<ChangeId, &Change> =
-        outcome.replicas.iter().flat_map(|replica| &replica.log).map(|change| (change.id, change.as_ref())).collect();
     let expected;
     let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica)).collect();
     match violation.property {
         Property::Convergence => {}
         Property::Oracle => {
-            expected = model::view(all.values().copied());
-            let log = all.values().copied().collect();
+            let is_concerned = |replica: &&ReplicaState| violation.hosts.contains(&replica.host);
+            let Some(concerned) = outcome.replicas.iter().find(is_concerned) else { return Vec::new() };
+            expected = model::view(&concerned.log);
+            // Others say something only if they hold the same changes.
+            let alike = outcome.replicas.iter().filter(|replica| replica.cursor == concerned.cursor);
+            held = alike.map(of_replica).collect();
+            let log = concerned.log.iter().collect();
             held.push(Held { name: "the model".to_owned(), host: None, is_view: false, view: &expected, log });
         }
         Property::StoreAgreement => {
@@ -98,7 +102,7 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
 }
 
 fn of_replica(replica: &ReplicaState) -> Held<'_> {
-    let log = replica.log.iter().map(AsRef::as_ref).collect();
+    let log = replica.log.iter().collect();
     Held { name: String::new(), host: Some(replica.host), is_view: true, view: &replica.view, log }
 }
 
@@ -216,15 +220,8 @@ pub(crate) fn place(subject: &Subject, names: &Names) -> String {
 
 /// Every operation of a log on one row, in the order of the log.
 fn writes<'a>(held: &Held<'a>, subject: &Subject, names: &Names) -> Vec<(Rank, &'a Op)> {
-    let ops = held.log.iter().flat_map(|change| change.ranked_ops());
-    ops.filter(|(_, op)| element(op).is_some_and(|element| is_row(element, subject, names))).collect()
-}
-
-fn element(op: &Op) -> Option<&Element> {
-    match op {
-        Op::Insert { element, .. } | Op::Update { element, .. } | Op::Delete { element } => Some(element),
-        Op::Schema(_) => None,
-    }
+    let ops = held.log.iter().flat_map(|entry| entry.change.ranked_ops());
+    ops.filter(|(_, op)| op.element().is_some_and(|element| is_row(element, subject, names))).collect()
 }
 
 fn by(rank: &Rank, names: &Names) -> String {
@@ -239,7 +236,7 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
             let cell = cells.iter().find(|(id, _)| fold(&names.column(**id)) == fold(column));
             cell.map(|(_, value)| value.clone())
         }
-        Op::Schema(_) => None,
+        Op::Increment { .. } | Op::Schema(_) => None,
     };
     let shows = |written: &Value| match value {
         None => *written == Value::Null,
@@ -314,7 +311,10 @@ fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
             Notice::Numbered { id, .. }
             | Notice::Held { id }
             | Notice::Repeated { id }
-            | Notice::Discarded { id, .. } => is_change(*id, subject),
+            | Notice::Discarded { id, .. }
+            | Notice::Rejected { id, .. }
+            | Notice::Failed { id, .. } => is_change(*id, subject),
+            Notice::WrittenAnew { rejected, id } => is_change(*rejected, subject) || is_change(*id, subject),
             Notice::AlreadySubmitted { id, .. } | Notice::Acknowledged { id } => is_change(*id, subject),
             _ => false,
         },
@@ -334,7 +334,7 @@ fn is_in_op(op: &Op, subject: &Subject, names: &Names) -> bool {
             cells.keys().any(|id| fold(&names.column(*id)) == fold(column)) && is_in_op(op, row, names)
         }
         (_, Subject::Cell(row, _)) => is_in_op(op, row, names),
-        _ => element(op).is_some_and(|element| is_row(element, subject, names)),
+        _ => op.element().is_some_and(|element| is_row(element, subject, names)),
     }
 }
 

@@ -222,8 +222,8 @@ fn is_context(event: &Event, violation: &Violation) -> bool {
         EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
             event.host.is_some_and(|host| concerns(violation, host))
         }
-        EventKind::Opened { seen, .. } => {
-            seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
+        EventKind::Opened { cursor, .. } => {
+            cursor.seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
         }
         _ => false,
     }
@@ -271,10 +271,16 @@ fn kind(step: &Step) -> &'static str {
         Step::CreateTable { .. } => "create_table",
         Step::CreateNode { .. } => "create_node",
         Step::UpdateNode { .. } => "update_node",
+        Step::UpdateNodeStrictly { .. } => "update_node_strictly",
+        Step::UpdateNodeEarlier { .. } => "update_node_earlier",
+        Step::IncrementNode { .. } => "increment_node",
         Step::DeleteNode { .. } => "delete_node",
         Step::CreateEdge { .. } => "create_edge",
         Step::UpdateEdge { .. } => "update_edge",
+        Step::IncrementEdge { .. } => "increment_edge",
         Step::DeleteEdge { .. } => "delete_edge",
+        Step::SetRule { .. } => "set_rule",
+        Step::SubmitAgainElsewhere { .. } => "submit_again_elsewhere",
         Step::Crash { .. } => "crash",
         Step::Restart { .. } => "restart",
         Step::GoOffline { .. } => "go_offline",
@@ -306,10 +312,16 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
         Step::CreateTable { replica, .. }
         | Step::CreateNode { replica, .. }
         | Step::UpdateNode { replica, .. }
+        | Step::UpdateNodeStrictly { replica, .. }
+        | Step::UpdateNodeEarlier { replica, .. }
+        | Step::IncrementNode { replica, .. }
         | Step::DeleteNode { replica, .. }
         | Step::CreateEdge { replica, .. }
         | Step::UpdateEdge { replica, .. }
+        | Step::IncrementEdge { replica, .. }
         | Step::DeleteEdge { replica, .. }
+        | Step::SetRule { replica, .. }
+        | Step::SubmitAgainElsewhere { replica }
         | Step::Restart { replica }
         | Step::GoOffline { replica }
         | Step::GoOnline { replica } => at(replica),

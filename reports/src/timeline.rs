@@ -9,6 +9,7 @@ use kuzusync_core::change::ChangeId;
 use kuzusync_core::conflict::Loss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::{Rejection, Ruling};
 use kuzusync_core::session::Peer;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::network::Fate;
@@ -80,7 +81,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
         }
         // The events may be a selection, so what a replica finds on its disk counts as well.
         let is_again = match &event.kind {
-            EventKind::Opened { seen, .. } => !openings.insert(host) || seen.heads().next().is_some(),
+            EventKind::Opened { cursor, .. } => !openings.insert(host) || cursor.seen.heads().next().is_some(),
             _ => false,
         };
         if let Some((place, words)) = line(event, host, is_again, names) {
@@ -199,8 +200,8 @@ fn applied(entry: &Entry, names: &Names) -> String {
 fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Place, String)> {
     let at = |mark, words: String| Some((Place::At { host, mark }, words));
     match &event.kind {
-        EventKind::Opened { seen, .. } => {
-            let changes: u64 = seen.heads().map(|head| head.seq).sum();
+        EventKind::Opened { cursor, .. } => {
+            let changes: u64 = cursor.seen.heads().map(|head| head.seq).sum();
             let changes = usize::try_from(changes).unwrap_or(usize::MAX);
             let from = format!("starts again from its disk, with {}", plural(changes, "change"));
             at('▲', if is_again { from } else { "starts".to_owned() })
@@ -266,6 +267,20 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         }
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
+        Notice::Ruled { ruling: Ruling::Epoch(epoch), lsn } => Some(format!("epoch {epoch} begins, as number {lsn}")),
+        Notice::Ruled { ruling: Ruling::Rejection(rejection), lsn } => {
+            let Rejection { change, reason, .. } = rejection.as_ref();
+            let why = names.in_sentence(&reason.to_string());
+            Some(format!("number {lsn} rejects {}: {why}", names.change(*change)))
+        }
+        Notice::WrittenAnew { rejected, id } => {
+            Some(format!("writes {} again as {}", names.change(*rejected), names.change(*id)))
+        }
+        Notice::Failed { id, problem } => Some(format!("cannot apply {}: {problem}", names.change(*id))),
+        Notice::Drifted { id, ahead_ms } => {
+            Some(format!("finds {} stamped {ahead_ms} ms ahead of its clock", names.change(*id)))
+        }
+        Notice::Merged { register } => Some(format!("adds up {}", names.register(register))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

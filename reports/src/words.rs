@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
-use kuzusync_core::ddl::{Ddl, column_id, fold};
+use kuzusync_core::ddl::{Ddl, Rule, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
@@ -46,7 +46,7 @@ impl Names {
         }
         for replica in &outcome.replicas {
             names.hosts.insert(replica.id, replica.host);
-            replica.log.iter().for_each(|change| names.learn(change));
+            replica.log.iter().for_each(|entry| names.learn(&entry.change));
         }
         names
     }
@@ -55,7 +55,9 @@ impl Names {
         for op in &change.ops {
             let Op::Schema(ddl) = op else { continue };
             let table = ddl.table_id();
-            self.tables.insert(table, ddl.table_name().to_owned());
+            if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = ddl {
+                self.tables.insert(table, name.clone());
+            }
             for column in ddl.columns() {
                 self.columns.insert(column_id(table, &column.name), column.name.clone());
             }
@@ -207,7 +209,7 @@ impl Names {
         }
     }
 
-    fn register(&self, register: &Register) -> String {
+    pub(crate) fn register(&self, register: &Register) -> String {
         let element = self.element(&register.element);
         register.column.map_or(element.clone(), |column| format!("{element}.{}", self.column(column)))
     }
@@ -225,10 +227,13 @@ impl Names {
             Statement::CreateEdgeTable { table, from, to, .. } => format!("CREATE EDGE TABLE {table}({from}→{to})"),
             Statement::CreateNode { table, properties } => self.create_node(table, properties),
             Statement::UpdateNode { table, key, properties } => set(&format!("{table}({key})"), &cells(properties)),
+            Statement::IncrementNode { table, key, column, by } => add(&format!("{table}({key})"), column, by),
             Statement::DeleteNode { table, key } => format!("DELETE {table}({key})"),
             Statement::CreateEdge { edge, properties } => create(&edge_name(edge), &cells(properties)),
             Statement::UpdateEdge { edge, properties } => set(&edge_name(edge), &cells(properties)),
+            Statement::IncrementEdge { edge, column, by } => add(&edge_name(edge), column, by),
             Statement::DeleteEdge { edge } => format!("DELETE {}", edge_name(edge)),
+            Statement::SetRule { table, rule } => set_rule(table, rule, Clone::clone),
         }
     }
 
@@ -249,9 +254,13 @@ impl Names {
         match op {
             Op::Insert { element, cells } => create(&self.element(element), &named(cells)),
             Op::Update { element, cells } => set(&self.element(element), &named(cells)),
+            Op::Increment { element, column, by } => add(&self.element(element), &self.column(*column), by),
             Op::Delete { element } => format!("DELETE {}", self.element(element)),
             Op::Schema(Ddl::CreateNodeTable { name, .. }) => format!("CREATE NODE TABLE {name}"),
             Op::Schema(Ddl::CreateEdgeTable { name, .. }) => format!("CREATE EDGE TABLE {name}"),
+            Op::Schema(Ddl::SetRule { table, rule }) => {
+                set_rule(&self.table(*table), rule, |column| self.column(*column))
+            }
         }
     }
 
@@ -313,13 +322,30 @@ fn set(element: &str, cells: &[(String, String)]) -> String {
     }
 }
 
+fn add(element: &str, column: &str, by: &Value) -> String {
+    format!("SET {element}.{column} += {by}")
+}
+
+fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> String {
+    let switch = |is_on: bool| if is_on { "on" } else { "off" };
+    match rule {
+        Rule::Policy { column: None, policy } => format!("RULE {table}: {}", policy.name()),
+        Rule::Policy { column: Some(column), policy } => format!("RULE {table}.{}: {}", name(column), policy.name()),
+        Rule::UpdateRevives(is_on) => format!("RULE {table}: update_revives {}", switch(*is_on)),
+        Rule::Revive(is_on) => format!("RULE {table}: revive {}", switch(*is_on)),
+        Rule::Multiplicity(multiplicity) => format!("RULE {table}: {}", multiplicity.name()),
+    }
+}
+
 /// What a write leaves behind.
 #[must_use]
 pub fn written(written: &Written) -> String {
     match written {
         Written::Inserted => "its creation".to_owned(),
+        Written::Updated => "its update".to_owned(),
         Written::Deleted => "its deletion".to_owned(),
         Written::Value(value) => value.to_string(),
+        Written::Incremented(by) => format!("an increment by {by}"),
     }
 }
 

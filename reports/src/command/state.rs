@@ -112,8 +112,10 @@ fn loss_json(loss: &Loss, names: &Names) -> Json {
     let write = |write: &Write| {
         let (written, value) = match &write.written {
             Written::Inserted => ("inserted", Json::Null),
+            Written::Updated => ("updated", Json::Null),
             Written::Deleted => ("deleted", Json::Null),
             Written::Value(value) => ("value", plain(value)),
+            Written::Incremented(by) => ("incremented", plain(by)),
         };
         json!({"written": written, "value": value, "change": write.rank.change, "timestamp": write.rank.timestamp})
     };
