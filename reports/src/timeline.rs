@@ -9,7 +9,6 @@ use kuzusync_core::change::ChangeId;
 use kuzusync_core::conflict::Loss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
-use kuzusync_core::ruling::{Rejection, Ruling};
 use kuzusync_core::session::Peer;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::network::Fate;
@@ -265,22 +264,16 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Refused { peer: Peer(peer), reason } => {
             Some(format!("is refused by {}: {}", names.host(*peer), names.in_sentence(reason)))
         }
-        Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
-        Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
-        Notice::Ruled { ruling: Ruling::Epoch(epoch), lsn } => Some(format!("epoch {epoch} begins, as number {lsn}")),
-        Notice::Ruled { ruling: Ruling::Rejection(rejection), lsn } => {
-            let Rejection { change, reason, .. } = rejection.as_ref();
-            let why = names.in_sentence(&reason.to_string());
-            Some(format!("number {lsn} rejects {}: {why}", names.change(*change)))
-        }
+        Notice::Ruled { ruling, lsn } => Some(format!("number {lsn}: {}", names.ruling(ruling))),
+        Notice::Rejected { id, .. } => Some(format!("takes its {} back", names.change(*id))),
         Notice::WrittenAnew { rejected, id } => {
             Some(format!("writes {} again as {}", names.change(*rejected), names.change(*id)))
         }
-        Notice::Failed { id, problem } => Some(format!("cannot apply {}: {problem}", names.change(*id))),
-        Notice::Drifted { id, ahead_ms } => {
-            Some(format!("finds {} stamped {ahead_ms} ms ahead of its clock", names.change(*id)))
-        }
-        Notice::Merged { register } => Some(format!("adds up {}", names.register(register))),
+        Notice::Failed { id, problem } => Some(format!("passes {}, which fails: {problem}", names.change(*id))),
+        Notice::Drifted { id, ahead_ms } => Some(format!("{} is stamped {ahead_ms} ms ahead", names.change(*id))),
+        Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
+        Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
+        Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }
