@@ -4,7 +4,7 @@
 //! Who wrote a value is looked up in the replica's own log, and so is the write that should have won there: when the two
 //! are not the same write, the rule that decides between writes was broken on that replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kuzusync_core::change::{ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Rank;
@@ -75,15 +75,18 @@ struct Held<'a> {
 
 /// Where the views that a violation is about differ.
 pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Names) -> Vec<Difference> {
-    let all: BTreeMap<ChangeId, &Entry> =
-        outcome.replicas.iter().flat_map(|replica| &replica.log).map(|entry| (entry.change.id, entry)).collect();
     let expected;
     let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica)).collect();
     match violation.property {
         Property::Convergence => {}
         Property::Oracle => {
-            expected = model::view(all.values().copied());
-            let log = all.values().copied().collect();
+            let is_concerned = |replica: &&ReplicaState| violation.hosts.contains(&replica.host);
+            let Some(concerned) = outcome.replicas.iter().find(is_concerned) else { return Vec::new() };
+            expected = model::view(&concerned.log);
+            // Others say something only if they hold the same changes.
+            let alike = outcome.replicas.iter().filter(|replica| replica.cursor == concerned.cursor);
+            held = alike.map(of_replica).collect();
+            let log = concerned.log.iter().collect();
             held.push(Held { name: "the model".to_owned(), host: None, is_view: false, view: &expected, log });
         }
         Property::StoreAgreement => {

@@ -191,7 +191,7 @@ fn a_store_that_does_not_hold_its_view_is_named() {
 fn a_failure_of_durability_shows_what_happened_to_the_change() {
     let (plan, mut outcome) = run(plan_with_faults());
     let edge = outcome.replicas[1].id;
-    let lost = outcome.replicas[2].log.iter().rev().find(|change| change.id.replica == edge).unwrap().id;
+    let lost = outcome.replicas[2].log.iter().rev().find(|entry| entry.change.id.replica == edge).unwrap().change.id;
     outcome.events.retain(|event| match &event.kind {
         EventKind::Notified(Notice::Applied { entry }) => event.host != Some(2) || entry.change.id != lost,
         _ => true,
