@@ -420,6 +420,9 @@ impl Replica {
             Input::Local(transaction) => self.submit(now, &transaction),
             Input::Receive { from, bytes } => self.receive(now, from, &bytes),
             Input::Connected(peer) => {
+                if self.sessions.get(&peer).is_some_and(Session::is_established) {
+                    self.note_disconnected(now, peer);
+                }
                 self.connect(now, peer);
                 Ok(())
             }
@@ -576,6 +579,7 @@ impl Replica {
             Message::Hello(hello) => self.receive_hello(from, &hello),
             Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
             Message::Ack(cursor) => {
+                self.greet_stranger(now, from);
                 self.advance(now, from, &cursor);
                 Ok(())
             }
@@ -647,7 +651,7 @@ impl Replica {
             return Ok(());
         }
         if !self.sessions.get(&from).is_some_and(Session::is_established) {
-            // The hello that introduces the sender is late or lost; what it sends now comes again.
+            self.greet_stranger(now, from);
             return Ok(());
         }
         let sent: Cursor = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
@@ -1038,7 +1042,8 @@ impl Replica {
 
     /// When replicas disconnect, the main begins a new epoch: one for all that do so within a window, at its end.
     fn note_disconnected(&mut self, now: Now, peer: Peer) {
-        let was_connected = self.sessions.get(&peer).is_some_and(Session::is_established);
+        // A session still in its handshake may be a connection that had broken unnoticed.
+        let was_connected = self.sessions.get(&peer).is_some_and(|session| session.phase != Phase::Refused);
         if self.config.role == Role::Main && was_connected {
             if is_planted(Bug::EpochDropped) && !self.timers.contains_key(&Timer::Epoch) {
                 let mut batch = Batch::new(now);
@@ -1053,6 +1058,14 @@ impl Replica {
         self.sessions.remove(&peer);
         self.timers.remove(&Timer::Greet(peer));
         self.timers.remove(&Timer::Resend(peer));
+    }
+
+    /// Whoever talks without a session takes one for established that this side has ended. What it sends comes again after
+    /// the handshake.
+    fn greet_stranger(&mut self, now: Now, peer: Peer) {
+        if !self.sessions.contains_key(&peer) {
+            self.connect(now, peer);
+        }
     }
 
     fn greet(&mut self, now: Now, peer: Peer) {

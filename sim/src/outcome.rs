@@ -29,6 +29,10 @@ pub enum Property {
     Causality,
     /// Nothing twice.
     Idempotence,
+    /// Epochs come from what was applied.
+    Epochs,
+    /// Known edges go with their node.
+    Deletion,
     /// The main's numbers are one sequence.
     Numbering,
     /// Nothing accepted is lost.
@@ -45,12 +49,14 @@ pub enum Property {
 
 impl Property {
     /// Every property a generated run is checked for.
-    pub const ALL: [Property; 10] = [
+    pub const ALL: [Property; 12] = [
         Property::Convergence,
         Property::Oracle,
         Property::Audit,
         Property::Causality,
         Property::Idempotence,
+        Property::Epochs,
+        Property::Deletion,
         Property::Numbering,
         Property::Durability,
         Property::ReferentialIntegrity,
@@ -67,6 +73,8 @@ impl Property {
             Property::Audit => "audit",
             Property::Causality => "causality",
             Property::Idempotence => "idempotence",
+            Property::Epochs => "epochs",
+            Property::Deletion => "deletion",
             Property::Numbering => "numbering",
             Property::Durability => "durability",
             Property::ReferentialIntegrity => "referential_integrity",
@@ -87,6 +95,10 @@ impl Property {
             Property::Audit => "Every audit names exactly the concurrent losses, each with its greatest winner.",
             Property::Causality => "No change is applied before its causes, and none is stamped before them.",
             Property::Idempotence => "No replica applies a change twice, and no transaction becomes two changes.",
+            Property::Epochs => {
+                "A change carries no epoch that its author had not applied, and every disconnection begins one."
+            }
+            Property::Deletion => "Whoever deletes a node deletes every edge of it that it knew.",
             Property::Numbering => "The main's numbers have no gaps, survive restarts and mean the same everywhere.",
             Property::Durability => {
                 "What a client was told is done survives crashes and reaches every replica, or its author hears why not."
