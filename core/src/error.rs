@@ -3,7 +3,7 @@
 //! Every message names the offender and, where there is one, the remedy.
 
 use crate::id::{ChangeId, DatabaseId, ReplicaId, Role};
-use crate::value::Type;
+use crate::value::{Type, TypeError};
 
 /// Why an input was refused. Nothing was logged and nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,16 @@ pub enum Error {
         table: String,
         /// The name, as given the second time.
         column: String,
+    },
+    /// A column of a type that cannot be.
+    #[error("column `{column}` of table `{table}`: {problem}")]
+    InvalidType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// What is wrong with its type.
+        problem: TypeError,
     },
     /// The primary key names no column.
     #[error("primary key `{key}` of table `{table}` is none of its columns")]

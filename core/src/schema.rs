@@ -279,7 +279,7 @@ impl Schema {
     /// [`Error::TypeMismatch`].
     pub fn check_value(&self, table: TableId, column: &ColumnState, value: &Value) -> Result<(), Error> {
         let expected = column.column_type();
-        if value.type_of().is_none_or(|found| found == *expected) {
+        if value.is_of(expected) {
             return Ok(());
         }
         let (table, column) = (self.shown_name(table).to_owned(), column.name().to_owned());
