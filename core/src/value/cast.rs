@@ -210,7 +210,7 @@ mod tests {
         becomes(r#"{"timestamp_tz":"2024-02-29T00:00:00Z"}"#, "DATE", r#"{"date":"2024-02-29"}"#);
         fails(r#"{"timestamp":"2024-02-29T00:00:00.000001Z"}"#, "TIMESTAMP_MS");
         fails(r#"{"date":"9999-12-31"}"#, "TIMESTAMP_NS");
-        fails(r#"{"interval":{"months":1,"days":0,"micros":0}}"#, "DATE");
+        fails(r#"{"interval":"1 month"}"#, "DATE");
     }
 
     #[test]

@@ -17,6 +17,7 @@ const DAYS_MIN: i32 = -4_371_587;
 const DAYS_MAX: i32 = 2_932_896;
 const SECONDS_PER_DAY: i64 = 86_400;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const MICROS_PER_SECOND: u64 = 1_000_000;
 
 /// A day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,37 +144,99 @@ impl<const PER_SECOND: i64> FromStr for Moment<PER_SECOND> {
 }
 
 /// A span of time. A month has no fixed number of days, nor a day one of hours, so the parts stay apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval {
+    months: i32,
+    days: i32,
+    micros: i64,
+}
+
+impl Interval {
+    /// Months, days and microseconds, of either sign; `None` for the one number of microseconds that has no negative.
+    #[must_use]
+    pub fn new(months: i32, days: i32, micros: i64) -> Option<Self> {
+        (micros != i64::MIN).then_some(Interval { months, days, micros })
+    }
+
     /// Months, years among them.
-    pub months: i32,
+    #[must_use]
+    pub fn months(self) -> i32 {
+        self.months
+    }
+
     /// Days.
-    pub days: i32,
+    #[must_use]
+    pub fn days(self) -> i32 {
+        self.days
+    }
+
     /// Microseconds.
-    pub micros: i64,
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        self.micros
+    }
 }
 
 impl fmt::Display for Interval {
+    /// As Kùzu shows it: `1 year 2 months -3 days 25:01:01.000001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Interval { months, days, micros } = self;
-        write!(f, "{months} months {days} days {micros} microseconds")
+        let counts = [(self.months / 12, "year"), (self.months % 12, "month"), (self.days, "day")];
+        let mut parts: Vec<String> = Vec::new();
+        for (count, unit) in counts.into_iter().filter(|(count, _)| *count != 0) {
+            parts.push(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }));
+        }
+        if self.micros != 0 || parts.is_empty() {
+            let sign = if self.micros < 0 { "-" } else { "" };
+            let micros = self.micros.unsigned_abs();
+            let (seconds, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+            let time = format!("{sign}{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+            let fraction = format!(".{fraction:06}");
+            parts.push(time + fraction.trim_end_matches('0').trim_end_matches('.'));
+        }
+        f.write_str(&parts.join(" "))
     }
 }
 
 impl FromStr for Interval {
     type Err = String;
 
-    /// Reads what [`Display`](fmt::Display) writes.
+    /// Reads what [`Display`](fmt::Display) writes, and parts in any order.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split(' ').collect::<Vec<_>>();
-        let read = || match parts.as_slice() {
-            [months, "months", days, "days", micros, "microseconds"] => {
-                Some(Interval { months: months.parse().ok()?, days: days.parse().ok()?, micros: micros.parse().ok()? })
-            }
-            _ => None,
-        };
-        read().ok_or_else(|| format!("`{text}` is not an interval such as `14 months 3 days 500 microseconds`"))
+        read_interval(text)
+            .ok_or_else(|| format!("`{text}` is not an interval such as `1 year 2 months 3 days 04:05:06`"))
     }
+}
+
+fn read_interval(text: &str) -> Option<Interval> {
+    let (mut months, mut days, mut micros) = (0_i32, 0_i32, 0_i64);
+    let mut words = text.split_ascii_whitespace().peekable();
+    words.peek()?;
+    while let Some(word) = words.next() {
+        if word.contains(':') {
+            micros = micros.checked_add(read_time(word)?)?;
+            continue;
+        }
+        let count: i32 = word.parse().ok()?;
+        match words.next()? {
+            "year" | "years" => months = months.checked_add(count.checked_mul(12)?)?,
+            "month" | "months" => months = months.checked_add(count)?,
+            "day" | "days" => days = days.checked_add(count)?,
+            _ => return None,
+        }
+    }
+    Interval::new(months, days, micros)
+}
+
+/// Microseconds of `[-]hours:minutes:seconds[.fraction]`.
+fn read_time(text: &str) -> Option<i64> {
+    let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |magnitude| (-1, magnitude));
+    let (time, fraction) = magnitude.split_once('.').unwrap_or((magnitude, "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok())?;
+    let [hours, minutes, seconds] = time.split(':').map(digits).collect::<Option<Vec<_>>>()?.try_into().ok()?;
+    let fraction = (1..=6).contains(&fraction.len()).then(|| digits(&format!("{fraction:0<6}")))??;
+    let minutes = (0..60).contains(&minutes).then(|| hours.checked_mul(60)?.checked_add(minutes))??;
+    let seconds = (0..60).contains(&seconds).then(|| minutes.checked_mul(60)?.checked_add(seconds))??;
+    seconds.checked_mul(MICROS_PER_SECOND as i64)?.checked_add(fraction)?.checked_mul(sign)
 }
 
 impl Serialize for Date {
@@ -197,6 +260,18 @@ impl<const PER_SECOND: i64> Serialize for Moment<PER_SECOND> {
 impl<'de, const PER_SECOND: i64> Deserialize<'de> for Moment<PER_SECOND> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text::deserialize(deserializer, Moment::new)
+    }
+}
+
+impl Serialize for Interval {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        text::serialize(self, &(self.months, self.days, self.micros), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Interval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(deserializer, |(months, days, micros)| Interval::new(months, days, micros))
     }
 }
 
@@ -244,9 +319,23 @@ mod tests {
 
     #[test]
     fn an_interval_keeps_its_parts() {
-        let interval = Interval { months: -14, days: 3, micros: i64::MIN };
-        assert_eq!(interval.to_string().parse(), Ok(interval));
-        for bad in ["", "1 months 2 days", "1 month 2 days 3 microseconds", "x months 2 days 3 microseconds"] {
+        let texts = [
+            ((0, 0, 0), "00:00:00"),
+            ((1, 1, 1), "1 month 1 day 00:00:00.000001"),
+            ((-14, 3, -500_000), "-1 years -2 months 3 days -00:00:00.5"),
+            ((24, 0, 90_061_000_000), "2 years 25:01:01"),
+            ((i32::MIN, i32::MAX, -i64::MAX), "-178956970 years -8 months 2147483647 days -2562047788:00:54.775807"),
+        ];
+        for ((months, days, micros), text) in texts {
+            let interval = Interval::new(months, days, micros).unwrap();
+            assert_eq!(interval.to_string(), text);
+            assert_eq!(text.parse(), Ok(interval));
+        }
+        assert_eq!("14 months".parse(), Ok(Interval::new(14, 0, 0).unwrap()));
+        assert_eq!(Interval::new(0, 0, i64::MIN), None);
+        let bad =
+            ["", "1", "1 week", "x days", "00:00", "00:60:00", "00:00:00.", "00:00:00.1234567", "0:-1:0", "+1:00:00"];
+        for bad in bad.into_iter().chain(["2562047788:00:54.775808", "178956971 years", "2147483648 days"]) {
             assert!(bad.parse::<Interval>().is_err(), "{bad}");
         }
     }

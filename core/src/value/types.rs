@@ -167,19 +167,21 @@ const NAMES: [(&str, Type); 23] = [
     ("JSON", Type::Json),
 ];
 
-/// The words that Kùzu 0.11.3 does not read as a name; inside a type it takes backticks for a part of the name. `TAG` is
-/// the name of a UNION's own field.
+/// Kùzu's own field of a UNION is called `tag`.
+const UNION: &str = "UNION";
+
+/// The words that Kùzu 0.11.3 does not read as a name; inside a type it takes backticks for a part of the name.
 const RESERVED_FIELDS: &str = "ACYCLIC ALL AND ANY ASC ASCENDING CASE CAST COLUMN COMMIT_SKIP_CHECKPOINT CREATE DBTYPE DEFAULT DESC \
     DESCENDING DISTINCT ELSE END ENDS EXISTS FALSE GLOB GROUP HEADERS HINT IN INSTALL JOIN MACRO \
     MULTI_JOIN NONE NOT NULL ON ONLY OPTIONAL OR ORDER PRIMARY PROFILE ROLLBACK_SKIP_CHECKPOINT SHORTEST \
-    SINGLE STARTS TABLE TAG THEN TRAIL TRUE UNION UNWIND WHEN WHERE WITH WSHORTEST XOR";
+    SINGLE STARTS TABLE THEN TRAIL TRUE UNION UNWIND WHEN WHERE WITH WSHORTEST XOR";
 
 /// Bytes of a field's name at most.
 const FIELD_NAME_BYTES_MAX: usize = 128;
 
 impl Type {
-    /// Bytes of a type's text at most.
-    pub const TEXT_BYTES_MAX: usize = 4_096;
+    /// Bytes of a type's text at most. Twice as many can be read, for the types that a store puts in another's place.
+    pub const TEXT_BYTES_MAX: usize = 2_048;
 
     /// Levels of a type at most: 1 for a plain one, 2 for a list of those.
     pub const DEPTH_MAX: usize = 16;
@@ -214,16 +216,36 @@ impl Type {
             }
             Type::Array(element, _) => element.check_levels(levels),
             Type::Struct(fields) => check_fields("STRUCT", fields, levels),
-            Type::Union(members) => check_fields("UNION", members, levels),
+            Type::Union(members) => check_fields(UNION, members, levels),
             Type::Map(key, value) => key.check_levels(levels).and_then(|()| value.check_levels(levels)),
             _ => Ok(()),
         }
     }
 
-    /// Whether a primary key may have this type.
+    /// The types it is made of, one level down.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Type> {
+        match self {
+            Type::List(element) | Type::Array(element, _) => vec![element],
+            Type::Map(key, value) => vec![key, value],
+            Type::Struct(fields) | Type::Union(fields) => fields.iter().map(|field| &field.field_type).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a primary key may have this type: those whose values Kùzu finds again by their key, each by its own.
     #[must_use]
     pub fn can_be_key(&self) -> bool {
-        matches!(self, Type::Int64 | Type::String)
+        let is_time = matches!(
+            self,
+            Type::Date
+                | Type::Timestamp
+                | Type::TimestampSec
+                | Type::TimestampMs
+                | Type::TimestampNs
+                | Type::TimestampTz
+        );
+        self.is_summable() || is_time || matches!(self, Type::String | Type::Blob | Type::Uuid)
     }
 
     /// Whether the values of the type can be added up exactly: see [`Value::addend`](super::Value::addend).
@@ -257,7 +279,11 @@ fn check_fields(what: &'static str, fields: &[Field], levels: usize) -> Result<(
         let name = &field.name;
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let is_name = name.chars().all(is_word) && name.starts_with(|c: char| !c.is_ascii_digit());
-        if !is_name || name.len() > FIELD_NAME_BYTES_MAX || RESERVED_FIELDS.split(' ').any(|word| same_name(word, name))
+        let is_taken = what == UNION && same_name(name, "tag");
+        if !is_name
+            || is_taken
+            || name.len() > FIELD_NAME_BYTES_MAX
+            || RESERVED_FIELDS.split(' ').any(|word| same_name(word, name))
         {
             return Err(TypeError::FieldName(name.clone()));
         }
@@ -277,7 +303,7 @@ impl fmt::Display for Type {
             Type::List(element) => write!(f, "{element}[]"),
             Type::Array(element, length) => write!(f, "{element}[{length}]"),
             Type::Struct(fields) => write_fields(f, "STRUCT", fields),
-            Type::Union(members) => write_fields(f, "UNION", members),
+            Type::Union(members) => write_fields(f, UNION, members),
             Type::Map(key, value) => write!(f, "MAP({key}, {value})"),
             plain => {
                 let named = NAMES.iter().find(|(_, named)| named == plain);
@@ -301,7 +327,7 @@ impl FromStr for Type {
 
     /// Reads what [`Display`](fmt::Display) writes, and the same in lower case or with other spaces.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > Type::TEXT_BYTES_MAX {
+        if text.len() > 2 * Type::TEXT_BYTES_MAX {
             return Err(TypeError::TooLong { bytes: text.len() });
         }
         let mut reader = Reader { text, at: 0 };
@@ -309,7 +335,7 @@ impl FromStr for Type {
         if !reader.rest().is_empty() {
             return Err(reader.error("the end"));
         }
-        read.check()?;
+        read.check_levels(Type::DEPTH_MAX)?;
         Ok(read)
     }
 }
@@ -373,7 +399,7 @@ impl<'a> Reader<'a> {
                 Type::Decimal { precision, scale }
             }
             "STRUCT" => Type::Struct(self.fields(levels)?),
-            "UNION" => Type::Union(self.fields(levels)?),
+            UNION => Type::Union(self.fields(levels)?),
             "MAP" => {
                 self.expect("(")?;
                 let key = self.type_within(levels)?;
@@ -489,6 +515,8 @@ mod tests {
         assert_eq!(Type::Struct(Vec::new()).check(), Err(TypeError::NoFields("STRUCT")));
         assert_eq!(error("STRUCT(a INT8, A INT8)"), TypeError::DuplicateField("A".into()));
         assert_eq!(error("UNION(order INT8)"), TypeError::FieldName("order".into()));
+        assert_eq!(error("UNION(a INT8, Tag INT8)"), TypeError::FieldName("Tag".into()));
+        assert!("STRUCT(tag INT8)".parse::<Type>().is_ok());
         assert_eq!(error("STRUCT(1a INT8)"), TypeError::FieldName("1a".into()));
         let long = "a".repeat(129);
         assert_eq!(error(&format!("STRUCT({long} INT8)")), TypeError::FieldName(long));
