@@ -158,6 +158,11 @@ impl Ddl {
         let mut names = BTreeSet::new();
         for column in self.columns() {
             check_name("column", &column.name)?;
+            column.column_type.check().map_err(|problem| Error::InvalidType {
+                table: table.to_owned(),
+                column: column.name.clone(),
+                problem,
+            })?;
             if !names.insert(fold(&column.name)) {
                 return Err(Error::DuplicateColumn { table: table.to_owned(), column: column.name.clone() });
             }
