@@ -13,6 +13,8 @@ use crate::value::Type;
 
 /// A column as it is created.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its name.
     pub name: String,

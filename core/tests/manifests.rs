@@ -25,9 +25,9 @@ fn depends_on(package: &str, other: &str) -> bool {
 
 #[test]
 fn the_engine_depends_on_no_store_no_runtime_and_no_random_source() {
-    let allowed = ["postcard", "serde", "sha2", "thiserror"];
+    let allowed = ["postcard.", "schemars = { workspace = true, optional = true }", "serde.", "sha2.", "thiserror."];
     for line in dependencies("core") {
-        assert!(allowed.iter().any(|name| line.starts_with(&format!("{name}."))), "core may not depend on `{line}`");
+        assert!(allowed.iter().any(|start| line.starts_with(start)), "core may not depend on `{line}`");
     }
 }
 

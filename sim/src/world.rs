@@ -28,6 +28,7 @@ use crate::options::Options;
 use crate::outcome::{Check, ReplicaState};
 use crate::seed::Seed;
 use crate::store::StoreChoice;
+use crate::turns::Turns;
 
 /// Shared by everything that runs in one simulation.
 pub type Shared = Rc<RefCell<World>>;
@@ -63,6 +64,8 @@ pub struct World {
     pub network: Network,
     /// Tells the wire that a message was sent.
     pub wire: Rc<Notify>,
+    /// The turns of everything that runs in it.
+    pub turns: Rc<Turns>,
     history: History,
     checkers: Checkers,
     checks: Vec<Check>,
@@ -77,6 +80,7 @@ impl World {
         World {
             hosts: (0..options.replicas as usize).map(host).collect(),
             network: Network::new(seed, options.links.clone()),
+            turns: Rc::new(Turns::new(options.turns_max)),
             seed,
             options,
             store,
