@@ -75,7 +75,9 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
     let Some(violation) = failure.violation() else {
         let expected = match failure {
             Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
-            Failure::TimeLimit { .. } => "A run comes to its end: a plan is finite, and a healed cluster comes to rest.",
+            Failure::TimeLimit { .. } => {
+                "A run comes to its end: a plan is finite, and a healed cluster comes to rest."
+            }
             _ => "A replica refuses bad input with an error; a panic is a bug.",
         };
         let lines = timeline::lines(outcome.events.iter(), names);

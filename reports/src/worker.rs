@@ -348,7 +348,8 @@ impl Launcher {
     }
 
     fn start(&self) -> Result<Worker, Failure> {
-        let crash = |error: io::Error| Failure::Crash { message: format!("no worker process could be started: {error}") };
+        let crash =
+            |error: io::Error| Failure::Crash { message: format!("no worker process could be started: {error}") };
         self.spawn().map_err(crash)
     }
 

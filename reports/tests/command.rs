@@ -89,7 +89,8 @@ fn files_that_cannot_be_used_are_refused_as_what_they_are() {
     );
     assert_refused(&["run", &file("plan.json", r#"{"version": 99}"#)], &["version 99", "newer kuzusync"]);
     let unknown_field = r#"{"version": 1, "steps": [], "option": {}}"#;
-    let where_and_what = ["typo.json", "line 1, column 36, `option`", "expected one of `version`", "kuzusync schema plan"];
+    let where_and_what =
+        ["typo.json", "line 1, column 36, `option`", "expected one of `version`", "kuzusync schema plan"];
     assert_refused(&["run", &file("typo.json", unknown_field)], &where_and_what);
     let no_replicas = r#"{"version": 1, "options": {"replicas": 0}, "steps": []}"#;
     assert_refused(&["run", &file("none.json", no_replicas)], &["options.replicas", "from 1 to 64"]);
@@ -401,7 +402,10 @@ fn a_plan_that_takes_too_many_turns_fails_of_the_time_limit_with_its_history() {
     fs::write(&plan, r#"{"version": 1, "options": {"turns_max": 40}, "steps": [{"wait": {"ms": 1000}}]}"#).unwrap();
     let output = kuzusync(&["run", plan.to_str().unwrap(), "--json"]);
     assert_eq!(code(&output), 7, "{}", stderr(&output));
-    assert_eq!((&json(&output)["verdict"], &json(&output)["class"]), (&Value::from("fail"), &Value::from("time_limit")));
+    assert_eq!(
+        (&json(&output)["verdict"], &json(&output)["class"]),
+        (&Value::from("fail"), &Value::from("time_limit"))
+    );
     let page = stdout(&kuzusync(&["run", plan.to_str().unwrap()]));
     assert!(page.contains("40 turns") && page.contains("options.turns_max") && page.contains("session with"), "{page}");
 }

@@ -93,8 +93,14 @@ impl Options {
 
 impl LinkOptions {
     fn check(&self) -> Result<(), OutOfRange> {
-        let LinkOptions { loss_permille, repeat_permille, reorder_permille, latency_ms_min, latency_ms_max, jitter_ms_max } =
-            self;
+        let LinkOptions {
+            loss_permille,
+            repeat_permille,
+            reorder_permille,
+            latency_ms_min,
+            latency_ms_max,
+            jitter_ms_max,
+        } = self;
         for (name, permille) in [("loss", loss_permille), ("repeat", repeat_permille), ("reorder", reorder_permille)] {
             let field = format!("options.links.{name}_permille");
             in_range(field, *permille, *permille <= 1_000, "at most 1000")?;

@@ -172,7 +172,9 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Failure::Nondeterminism { message } | Failure::Crash { message } | Failure::TimeLimit { message } => message,
+            Failure::Nondeterminism { message } | Failure::Crash { message } | Failure::TimeLimit { message } => {
+                message
+            }
             Failure::Safety(violation) | Failure::Liveness(violation) => &violation.message,
         }
     }

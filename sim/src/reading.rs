@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// Where in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,7 +87,8 @@ pub fn read<T: DeserializeOwned>(text: &str, versions: &[(&str, u32)]) -> Result
             }
             Some(1..) => {}
             _ => {
-                let problem = format!("it has no `{field}`, which says by what rules to read it; the newest is {known}");
+                let problem =
+                    format!("it has no `{field}`, which says by what rules to read it; the newest is {known}");
                 return Err(BadFile { place: locate(text, field), problem: Problem::Malformed(problem) });
             }
         }

@@ -223,7 +223,11 @@ mod tests {
         assert_eq!(newer.problem, Problem::Newer { found: 2, known: PLAN_VERSION });
         assert_eq!((newer.place.line, newer.place.column), (2, 12));
         let typo = refused(r#"{"version": 1, "options": {"replica": 3}, "steps": []}"#).to_string();
-        assert!(typo.starts_with("line 1, column 36, `options.replica`: unknown field `replica`, expected one of `replicas`"));
+        assert!(
+            typo.starts_with(
+                "line 1, column 36, `options.replica`: unknown field `replica`, expected one of `replicas`"
+            )
+        );
         let typo = refused("{\"version\": 1, \"steps\": [\n\"heal\",\n{\"wait\": {\"ms\": 1, \"s\": 2}}]}").to_string();
         assert_eq!(typo, "line 3, column 22, `steps[1].wait.s`: unknown field `s`, expected `ms`");
         let kind = refused(r#"{"version": 1, "steps": [{"wait": {"ms": "1"}}]}"#).to_string();
@@ -250,6 +254,9 @@ mod tests {
         assert_eq!(long.place.field, "steps[2].wait.ms");
         let jump = r#"[{"jump_clock": {"replica": 0, "ms": -9223372036854775808}}]"#;
         let far = refused(&format!(r#"{{"version": 1, "steps": {jump}}}"#)).to_string();
-        assert!(far.contains("`steps[0].jump_clock.ms`: it is -9223372036854775808, but must be within a year"), "{far}");
+        assert!(
+            far.contains("`steps[0].jump_clock.ms`: it is -9223372036854775808, but must be within a year"),
+            "{far}"
+        );
     }
 }

@@ -192,13 +192,7 @@ fn stored_case(sweep: &Sweep, seed: Seed, failure: &Failure, results: &Results) 
     }
 }
 
-fn replay(
-    arguments: &Arguments,
-    sweep: &Sweep,
-    seed: Seed,
-    failure: &Failure,
-    file: Option<&Path>,
-) -> String {
+fn replay(arguments: &Arguments, sweep: &Sweep, seed: Seed, failure: &Failure, file: Option<&Path>) -> String {
     let limit = match failure {
         Failure::TimeLimit { .. } => format!(" --seconds-max {}", arguments.limits.seconds_max),
         _ => String::new(),
