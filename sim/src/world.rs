@@ -251,7 +251,7 @@ impl World {
                 }
                 Output::Transmit { to, bytes } => {
                     self.sync(host);
-                    self.transmit(host, to.0, &bytes);
+                    self.transmit(host, to.0, bytes);
                 }
                 Output::Notify(notice) => {
                     self.sync(host);
@@ -302,11 +302,12 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: u32, to: u32, bytes: &[u8]) {
+    fn transmit(&mut self, from: u32, to: u32, frame: Vec<u8>) {
         let is_cut = self.network.is_cut(from, to);
-        let (number, fate) = self.network.send(self.elapsed_us(), from, to, bytes);
-        let (length, checksum) = (bytes.len() as u64, frame_checksum(bytes));
-        self.record(Some(from), EventKind::Sent { to, number, bytes: length, checksum, is_cut, fate });
+        let (number, fate) = self.network.send(self.elapsed_us(), from, to, &frame);
+        let (bytes, checksum) = (frame.len() as u64, frame_checksum(&frame));
+        let frame = frame.into();
+        self.record(Some(from), EventKind::Sent { to, number, bytes, checksum, frame, is_cut, fate });
         self.wire.notify_one();
     }
 
