@@ -267,6 +267,7 @@ fn a_run_shows_every_replica_as_json_and_traces_every_event() {
     }
     let events = fs::read_to_string(&trace).unwrap();
     assert!(events.lines().count() > 20);
+    assert!(events.contains(r#""message":{"changes":[{"replica":"#), "what messages hold is told");
     assert!(events.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }
 
@@ -283,6 +284,61 @@ fn a_plan_of_ones_own_runs_on_the_seed_asked_for() {
     };
     assert_eq!(digest("7"), digest("7"));
     assert_ne!(digest("7"), digest("8"));
+}
+
+/// The JSON of a section of the README.
+fn readme_examples(section: &str) -> Vec<Value> {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let from = readme.split(&format!("\n## {section}\n")).nth(1).unwrap();
+    let section = from.split("\n## ").next().unwrap();
+    let blocks = section.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.map(|block| serde_json::from_str(block).unwrap()).collect()
+}
+
+/// Whether everything that `part` says, `whole` says too.
+fn includes(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|found| includes(found, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(found, value)| includes(found, value))
+        }
+        _ => whole == part,
+    }
+}
+
+#[test]
+fn the_plan_in_the_readme_ends_as_the_readme_says() {
+    let [plan, replica] = readme_examples("Plans and cases").try_into().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("my-plan.json");
+    fs::write(&file, plan.to_string()).unwrap();
+    let output = kuzusync(&["run", file.to_str().unwrap(), "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let run = json(&output);
+    assert_eq!((&run["verdict"], &run["class"]), (&Value::from("pass"), &Value::Null));
+    let replicas = run["replicas"].as_array().unwrap();
+    assert_eq!(
+        replicas.iter().map(|replica| replica["role"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["main", "edge", "edge"]
+    );
+    for found in replicas {
+        assert!(includes(found, &replica), "{found:#}");
+        assert_eq!(keys(found).len(), keys(&replica).len() + 2, "with id and role it has nothing else");
+    }
+}
+
+#[test]
+fn the_schema_is_printed_for_each_kind_of_file_and_for_both() {
+    for (of, title) in [(&["plan"][..], "kuzusync plan"), (&["case"], "kuzusync case"), (&[], "kuzusync plan or case")]
+    {
+        let schema = json(&kuzusync(&[&["schema"], of].concat()));
+        assert_eq!(schema["title"], title);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert!(schema["$defs"]["Step"]["oneOf"].as_array().unwrap().len() > 10, "it tells every step");
+    }
+    assert_refused(&["schema", "sweep"], &["sweep", "plan", "case"]);
 }
 
 /// A case made of the plan of a seed.
