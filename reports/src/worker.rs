@@ -26,9 +26,10 @@ use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, History};
+use kuzusync_sim::options::Options;
 use kuzusync_sim::outcome::{Check, Failure, Outcome};
 use kuzusync_sim::seed::Seed;
-use kuzusync_sim::simulation::{Run, SIMULATION_THREAD, Script, simulate};
+use kuzusync_sim::simulation::{Body, Run, SIMULATION_THREAD, Script, simulate};
 use kuzusync_sim::sometimes;
 use kuzusync_sim::step::Plan;
 use kuzusync_sim::store::StoreChoice;
@@ -240,7 +241,7 @@ pub struct Sabotage {
     /// Let the worker that comes to this seed die
     #[arg(long, value_name = "SEED", hide = true)]
     worker_dies_at: Option<u64>,
-    /// Let the worker that comes to this seed never end
+    /// Let a simulated task of this seed never give its turn back
     #[arg(long, value_name = "SEED", hide = true)]
     worker_hangs_at: Option<u64>,
     /// Let every worker tell something else of this seed
@@ -264,8 +265,10 @@ impl Sabotage {
         if self.worker_dies_at == Some(seed) {
             std::process::abort();
         }
-        while self.worker_hangs_at == Some(seed) {
-            std::hint::spin_loop();
+        if self.worker_hangs_at == Some(seed) {
+            let body: Body = |_| Box::pin(async { std::iter::repeat(()).for_each(|()| std::hint::spin_loop()) });
+            let (options, script) = (&Options::default(), Script::Body(body));
+            drop(simulate(&Run { seed: Seed(seed), options, store: StoreChoice::Memory, script, bug: None }));
         }
     }
 

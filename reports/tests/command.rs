@@ -447,6 +447,8 @@ fn scenarios_and_plans_that_kill_their_process_or_never_end_are_told_and_not_suf
     assert_eq!(code(&output), 7, "{}", stderr(&output));
     assert!(stdout(&output).contains("TIME LIMIT, seed 11"), "{}", stdout(&output));
     assert_eq!(fs::read_to_string(&trace).unwrap(), "");
+    let output = kuzusync(&["run", "handshake", "--worker-differs-at", HANDSHAKE_SEED]);
+    assert_eq!(code(&output), 5, "two processes, two histories: {}", stdout(&output));
     let output = kuzusync(&["sweep", "--seeds", "3..5", "--store", "memory", "--worker-dies-at", HANDSHAKE_SEED]);
     assert_eq!(code(&output), 4, "a documented case died: {}", stdout(&output));
 }

@@ -17,8 +17,8 @@ const EXAMPLES: &str = "Examples:
   kuzusync conformance D1.1 C3         these two; both have to pass
   kuzusync conformance --format json
 
-Each scenario runs in a worker process, once per store. Exit code 1 if a case fails or one that was named does not pass, 4 if
-a scenario crashes, 7 if one takes longer than --seconds-max.";
+Each scenario runs in a worker process, once per store. Exit code 1 if a case fails or one that was named does not pass, 4 if a \
+scenario crashes, 7 if one takes longer than --seconds-max.";
 
 /// What `conformance` takes.
 #[derive(Debug, Args)]

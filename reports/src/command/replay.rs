@@ -19,9 +19,9 @@ const EXAMPLES: &str = "Examples:
   kuzusync replay out/cases/seed-17.json
   kuzusync replay out/cases/seed-17.json --json
 
-The exit code is that of the failure, 0 if there is none any more; 5 if the case carries a digest and the history is another:
-then the file was made by another version, or the run does not depend on its seed alone; 6 if a situation is not reached any
-more that the case is kept for.";
+The exit code is that of the failure, 0 if there is none any more; 5 if the case carries a digest and the history is another: then \
+the file was made by another version, or the run does not depend on its seed alone; 6 if a situation is not reached any more that \
+the case is kept for.";
 
 /// What `replay` takes.
 #[derive(Debug, Args)]

@@ -28,11 +28,14 @@ const EXAMPLES: &str = "Examples:
   kuzusync run --profile default --seed 17              the plan that a sweep makes of seed 17
   kuzusync run my-plan.json --case scenarios/cases/lost-name.json
 
-A plan is a JSON file: {\"version\": 1, \"options\": {\"replicas\": 3}, \"steps\": [{\"wait\": {\"ms\": 50}}, …]}; `kuzusync schema plan`
-tells what it may hold. A stored case holds a plan under \"plan\"; run with --case on itself it is brought up to date.
+A plan is a JSON file: {\"version\": 1, \"options\": {\"replicas\": 3}, \"steps\": [{\"wait\": {\"ms\": 50}}, …]}. \
+`kuzusync schema plan` tells what it may hold. A stored case holds a plan under \"plan\"; run with --case on itself it is \
+brought up to date.
 
---json prints {\"verdict\", \"class\", \"digest\", \"replicas\": [{\"id\", \"role\", \"schema\", \"nodes\", \"edges\", \"queue\", \"audit\"}]}:
-what each replica ended with. The exit code is that of the failure: 1 safety, 3 liveness, 4 crash, 5 nondeterminism, 7 time limit.";
+--json prints what each replica ended with: {\"verdict\", \"class\", \"digest\", \"replicas\": [{\"id\", \"role\", \
+\"schema\", \"nodes\", \"edges\", \"queue\", \"audit\"}]}.
+
+The exit code is that of the failure: 1 safety, 3 liveness, 4 crash, 5 nondeterminism, 7 time limit.";
 
 /// What `run` takes.
 #[derive(Debug, Args)]
