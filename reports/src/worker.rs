@@ -266,7 +266,13 @@ impl Sabotage {
             std::process::abort();
         }
         if self.worker_hangs_at == Some(seed) {
-            let body: Body = |_| Box::pin(async { std::iter::repeat(()).for_each(|()| std::hint::spin_loop()) });
+            let body: Body = |_| {
+                Box::pin(async {
+                    loop {
+                        std::hint::spin_loop();
+                    }
+                })
+            };
             let (options, script) = (&Options::default(), Script::Body(body));
             drop(simulate(&Run { seed: Seed(seed), options, store: StoreChoice::Memory, script, bug: None }));
         }
