@@ -7,7 +7,7 @@
 //! | [`session`], [`conflict`], [`offline`], [`reconciliation`] | the scenarios, a file per section of the case list |
 //! | [`sample`] | the small graph they use |
 //! | [`swarm`] | the generator of random plans |
-//! | [`stored`], [`format`] | runs as files, and the schema of such files |
+//! | [`stored`], [`mod@format`] | runs as files, and the schema of such files |
 
 pub mod case;
 pub mod conflict;
