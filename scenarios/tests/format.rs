@@ -29,8 +29,10 @@ impl Format {
         self.schemas.validate(file, self.index).is_ok()
     }
 
+    /// The beginning of what is wrong: where a choice fails, every choice is told.
     fn complaint(&self, file: &Value) -> String {
-        self.schemas.validate(file, self.index).err().map_or(String::new(), |error| error.to_string())
+        let error = self.schemas.validate(file, self.index).err();
+        error.map_or(String::new(), |error| error.to_string().chars().take(1_000).collect())
     }
 }
 
