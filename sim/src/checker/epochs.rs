@@ -94,7 +94,9 @@ impl Checker for Epochs {
         let has_main = replicas.iter().any(|replica| replica.role == Role::Main);
         match self.disconnected.first().filter(|_| has_main) {
             None => Ok(()),
-            Some(host) => Err(Finding::new(format!("no epoch began after replica {host} disconnected"), &[MAIN, *host])),
+            Some(host) => {
+                Err(Finding::new(format!("no epoch began after replica {host} disconnected"), &[MAIN, *host]))
+            }
         }
     }
 }
