@@ -7,10 +7,11 @@
 //! | [`session`], [`conflict`], [`offline`], [`reconciliation`] | the scenarios, a file per section of the case list |
 //! | [`sample`] | the small graph they use |
 //! | [`swarm`] | the generator of random plans |
-//! | [`stored`] | runs as files |
+//! | [`stored`], [`mod@format`] | runs as files, and the schema of such files |
 
 pub mod case;
 pub mod conflict;
+pub mod format;
 pub mod offline;
 pub mod reconciliation;
 pub mod sample;

@@ -9,6 +9,7 @@ use kuzusync_core::id::{Digest, ReplicaId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
 use kuzusync_core::view::View;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::history::Event;
@@ -16,7 +17,7 @@ use crate::options::Options;
 use crate::seed::Seed;
 
 /// What must hold in every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Property {
     /// All replicas end equal.
@@ -114,7 +115,7 @@ impl Property {
 }
 
 /// A property that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// Which.
     pub property: Property,
@@ -129,7 +130,7 @@ pub struct Violation {
 }
 
 /// Why a run failed. The order is that in which the exit code is chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Failure {
     /// Two runs of one seed differ.
@@ -146,6 +147,11 @@ pub enum Failure {
     Safety(Violation),
     /// The cluster did not come to rest.
     Liveness(Violation),
+    /// The run took too many turns or too much real time, and was stopped.
+    TimeLimit {
+        /// Which of the two, and how much.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -157,6 +163,7 @@ impl Failure {
             Failure::Crash { .. } => "crash",
             Failure::Safety(_) => "safety",
             Failure::Liveness(_) => "liveness",
+            Failure::TimeLimit { .. } => "time_limit",
         }
     }
 
@@ -168,6 +175,7 @@ impl Failure {
             Failure::Liveness(_) => 3,
             Failure::Crash { .. } => 4,
             Failure::Nondeterminism { .. } => 5,
+            Failure::TimeLimit { .. } => 7,
         }
     }
 
@@ -182,7 +190,7 @@ impl Failure {
     pub fn violation(&self) -> Option<&Violation> {
         match self {
             Failure::Safety(violation) | Failure::Liveness(violation) => Some(violation),
-            Failure::Nondeterminism { .. } | Failure::Crash { .. } => None,
+            Failure::Nondeterminism { .. } | Failure::Crash { .. } | Failure::TimeLimit { .. } => None,
         }
     }
 
@@ -190,7 +198,9 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Failure::Nondeterminism { message } | Failure::Crash { message } => message,
+            Failure::Nondeterminism { message } | Failure::Crash { message } | Failure::TimeLimit { message } => {
+                message
+            }
             Failure::Safety(violation) | Failure::Liveness(violation) => &violation.message,
         }
     }
@@ -207,6 +217,14 @@ impl Failure {
         let property = self.property().map_or("", Property::name);
         format!("{}/{property}/{}", self.class(), site.chars().take(80).collect::<String>())
     }
+}
+
+/// The exit code that counts among several: the first in the order 5, 4, 1, 3, 7, 6; 0 if there is none of them.
+#[must_use]
+pub fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 6] = [5, 4, 1, 3, 7, 6];
+    let place = |code: &u8| ORDER.iter().position(|other| other == code);
+    codes.into_iter().filter(|code| ORDER.contains(code)).min_by_key(place).unwrap_or(0)
 }
 
 /// A clause of a documented case, as a scenario found it.
@@ -282,5 +300,20 @@ impl Outcome {
     pub fn state_digest(&self) -> Digest {
         let digests: Vec<_> = self.replicas.iter().map(|replica| (replica.host, replica.view.digest())).collect();
         Digest::of_value(&digests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_class_decides_the_exit_code() {
+        assert_eq!(gravest([]), 0);
+        assert_eq!(gravest([0, 6]), 6);
+        assert_eq!(gravest([6, 7]), 7);
+        assert_eq!(gravest([7, 6, 3, 1]), 1);
+        assert_eq!(gravest([1, 4]), 4);
+        assert_eq!(gravest([4, 5, 0]), 5);
     }
 }

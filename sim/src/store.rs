@@ -8,7 +8,7 @@ use kuzusync_core::store::{GraphStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// Which graph stores the replicas of a run feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreChoice {
     /// The reference store.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use kuzusync_core::change::Element;
 use kuzusync_core::conflict::{Loss, Write, Written};
+use kuzusync_core::message::Message;
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
 use kuzusync_sim::history::{Event, EventKind};
@@ -190,14 +191,30 @@ pub fn trace(outcome: &Outcome) -> String {
 
 /// An event as it is serialised, except that rows, whose keys are no text, become lists.
 fn event_json(event: &Event) -> Json {
-    let kind = match &event.kind {
+    let mut kind = match &event.kind {
         EventKind::Viewed(delta) => json!({"viewed": delta_json(delta)}),
         EventKind::Rebuilt { is_opening, view } => {
             json!({"rebuilt": {"is_opening": is_opening, "view": delta_json(&view.to_delta())}})
         }
         kind => serde_json::to_value(kind).expect("every other event has text as keys"),
     };
+    if let EventKind::Sent { frame, .. } = &event.kind {
+        kind["sent"]["message"] = message_json(frame);
+    }
     json!({"at_us": event.at_us, "host": event.host, "kind": kind})
+}
+
+/// The kind of a message and the changes it carries.
+fn message_json(frame: &[u8]) -> Json {
+    match Message::decode(frame) {
+        Ok(Message::Hello(hello)) => json!({"kind": "hello", "is_reply": hello.is_reply}),
+        Ok(Message::Changes { entries, .. }) => {
+            json!({"kind": "changes", "changes": entries.iter().map(|entry| entry.change.id).collect::<Vec<_>>()})
+        }
+        Ok(Message::Ack(cursor)) => json!({"kind": "ack", "cursor": cursor}),
+        Ok(Message::Refused(reason)) => json!({"kind": "refused", "reason": reason}),
+        Err(error) => json!({"kind": "none", "error": error.to_string()}),
+    }
 }
 
 fn delta_json(delta: &ViewDelta) -> Json {

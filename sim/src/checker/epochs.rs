@@ -156,8 +156,9 @@ mod tests {
         assert!(verdict(&[opened(1), applied(1, &in_epoch)]).unwrap_err().message.contains("had not applied"));
         assert_eq!(verdict(&[opened(1), applied(0, &in_epoch)]), Ok(()), "another's change may carry what it likes");
 
-        let with_authority =
-            |author, epoch| altered(&by(author), |change| drop(change.authority_epochs.insert(user(1).table(), epoch)));
+        let with_authority = |author, epoch| {
+            altered(&by(author), |change| change.authority_epochs = BTreeMap::from([(user(1).table(), epoch)]))
+        };
         let own = with_authority(1, 1);
         assert_eq!(verdict(&[opened(1), applied(1, &with_authority(0, 1)), applied(1, &own)]), Ok(()));
         assert!(verdict(&[opened(1), applied(1, &own)]).is_err());
