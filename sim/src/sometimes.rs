@@ -7,16 +7,17 @@ use kuzusync_core::replica::Notice;
 use kuzusync_core::view::SchemaStep;
 
 use crate::fault::Fault;
-use crate::history::EventKind;
+use crate::history::{Event, EventKind};
 use crate::outcome::Outcome;
 
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 15] = [
+    const SITUATIONS: [&str; 16] = [
         "change_held_for_its_cause",
         "change_repeated",
         "batch_resent",
+        "message_refused",
         "change_numbered",
         "change_acknowledged",
         "concurrent_update_lost",
@@ -51,11 +52,20 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             _ => {}
         }
     }
+    if outcome.events.windows(2).any(|pair| matches!(pair, [before, after] if refuses(before, after))) {
+        reached.insert("message_refused");
+    }
     let hides = |replica: &crate::outcome::ReplicaState| replica.hidden_edges > 0;
     if outcome.replicas.iter().any(hides) {
         reached.insert("edge_hidden_with_its_end");
     }
     reached
+}
+
+/// Whether the second event says that a message was refused whose arrival is the first.
+fn refuses(before: &Event, after: &Event) -> bool {
+    let is_arrival = matches!(before.kind, EventKind::Received { .. } | EventKind::Injected { .. });
+    is_arrival && matches!(after.kind, EventKind::Refused { .. }) && before.host == after.host
 }
 
 fn in_notice(notice: &Notice) -> Option<&'static str> {
