@@ -506,7 +506,7 @@ impl Replica {
         let Some(lsn) = entry.lsn else { return Ok(()) };
         let is_ours = match self.config.role {
             Role::Main => self.log.numbered(lsn) == Some(entry.change.id),
-            Role::Edge => lsn > self.log.lsn_known() || self.log.numbered(lsn) == Some(entry.change.id),
+            Role::Edge => self.log.lsn(entry.change.id).map_or(lsn > self.log.lsn_known(), |known| known == lsn),
             Role::Peer => false,
         };
         if is_ours { Ok(()) } else { Err(Error::ForeignNumber { change: entry.change.id, lsn }) }
