@@ -11,7 +11,7 @@ use kuzusync_core::clock::Timestamp;
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
 use kuzusync_core::ddl::{Ddl, Rule, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
-use kuzusync_core::message::{Hello, Message};
+use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
@@ -149,9 +149,16 @@ impl Names {
         match Message::decode(frame) {
             Ok(Message::Hello(Hello { is_reply: false, .. })) => "hello".to_owned(),
             Ok(Message::Hello(_)) => "hello back".to_owned(),
-            Ok(Message::Changes { entries, .. }) => {
-                let ids: Vec<ChangeId> = entries.iter().map(|entry| entry.change.id).collect();
-                if ids.is_empty() { "no changes".to_owned() } else { self.changes(&ids) }
+            Ok(Message::Changes { deliveries, .. }) => {
+                let changes: Vec<&Entry> = deliveries.iter().filter_map(Delivery::change).collect();
+                let ids: Vec<ChangeId> = changes.iter().map(|entry| entry.change.id).collect();
+                let rulings = match deliveries.len() - ids.len() {
+                    0 => None,
+                    count => Some(plural(count, "ruling")),
+                };
+                let changes = (!ids.is_empty()).then(|| self.changes(&ids));
+                let parts: Vec<String> = changes.into_iter().chain(rulings).collect();
+                if parts.is_empty() { "no changes".to_owned() } else { parts.join(" and ") }
             }
             Ok(Message::Ack(cursor)) => {
                 let changes: u64 = cursor.seen.heads().map(|head| head.seq).sum();

@@ -8,6 +8,7 @@ use kuzusync_core::clock::WallTime;
 use kuzusync_core::ddl::{Column, Multiplicity, Rule};
 use kuzusync_core::policy::Policy;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
+use kuzusync_core::value::sample::samples;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, TableKind, View};
 
@@ -261,7 +262,14 @@ fn property(column_type: &Type, value: u32) -> Value {
         Type::String => {
             Value::String(if value.is_multiple_of(2) { format!("text {value}") } else { value.to_string() })
         }
+        other => sample(other, value),
     }
+}
+
+/// A sample of the type, NULL if it is not sampled.
+fn sample(column_type: &Type, number: u32) -> Value {
+    let found = samples().iter().find(|sample| sample.column_type == *column_type);
+    found.and_then(|sample| pick(&sample.values, number)).cloned().unwrap_or(Value::Null)
 }
 
 fn pick<T>(items: &[T], number: u32) -> Option<&T> {

@@ -128,7 +128,8 @@ impl Registers {
                 if is_planted(Bug::CounterAsValue) {
                     let current = cell.base.greatest(policy).and_then(|base| base.value.addend()).unwrap_or(0);
                     let sum = by.addend().map(|by| current + by);
-                    let value = sum.and_then(|sum| Value::from_sum(sum, by.sum_type().as_ref()?)).unwrap_or(Value::Null);
+                    let value =
+                        sum.and_then(|sum| Value::from_sum(sum, by.sum_type().as_ref()?)).unwrap_or(Value::Null);
                     cell.base.raise(Write { value, ..write }, policy);
                 } else {
                     let is_twice = is_planted(Bug::OwnPatchTwice) && place.lsn == Place::UNNUMBERED;
