@@ -11,7 +11,7 @@ mod meeting;
 
 use kuzusync_core::Error;
 use kuzusync_core::ddl::Column;
-use kuzusync_core::message::{Entry, Message, Role};
+use kuzusync_core::message::{Delivery, Entry, Message, Role};
 use kuzusync_core::statement::Statement;
 use kuzusync_core::value::Type;
 use meeting::{HEADER_BYTES, Host, Meeting, PAIRS, sealed};
@@ -240,8 +240,8 @@ fn a_change_that_has_its_number_gets_no_other() {
     let host = &mut meeting.hosts[0];
     let next = host.replica.log().next_lsn();
     let again = host.replica.log().changes().next().cloned().unwrap();
-    let entries = vec![Entry { change: again, lsn: Some(next) }];
-    let (_, result) = host.receive(Message::Changes { clock: Default::default(), entries }.encode());
+    let deliveries = vec![Delivery::Change(Entry { change: again, lsn: Some(next) })];
+    let (_, result) = host.receive(Message::Changes { clock: Default::default(), deliveries }.encode());
     assert!(matches!(result, Err(Error::ForeignNumber { .. })), "{result:?}");
     host.check();
 }

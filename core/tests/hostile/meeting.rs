@@ -63,7 +63,7 @@ impl Host {
 
     pub fn submit(&mut self, tx: u8, statements: Vec<Statement>) -> Vec<Vec<u8>> {
         let (frames, result) =
-            self.input(Input::Local(Transaction { tx: TxId([tx; 16]), statements, depends_on: Vec::new() }));
+            self.input(Input::Local(Transaction { tx: TxId([tx; 16]), statements, ..Transaction::default() }));
         assert_eq!(result, Ok(()));
         frames
     }
