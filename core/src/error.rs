@@ -64,8 +64,10 @@ pub enum Error {
         key: String,
     },
     /// A primary key's type cannot be indexed.
-    #[error("primary key `{key}` of table `{table}` is {found}; a key is an integer, DECIMAL, STRING, BLOB, UUID, DATE or a \
-             TIMESTAMP")]
+    #[error(
+        "primary key `{key}` of table `{table}` is {found}; a key is an integer, DECIMAL, STRING, BLOB, UUID, DATE or a \
+             TIMESTAMP"
+    )]
     KeyType {
         /// The table.
         table: String,

@@ -25,7 +25,7 @@ const REPLICAS: u8 = 3;
 /// A client's wish at a replica, or an exchange with another.
 #[derive(Clone, Debug)]
 enum Action {
-    Submit { replica: u8, wall_ms: i64, statement: Statement },
+    Submit { replica: u8, wall_ms: i64, statement: Box<Statement> },
     Pull { replica: u8, from: u8 },
 }
 
@@ -69,7 +69,9 @@ fn statement() -> impl Strategy<Value = Statement> {
 fn action() -> impl Strategy<Value = Action> {
     let submit = (0..REPLICAS, 0..1_000_i64, statement());
     prop_oneof![
-        3 => submit.prop_map(|(replica, wall_ms, statement)| Action::Submit { replica, wall_ms, statement }),
+        3 => submit.prop_map(|(replica, wall_ms, statement)| {
+            Action::Submit { replica, wall_ms, statement: Box::new(statement) }
+        }),
         1 => (0..REPLICAS, 0..REPLICAS).prop_map(|(replica, from)| Action::Pull { replica, from }),
     ]
 }
@@ -77,7 +79,7 @@ fn action() -> impl Strategy<Value = Action> {
 /// Random actions, mostly after all replicas have heard of two tables and three nodes, so that they can disagree about
 /// edges and not only about tables.
 fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let submit = |statement| Action::Submit { replica: 0, wall_ms: 0, statement };
+    let submit = |statement| Action::Submit { replica: 0, wall_ms: 0, statement: Box::new(statement) };
     let node =
         |id: i64| Statement::CreateNode { table: "T".into(), properties: Properties::from([("id".into(), id.into())]) };
     let edges = Statement::CreateEdgeTable { table: "E".into(), from: "T".into(), to: "T".into(), columns: vec![] };
@@ -113,7 +115,7 @@ fn history(actions: &[Action]) -> Vec<Arc<Change>> {
             Action::Submit { replica, wall_ms, statement } => {
                 let mut tx = TxId::default();
                 tx.0[..8].copy_from_slice(&number.to_le_bytes());
-                let transaction = Transaction { tx, statements: vec![statement.clone()], depends_on: vec![] };
+                let transaction = Transaction { tx, statements: vec![statement.as_ref().clone()], depends_on: vec![] };
                 // A statement that is not legal there is refused and nothing happens.
                 let _ = replicas[*replica as usize].handle_input(now(*wall_ms), Input::Local(transaction));
                 transmitted(&mut replicas[*replica as usize]);

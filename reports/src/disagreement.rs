@@ -12,11 +12,12 @@ use kuzusync_core::ddl::fold;
 use kuzusync_core::id::TableId;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{EdgeName, Statement};
-use kuzusync_core::value::Value;
+use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View};
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::model;
 use kuzusync_sim::outcome::{Outcome, Property, ReplicaState, Violation};
+use kuzusync_sim::store;
 
 use crate::words::{Names, edge, stamp};
 
@@ -84,17 +85,24 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
             held.push(Held { name: "the model".to_owned(), host: None, is_view: false, view: &expected, log });
         }
         Property::StoreAgreement => {
-            held.retain(|held| held.host.is_some_and(|host| violation.hosts.contains(&host)));
-            for replica in outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host)) {
-                for (store, view) in &replica.stores {
-                    let name = format!("the {store} store of {}", names.host(replica.host));
-                    held.push(Held { name, view, is_view: false, ..of_replica(replica) });
-                }
-            }
+            let of_violation = outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host));
+            return of_violation.flat_map(|replica| compare_stores(replica, names)).collect();
         }
         _ => return Vec::new(),
     }
     compare(&held, names)
+}
+
+/// Each store of a replica against what it should hold.
+fn compare_stores(replica: &ReplicaState, names: &Names) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (store, view) in &replica.stores {
+        let expected = store::held(store, &replica.view);
+        let name = format!("the {store} store of {}", names.host(replica.host));
+        let own = Held { view: &expected, ..of_replica(replica) };
+        found.extend(compare(&[own, Held { name, view, is_view: false, ..of_replica(replica) }], names));
+    }
+    found
 }
 
 fn of_replica(replica: &ReplicaState) -> Held<'_> {
@@ -243,7 +251,7 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
     };
     let shows = |written: &Value| match value {
         None => *written == Value::Null,
-        Some(value) => value.type_of().and_then(|shown| written.cast(&shown)).as_ref() == Some(value),
+        Some(value) => column_type(held.view, subject, column).and_then(|of| written.cast(of)).as_ref() == Some(value),
     };
     let writes = writes(held, subject, names);
     let writes: Vec<(Rank, Value)> = writes.iter().filter_map(|(rank, op)| Some((*rank, written(op)?))).collect();
@@ -257,6 +265,15 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
             format!("written by {shown_by}, though its log also holds {greatest} by the later {}", by(winner, names))
         }
     }
+}
+
+fn column_type<'a>(view: &'a View, subject: &Subject, column: &str) -> Option<&'a Type> {
+    let table = match subject {
+        Subject::Node(node) => &node.table,
+        Subject::Edge(table, _) => table,
+        Subject::Table(_) | Subject::Cell(..) | Subject::Change(_) => return None,
+    };
+    view.tables.get(table)?.columns.get(column)
 }
 
 /// The greatest operation of its log that makes or deletes a row.

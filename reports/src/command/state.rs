@@ -97,14 +97,21 @@ fn properties(table: &Table, row: &Row, taken: &[&str]) -> Map<String, Json> {
     table.columns.keys().map(property).collect()
 }
 
+/// The value alone: its column says of which type it is.
 fn plain(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
-        Value::Bool(value) => Json::from(*value),
-        Value::Int64(value) => Json::from(*value),
-        Value::Double(value) if value.get().is_finite() => Json::from(value.get()),
-        Value::Double(value) => Json::from(value.get().to_string()),
-        Value::String(value) => Json::from(value.as_str()),
+        Value::List(elements) | Value::Array(elements) => elements.iter().map(plain).collect(),
+        Value::Struct(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, value)| json!([plain(key), plain(value)])).collect(),
+        Value::Union(tag, value) => Json::from_iter([(tag.clone(), plain(value))]),
+        Value::Int64(number) => Json::from(*number),
+        Value::UInt64(number) => Json::from(*number),
+        plain => {
+            let tagged = serde_json::to_string(plain).ok().and_then(|text| serde_json::from_str(&text).ok());
+            let content = tagged.and_then(|tagged: Map<_, _>| tagged.into_iter().next());
+            content.expect("a value is tagged with the name of its type").1
+        }
     }
 }
 
@@ -246,6 +253,12 @@ mod tests {
         assert_eq!(plain(&Value::from(f64::NAN)), json!("NaN"));
         assert_eq!(plain(&Value::from(0.1)).to_string(), "0.1");
         assert_eq!(plain(&Value::Null), Json::Null);
+        let nested =
+            r#"{"list":[{"struct":{"a":{"int128":1},"b":{"float":0.1}}},{"map":[[{"int8":1},"null"]]},"null"]}"#;
+        let nested: Value = serde_json::from_str(nested).unwrap();
+        assert_eq!(plain(&nested).to_string(), r#"[{"a":1,"b":0.1},[[1,null]],null]"#);
+        let union = Value::Union("day".into(), Box::new(Value::Date("2024-02-29".parse().unwrap())));
+        assert_eq!(plain(&union), json!({"day": "2024-02-29"}));
     }
 
     #[test]
