@@ -107,10 +107,10 @@ impl CausalBuffer {
                     self.doomed.extend(circle.iter().map(|member| (*member, circle.clone())));
                     return;
                 }
-                if !came_from.contains_key(&cause) {
-                    came_from.insert(cause, effect);
+                came_from.entry(cause).or_insert_with(|| {
                     next.push(cause);
-                }
+                    effect
+                });
             }
         }
     }

@@ -131,11 +131,17 @@ impl Timestamp {
         Timestamp { ms, ..Timestamp::default() }
     }
 
+    /// The instant, without the counter.
+    #[must_use]
+    pub fn wall(self) -> WallTime {
+        WallTime { ms: self.ms, submilli_ns: self.submilli_ns }
+    }
+
     /// The next reading after `self` when the wall clock shows `wall`.
     #[must_use]
     pub fn next(self, wall: WallTime) -> Timestamp {
         let wall = wall.min(WallTime::from(Self::MAX_MS - 1));
-        if wall > (WallTime { ms: self.ms, submilli_ns: self.submilli_ns }) {
+        if wall > self.wall() {
             return Timestamp { ms: wall.ms, submilli_ns: wall.submilli_ns, counter: 0 };
         }
         match self.counter.checked_add(1) {

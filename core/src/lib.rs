@@ -15,7 +15,7 @@
 //! | [`message`] | all that crosses the wire or lies on a disk, and its bytes |
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
-//! | [`causal`], [`conflict`], [`resolve`] | the rules |
+//! | [`causal`], [`conflict`], [`resolve`], [`rules`] | the rules |
 //! | [`session`], [`queue`] | getting changes across |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
@@ -43,6 +43,7 @@ pub mod policy;
 pub mod queue;
 pub mod replica;
 pub mod resolve;
+pub mod rules;
 pub mod ruling;
 pub mod schema;
 pub mod session;

@@ -8,36 +8,79 @@ use std::cell::Cell;
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bug {
-    /// A cell keeps the write that arrived last instead of the greatest. Silent while everybody receives everything in
-    /// the order of writing. (Minimal Sync Guide: `applyPatchLocally` overwrites whatever is there.)
+    /// A register keeps the write that arrived last instead of the greatest. Silent while everybody receives everything in
+    /// the order of writing.
     ArrivalOrder,
+    /// Timestamps are compared as the text of an instant, where `10:00:00.5Z` is before `10:00:00Z`.
+    DatesAsText,
+    /// Only the main stamps the authority of a table, so its write also beats what was written after seeing it.
+    MainAlwaysWins,
     /// A register keeps only the winner under the policy of the moment, so that a change of policy comes too late for
-    /// some replicas. (Found while the rules were designed.)
+    /// some replicas.
     OneMask,
-    /// A counter is set to the sum instead of keeping the increments. (Distributed Sync Engine, SemanticMerger without the
-    /// registration of counters.)
-    CounterAsValue,
     /// Epochs are merged when a change is received instead of when it is applied, so that a change that waits lends its
-    /// authority to what is written meanwhile. (Found while the rules were designed.)
+    /// authority to what is written meanwhile.
     EpochOnReceipt,
-    /// A change is applied as soon as it is its author's next, whatever its author had seen. (Minimal Sync Guide: patches
-    /// are applied as they come.)
+    /// An epoch begins at the start of its window, and who disconnects later within it begins none.
+    EpochDropped,
+    /// What has no number yet is written into the registers, so that a rejection cannot bring back what it displaced.
+    UnnumberedInRegisters,
+    /// An own change that comes back with its number is applied on top of itself.
+    OwnPatchTwice,
+    /// When an own update is undone to be applied again in its place, its node is deleted.
+    RollbackDeletesNode,
+    /// The delete of a node leaves its edges to be hidden, so that they come back when the node is created again.
+    NodeDeleteKeepsEdges,
+    /// Whoever receives the delete of a node deletes the edges it has there, also those its author had not seen.
+    EdgesRemovedOnArrival,
+    /// A counter is set to the sum instead of keeping the increments.
+    CounterAsValue,
+    /// A change is applied as soon as it is its author's next, whatever its author had seen.
     NoGapCheck,
-    /// A change that failed counts as seen. (Sync Policy: the importer raises last_lsn past a failed transaction.)
-    CursorPassesFailed,
+    /// A clock takes no notice of the stamps it receives.
+    ClockNotMerged,
+    /// A change of another replica is also logged as an own one.
+    RemoteLoggedAgain,
+    /// A transaction is known from its first row on, so the others are taken for duplicates.
+    DuplicateCheckPerRow,
+    /// A transaction that is submitted again is carried out again.
+    NoDuplicateCheck,
+    /// What was sent is taken for received.
+    QueueEmptiedEarly,
+    /// What was on its way when a peer comes back is taken for received.
+    QueueLostMidFlush,
+    /// Messages leave before what they rely on is durable.
+    TransmitBeforePersist,
+    /// The main's numbers are not durable.
+    LsnInMemory,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 7] = [
+    pub const ALL: [Bug; 22] = [
         Bug::ArrivalOrder,
+        Bug::DatesAsText,
+        Bug::MainAlwaysWins,
         Bug::OneMask,
-        Bug::CounterAsValue,
         Bug::EpochOnReceipt,
+        Bug::EpochDropped,
+        Bug::UnnumberedInRegisters,
+        Bug::OwnPatchTwice,
+        Bug::RollbackDeletesNode,
+        Bug::NodeDeleteKeepsEdges,
+        Bug::EdgesRemovedOnArrival,
+        Bug::CounterAsValue,
         Bug::NoGapCheck,
-        Bug::CursorPassesFailed,
+        Bug::ClockNotMerged,
+        Bug::RemoteLoggedAgain,
+        Bug::DuplicateCheckPerRow,
+        Bug::NoDuplicateCheck,
+        Bug::QueueEmptiedEarly,
+        Bug::QueueLostMidFlush,
+        Bug::TransmitBeforePersist,
+        Bug::LsnInMemory,
         Bug::Canary,
     ];
 
@@ -46,25 +89,55 @@ impl Bug {
     pub fn name(self) -> &'static str {
         match self {
             Bug::ArrivalOrder => "arrival-order",
+            Bug::DatesAsText => "dates-as-text",
+            Bug::MainAlwaysWins => "main-always-wins",
             Bug::OneMask => "one-mask",
-            Bug::CounterAsValue => "counter-as-value",
             Bug::EpochOnReceipt => "epoch-on-receipt",
+            Bug::EpochDropped => "epoch-dropped",
+            Bug::UnnumberedInRegisters => "unnumbered-in-registers",
+            Bug::OwnPatchTwice => "own-patch-twice",
+            Bug::RollbackDeletesNode => "rollback-deletes-node",
+            Bug::NodeDeleteKeepsEdges => "node-delete-keeps-edges",
+            Bug::EdgesRemovedOnArrival => "edges-removed-on-arrival",
+            Bug::CounterAsValue => "counter-as-value",
             Bug::NoGapCheck => "no-gap-check",
-            Bug::CursorPassesFailed => "cursor-passes-failed",
+            Bug::ClockNotMerged => "clock-not-merged",
+            Bug::RemoteLoggedAgain => "remote-logged-again",
+            Bug::DuplicateCheckPerRow => "duplicate-check-per-row",
+            Bug::NoDuplicateCheck => "no-duplicate-check",
+            Bug::QueueEmptiedEarly => "queue-emptied-early",
+            Bug::QueueLostMidFlush => "queue-lost-mid-flush",
+            Bug::TransmitBeforePersist => "transmit-before-persist",
+            Bug::LsnInMemory => "lsn-in-memory",
             Bug::Canary => "canary",
         }
     }
 
-    /// Where it was seen.
+    /// Where it was seen: a document and the place in it, or the design in which it was found.
     #[must_use]
     pub fn origin(self) -> &'static str {
         match self {
             Bug::ArrivalOrder => "Minimal Sync Guide, applyPatchLocally",
+            Bug::DatesAsText => "Sync Policy, last write wins by created_at",
+            Bug::MainAlwaysWins => "Sync Policy, prefer-main",
             Bug::OneMask => "design of the policies",
-            Bug::CounterAsValue => "Distributed Sync Engine, semantic merge",
             Bug::EpochOnReceipt => "design of the epochs",
+            Bug::EpochDropped => "design of the epochs",
+            Bug::UnnumberedInRegisters => "Minimal Sync Guide, optimistic updates",
+            Bug::OwnPatchTwice => "Minimal Sync Guide, reconciliation",
+            Bug::RollbackDeletesNode => "Minimal Sync Guide, rollback",
+            Bug::NodeDeleteKeepsEdges => "design of the state",
+            Bug::EdgesRemovedOnArrival => "Minimal Sync Guide, DETACH DELETE",
+            Bug::CounterAsValue => "Distributed Sync Engine, semantic merge",
             Bug::NoGapCheck => "Minimal Sync Guide, applyPatch",
-            Bug::CursorPassesFailed => "Sync Policy, import",
+            Bug::ClockNotMerged => "Sync Policy, created_at of the local clock",
+            Bug::RemoteLoggedAgain => "Sync Policy, triggers on imported rows",
+            Bug::DuplicateCheckPerRow => "Sync Policy, import",
+            Bug::NoDuplicateCheck => "Minimal Sync Guide, retries",
+            Bug::QueueEmptiedEarly => "Distributed Sync Engine, flushQueue",
+            Bug::QueueLostMidFlush => "Distributed Sync Engine, flushQueue",
+            Bug::TransmitBeforePersist => "Minimal Sync Guide, broadcast",
+            Bug::LsnInMemory => "Minimal Sync Guide, serverVersion",
             Bug::Canary => "made for the gate",
         }
     }

@@ -15,6 +15,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Lsn, Rank};
+use crate::planted::{Bug, is_planted};
 
 /// How a table or a column decides between concurrent writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,6 +56,10 @@ impl Policy {
     /// Which of two writes wins: the greater.
     #[must_use]
     pub fn compare(self, one: &Place, other: &Place) -> Ordering {
+        if is_planted(Bug::DatesAsText) {
+            let text = |place: &Place| place.rank.timestamp.wall().to_string();
+            return text(one).cmp(&text(other)).then_with(|| one.cmp(other));
+        }
         let by_time = |place: &Place| (place.rank.timestamp, place.rank.change, place.rank.index);
         match self {
             Policy::Auto => {

@@ -28,6 +28,7 @@ use crate::message::{
     CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
 };
 use crate::planted::{Bug, is_planted};
+use crate::policy::Place;
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
 use crate::ruling::{Reason, Rejection, Ruling};
@@ -450,6 +451,12 @@ impl Replica {
 
     /// The next thing to do; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output {
+        let is_transmit = |output: &Output| matches!(output, Output::Transmit { .. });
+        if is_planted(Bug::TransmitBeforePersist)
+            && let Some(place) = self.outputs.iter().position(is_transmit)
+        {
+            return self.outputs.remove(place).expect("it was just found");
+        }
         let next_timer = || self.timers.values().min().copied();
         self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(next_timer()))
     }
@@ -457,7 +464,7 @@ impl Replica {
     // ---- local changes ----
 
     fn submit(&mut self, now: Now, transaction: &Transaction) -> Result<(), Error> {
-        if let Some(id) = self.log.transaction(transaction.tx) {
+        if let Some(id) = self.log.transaction(transaction.tx).filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
             self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx: transaction.tx, id }));
             return Ok(());
         }
@@ -530,6 +537,9 @@ impl Replica {
             let known = self.authority_epochs.get(&table).copied().unwrap_or(0);
             let prefers_main = self.schema().table(table).is_some_and(TableState::prefers_main);
             let raises = self.config.role == Role::Main && prefers_main;
+            if is_planted(Bug::MainAlwaysWins) && !raises {
+                return (table, 0);
+            }
             (table, if raises { known.saturating_add(1) } else { known })
         };
         tables.into_iter().map(epoch).filter(|(_, epoch)| *epoch > 0).collect()
@@ -644,6 +654,9 @@ impl Replica {
         let mut batch = Batch::new(now);
         let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
         self.write_anew(&mut batch);
+        if is_planted(Bug::RemoteLoggedAgain) {
+            self.log_again(&mut batch);
+        }
         if !batch.records.is_empty() {
             self.clock.merge(&clock.of(self.log.seen()));
             self.clock.tick(self.id);
@@ -656,6 +669,23 @@ impl Replica {
         self.advance(now, from, &sent);
         self.transmit(from, &Message::Ack(self.log.cursor()));
         Ok(())
+    }
+
+    /// What only a planted bug does.
+    fn log_again(&mut self, batch: &mut Batch) {
+        let foreign = |record: &LogRecord| match record {
+            LogRecord::Append(Entry { change, .. }) if change.depends_on.is_empty() => Some(Arc::clone(change)),
+            _ => None,
+        };
+        let own = self.id;
+        let foreign = batch.records.iter().filter_map(foreign).filter(|change| change.id.replica != own);
+        for original in foreign.collect::<Vec<_>>() {
+            let mut change = self.blank_change(original.tx, self.wall_time(batch.now));
+            change.depends_on = vec![original.id];
+            change.ops.clone_from(&original.ops);
+            let lsn = (self.config.role == Role::Main).then(|| self.log.next_lsn());
+            self.apply(Entry { change: Arc::new(change), lsn }, batch);
+        }
     }
 
     /// Takes a change or a ruling in, and then what waited for it.
@@ -837,7 +867,9 @@ impl Replica {
     fn apply(&mut self, entry: Entry, batch: &mut Batch) {
         let Entry { change, lsn } = &entry;
         let (id, lsn) = (change.id, *lsn);
-        self.timestamp = self.timestamp.max(change.timestamp);
+        if id.replica == self.id || !is_planted(Bug::ClockNotMerged) {
+            self.timestamp = self.timestamp.max(change.timestamp);
+        }
         self.merge_epochs(change);
         if let Some(rejected) = change.replaces {
             self.to_write_anew.remove(&rejected);
@@ -849,6 +881,9 @@ impl Replica {
         let is_hidden = is_planted(Bug::Canary) && id.replica != self.id && inserts(change);
         match (lsn, self.config.role) {
             _ if is_hidden => {}
+            (None, Role::Edge) if is_planted(Bug::UnnumberedInRegisters) => {
+                batch.delta.join(&mut self.state, change, Place::UNNUMBERED);
+            }
             (None, Role::Edge | Role::Main) => batch.delta.join_unnumbered(&mut self.state, change),
             (lsn, _) => self.join(change, lsn.unwrap_or(0), batch),
         }
@@ -857,7 +892,9 @@ impl Replica {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));
         }
         self.note_author_holds(id);
-        batch.records.push(LogRecord::Append(entry.clone()));
+        let is_forgotten = is_planted(Bug::LsnInMemory) && self.config.role == Role::Main;
+        let durable_lsn = entry.lsn.filter(|_| !is_forgotten);
+        batch.records.push(LogRecord::Append(Entry { lsn: durable_lsn, ..entry.clone() }));
         batch.notices.push(Notice::Applied { entry });
         if let Some(lsn) = lsn.filter(|_| self.log.lsn(id).is_none()) {
             self.log.number(id, lsn);
@@ -1003,6 +1040,11 @@ impl Replica {
     fn note_disconnected(&mut self, now: Now, peer: Peer) {
         let was_connected = self.sessions.get(&peer).is_some_and(Session::is_established);
         if self.config.role == Role::Main && was_connected {
+            if is_planted(Bug::EpochDropped) && !self.timers.contains_key(&Timer::Epoch) {
+                let mut batch = Batch::new(now);
+                self.rule(Ruling::Epoch(self.link_epoch + 1), self.log.next_lsn(), &mut batch);
+                self.commit(batch);
+            }
             self.timers.entry(Timer::Epoch).or_insert(now.monotonic.after(EPOCH_WINDOW));
         }
     }
@@ -1108,6 +1150,7 @@ impl Replica {
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
                     }
                 }
+                Timer::Epoch if is_planted(Bug::EpochDropped) => {}
                 Timer::Epoch => {
                     let mut batch = Batch::new(now);
                     self.rule(Ruling::Epoch(self.link_epoch + 1), self.log.next_lsn(), &mut batch);

@@ -11,6 +11,7 @@ use crate::clock::Rank;
 use crate::ddl::{Ddl, Rule};
 use crate::error::Error;
 use crate::id::TableId;
+use crate::planted::{Bug, is_planted};
 use crate::schema::{ColumnState, Kind, Schema, TableState};
 use crate::state::State;
 use crate::statement::{EdgeName, Properties, Statement};
@@ -231,6 +232,7 @@ impl Draft<'_> {
         let made: Vec<_> = self.made.iter().filter(touches).cloned().collect();
         let known = self.state.live_edges(&node).cloned().map(Element::Edge);
         let edges: BTreeSet<_> = known.chain(made).filter(|edge| !self.gone.contains(edge)).collect();
+        let edges = if is_planted(Bug::NodeDeleteKeepsEdges) { BTreeSet::new() } else { edges };
         edges.into_iter().for_each(|edge| self.delete(edge));
         self.delete(Element::Node(node));
         Ok(())

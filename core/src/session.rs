@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ReplicaId;
 use crate::message::Cursor;
+use crate::planted::{Bug, is_planted};
 
 /// A peer's address, as the host numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,6 +79,9 @@ impl Session {
         if is_news {
             *self = Session { phase: Phase::Established { replica }, ..Session::new() };
         }
+        if is_planted(Bug::QueueLostMidFlush) {
+            self.cursor.merge(&self.sent);
+        }
         self.cursor.merge(cursor);
         // The peer may have restarted and lost what was on its way.
         self.forget_sent();
@@ -113,6 +117,9 @@ impl Session {
     /// A batch was sent; with it the peer will hold `cursor` too.
     pub fn note_sent(&mut self, cursor: &Cursor) {
         self.sent.merge(cursor);
+        if is_planted(Bug::QueueEmptiedEarly) {
+            self.cursor.merge(cursor);
+        }
         self.batches_in_flight += 1;
     }
 

@@ -28,6 +28,7 @@
 mod register;
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::change::{Change, Edge, Element, Node, Op};
 use crate::clock::Lsn;
 use crate::ddl::{Ddl, Multiplicity, Rule, same_name};
 use crate::id::{ChangeId, TableId};
+use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
 use crate::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
@@ -176,6 +178,12 @@ impl State {
                 self.schema.join(rank, ddl);
             }
             if let Some(element) = op.element() {
+                if is_planted(Bug::DuplicateCheckPerRow) && rank.index > 0 {
+                    break;
+                }
+                if is_planted(Bug::EdgesRemovedOnArrival) && matches!(op, Op::Delete { .. }) {
+                    self.delete_incident_edges(element, Place { rank, lsn }, change, op);
+                }
                 let policy = self.schema.table(element.table()).map_or(Policy::Auto, TableState::policy);
                 let record = self.record(element);
                 record.registers.join(Place { rank, lsn }, change, op, policy);
@@ -183,6 +191,15 @@ impl State {
             }
         }
         self.settle_schema();
+    }
+
+    /// What only a planted bug does.
+    fn delete_incident_edges(&mut self, element: &Element, place: Place, change: &Arc<Change>, op: &Op) {
+        let Element::Node(node) = element else { return };
+        let edges: Vec<Edge> = self.incident_edges(node).cloned().collect();
+        for edge in edges {
+            self.record(&Element::Edge(edge)).registers.join(place, change, op, Policy::Auto);
+        }
     }
 
     /// Joins a change that has no number yet, on top of all that have.
@@ -202,8 +219,10 @@ impl State {
     fn retract(&mut self, change: &Change) {
         self.unnumbered_ddl.remove(&change.id);
         for (index, op) in (0..).zip(&change.ops) {
-            if let Some(element) = op.element() {
-                self.record(element).unnumbered.remove(&(change.id, index));
+            let Some(element) = op.element() else { continue };
+            self.record(element).unnumbered.remove(&(change.id, index));
+            if is_planted(Bug::RollbackDeletesNode) && matches!(op, Op::Update { .. }) {
+                self.record(element).registers = Registers::default();
             }
         }
         self.settle_schema();
@@ -502,7 +521,9 @@ impl Delta {
         };
         let altered: Vec<&Element> = change.ops.iter().filter_map(Op::element).filter(by_number).collect();
         altered.into_iter().for_each(|element| self.remember(state, element));
-        state.retract(change);
+        if !is_planted(Bug::OwnPatchTwice) {
+            state.retract(change);
+        }
         state.join(change, lsn);
     }
 
@@ -577,9 +598,9 @@ impl Delta {
     }
 
     fn remember_row(&mut self, state: &State, element: Element) {
-        if !self.rows_before.contains_key(&element) {
-            let row = state.shown().row(&element);
-            self.rows_before.insert(element, row);
+        if let Entry::Vacant(place) = self.rows_before.entry(element) {
+            let row = state.shown().row(place.key());
+            place.insert(row);
         }
     }
 

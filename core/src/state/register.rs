@@ -131,7 +131,9 @@ impl Registers {
                     let value = sum.and_then(|sum| Value::from_sum(sum, by.type_of().as_ref()?)).unwrap_or(Value::Null);
                     cell.base.raise(Write { value, ..write }, policy);
                 } else {
-                    cell.increments.insert((change.id, place.rank.index), write);
+                    let is_twice = is_planted(Bug::OwnPatchTwice) && place.lsn == Place::UNNUMBERED;
+                    let index = if is_twice { u32::MAX - place.rank.index } else { place.rank.index };
+                    cell.increments.insert((change.id, index), write);
                 }
             }
             Op::Delete { .. } => {
