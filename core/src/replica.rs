@@ -576,6 +576,7 @@ impl Replica {
             Message::Hello(hello) => self.receive_hello(from, &hello),
             Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
             Message::Ack(cursor) => {
+                self.greet_stranger(now, from);
                 self.advance(now, from, &cursor);
                 Ok(())
             }
@@ -647,7 +648,7 @@ impl Replica {
             return Ok(());
         }
         if !self.sessions.get(&from).is_some_and(Session::is_established) {
-            // The hello that introduces the sender is late or lost; what it sends now comes again.
+            self.greet_stranger(now, from);
             return Ok(());
         }
         let sent: Cursor = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
@@ -1053,6 +1054,14 @@ impl Replica {
         self.sessions.remove(&peer);
         self.timers.remove(&Timer::Greet(peer));
         self.timers.remove(&Timer::Resend(peer));
+    }
+
+    /// Whoever talks without a session takes one for established that this side has ended. What it sends comes again after
+    /// the handshake.
+    fn greet_stranger(&mut self, now: Now, peer: Peer) {
+        if !self.sessions.contains_key(&peer) {
+            self.connect(now, peer);
+        }
     }
 
     fn greet(&mut self, now: Now, peer: Peer) {

@@ -485,6 +485,16 @@ fn a_received_change_may_be_no_longer_than_one_written_here() {
 }
 
 #[test]
+fn a_session_that_one_side_has_ended_is_begun_again_when_the_other_goes_on() {
+    let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    nodes[0].input(Input::Disconnected(Peer(1))).unwrap();
+    submit(&mut nodes, 1, 1, vec![user_table()]);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+    assert!(nodes.iter().all(|node| node.replica.pending().is_none()));
+}
+
+#[test]
 fn a_lost_refusal_is_repeated() {
     let mut nodes = vec![Node::open(Role::Peer, 1, vec![]), Node::open(Role::Peer, 2, vec![])];
     connect(&mut nodes, 1, 0);

@@ -6,11 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kuzusync_core::change::{Change, ChangeId, Edge, Element, Node, Op};
+use kuzusync_core::change::{ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Rank;
-use kuzusync_core::ddl::fold;
+use kuzusync_core::ddl::{Ddl, Rule, fold};
 use kuzusync_core::id::TableId;
+use kuzusync_core::message::Entry;
+use kuzusync_core::policy::{Place, Policy};
 use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::{EdgeName, Statement};
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View};
@@ -67,13 +70,13 @@ struct Held<'a> {
     /// Whether it is what a replica shows; else it is the model, or a store.
     is_view: bool,
     view: &'a View,
-    log: Vec<&'a Change>,
+    log: Vec<&'a Entry>,
 }
 
 /// Where the views that a violation is about differ.
 pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Names) -> Vec<Difference> {
-    let all: BTreeMap<ChangeId, &Change> =
-        outcome.replicas.iter().flat_map(|replica| &replica.log).map(|change| (change.id, change.as_ref())).collect();
+    let all: BTreeMap<ChangeId, &Entry> =
+        outcome.replicas.iter().flat_map(|replica| &replica.log).map(|entry| (entry.change.id, entry)).collect();
     let expected;
     let mut held: Vec<Held<'_>> = outcome.replicas.iter().map(|replica| of_replica(replica)).collect();
     match violation.property {
@@ -98,7 +101,7 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
 }
 
 fn of_replica(replica: &ReplicaState) -> Held<'_> {
-    let log = replica.log.iter().map(AsRef::as_ref).collect();
+    let log = replica.log.iter().collect();
     Held { name: String::new(), host: Some(replica.host), is_view: true, view: &replica.view, log }
 }
 
@@ -215,16 +218,31 @@ pub(crate) fn place(subject: &Subject, names: &Names) -> String {
 // ---- who wrote it ----
 
 /// Every operation of a log on one row, in the order of the log.
-fn writes<'a>(held: &Held<'a>, subject: &Subject, names: &Names) -> Vec<(Rank, &'a Op)> {
-    let ops = held.log.iter().flat_map(|change| change.ranked_ops());
-    ops.filter(|(_, op)| element(op).is_some_and(|element| is_row(element, subject, names))).collect()
+fn writes<'a>(held: &Held<'a>, subject: &Subject, names: &Names) -> Vec<(Place, &'a Op)> {
+    let places = |entry: &&'a Entry| {
+        let lsn = entry.lsn.unwrap_or(Place::UNNUMBERED);
+        entry.change.ranked_ops().map(move |(rank, op)| (Place { rank, lsn }, op))
+    };
+    let ops = held.log.iter().flat_map(places);
+    ops.filter(|(_, op)| op.element().is_some_and(|element| is_row(element, subject, names))).collect()
 }
 
-fn element(op: &Op) -> Option<&Element> {
-    match op {
-        Op::Insert { element, .. } | Op::Update { element, .. } | Op::Delete { element } => Some(element),
-        Op::Schema(_) => None,
-    }
+/// The policy by which a log decides about a row, or one of its columns.
+fn policy(held: &Held<'_>, writes: &[(Place, &Op)], column: Option<&str>, names: &Names) -> Policy {
+    let table = writes.iter().find_map(|(_, op)| op.element()).map(Element::table);
+    let set = |is_meant: &dyn Fn(Option<&str>) -> bool| {
+        let ops = held.log.iter().flat_map(|entry| entry.change.ranked_ops());
+        let policies = ops.filter_map(|(rank, op)| match op {
+            Op::Schema(Ddl::SetRule { table: of, rule: Rule::Policy { column, policy } }) if Some(*of) == table => {
+                let column = column.map(|column| names.column(column));
+                is_meant(column.as_deref()).then_some((rank, *policy))
+            }
+            _ => None,
+        });
+        policies.max_by_key(|(rank, _)| *rank).map(|(_, policy)| policy)
+    };
+    let is_same = |set: Option<&str>| set.zip(column).is_some_and(|(set, column)| fold(set) == fold(column));
+    set(&is_same).or_else(|| set(&|set| set.is_none())).unwrap_or_default()
 }
 
 fn by(rank: &Rank, names: &Names) -> String {
@@ -239,22 +257,38 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
             let cell = cells.iter().find(|(id, _)| fold(&names.column(**id)) == fold(column));
             cell.map(|(_, value)| value.clone())
         }
-        Op::Schema(_) => None,
+        Op::Increment { .. } | Op::Schema(_) => None,
     };
     let shows = |written: &Value| match value {
         None => *written == Value::Null,
         Some(value) => value.type_of().and_then(|shown| written.cast(&shown)).as_ref() == Some(value),
     };
     let writes = writes(held, subject, names);
-    let writes: Vec<(Rank, Value)> = writes.iter().filter_map(|(rank, op)| Some((*rank, written(op)?))).collect();
-    match writes.iter().max_by_key(|(rank, _)| *rank) {
+    let policy = policy(held, &writes, Some(column), names);
+    let adds = |op: &&Op| matches!(op, Op::Increment { column: id, .. } if fold(&names.column(*id)) == fold(column));
+    let added: Vec<String> =
+        writes.iter().filter(|(_, op)| adds(op)).map(|(place, _)| names.change(place.rank.change)).collect();
+    if !added.is_empty() {
+        return format!("its log adds to it by {}", added.join(", "));
+    }
+    let writes: Vec<(Place, Value)> = writes.iter().filter_map(|(place, op)| Some((*place, written(op)?))).collect();
+    match writes.iter().max_by(|one, other| policy.compare(&one.0, &other.0)) {
         None => "nothing in its log writes it".to_owned(),
-        Some((rank, greatest)) if shows(greatest) => format!("written by {}", by(rank, names)),
+        Some((place, greatest)) if shows(greatest) => format!("written by {}", by(&place.rank, names)),
         Some((winner, greatest)) => {
             // Several may have written the value; the last to arrive is the one that should not have been kept.
             let shown_by = writes.iter().rfind(|(_, written)| shows(written));
-            let shown_by = shown_by.map_or("nothing in its log".to_owned(), |(rank, _)| by(rank, names));
-            format!("written by {shown_by}, though its log also holds {greatest} by the later {}", by(winner, names))
+            let shown_by = shown_by.map_or("nothing in its log".to_owned(), |(place, _)| by(&place.rank, names));
+            let winner = by(&winner.rank, names);
+            match policy {
+                Policy::Auto | Policy::LastWriteWins => {
+                    format!("written by {shown_by}, though its log also holds {greatest} by the later {winner}")
+                }
+                _ => {
+                    let rule = policy.name();
+                    format!("written by {shown_by}, though {greatest} by {winner} of its log wins by {rule}")
+                }
+            }
         }
     }
 }
@@ -271,14 +305,16 @@ fn of_existence(held: &Held<'_>, subject: &Subject, names: &Names) -> String {
     let is_shown = row(held.view, subject).is_some();
     let writes = writes(held, subject, names);
     let makes_or_deletes = writes.iter().filter(|(_, op)| matches!(op, Op::Insert { .. } | Op::Delete { .. }));
-    match makes_or_deletes.max_by_key(|(rank, _)| *rank) {
+    let policy = policy(held, &writes, None, names);
+    let greatest = makes_or_deletes.max_by(|one, other| policy.compare(&one.0, &other.0));
+    match greatest.map(|(place, op)| (place.rank, op)) {
         None => "its log holds no change that makes it".to_owned(),
         Some((rank, Op::Delete { .. })) if is_shown => {
-            format!("though its log holds the deletion by {}", by(rank, names))
+            format!("though its log holds the deletion by {}", by(&rank, names))
         }
-        Some((rank, Op::Delete { .. })) => format!("deleted by {}", by(rank, names)),
-        Some((rank, _)) if is_shown => format!("made by {}", by(rank, names)),
-        Some((rank, _)) => format!("though its log holds {}, which makes it", by(rank, names)),
+        Some((rank, Op::Delete { .. })) => format!("deleted by {}", by(&rank, names)),
+        Some((rank, _)) if is_shown => format!("made by {}", by(&rank, names)),
+        Some((rank, _)) => format!("though its log holds {}, which makes it", by(&rank, names)),
     }
 }
 
@@ -315,7 +351,12 @@ fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
             | Notice::Held { id }
             | Notice::Repeated { id }
             | Notice::Discarded { id, .. } => is_change(*id, subject),
-            Notice::AlreadySubmitted { id, .. } | Notice::Acknowledged { id } => is_change(*id, subject),
+            Notice::AlreadySubmitted { id, .. }
+            | Notice::Acknowledged { id }
+            | Notice::Rejected { id, .. }
+            | Notice::WrittenAnew { id, .. }
+            | Notice::Failed { id, .. } => is_change(*id, subject),
+            Notice::Ruled { ruling: Ruling::Rejection(rejection), .. } => is_change(rejection.change, subject),
             _ => false,
         },
         EventKind::Invoked { statements, .. } => statements.iter().any(|asked| is_in_statement(asked, subject)),
@@ -334,7 +375,7 @@ fn is_in_op(op: &Op, subject: &Subject, names: &Names) -> bool {
             cells.keys().any(|id| fold(&names.column(*id)) == fold(column)) && is_in_op(op, row, names)
         }
         (_, Subject::Cell(row, _)) => is_in_op(op, row, names),
-        _ => element(op).is_some_and(|element| is_row(element, subject, names)),
+        _ => op.element().is_some_and(|element| is_row(element, subject, names)),
     }
 }
 

@@ -12,6 +12,7 @@ use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::outcome::{Failure, Outcome, Violation};
 use kuzusync_sim::step::{Plan, Step};
+use serde_json::Value as Json;
 
 use crate::disagreement::{Difference, Side, Subject, differences, named_in, place, touches};
 use crate::provenance::Provenance;
@@ -222,8 +223,8 @@ fn is_context(event: &Event, violation: &Violation) -> bool {
         EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
             event.host.is_some_and(|host| concerns(violation, host))
         }
-        EventKind::Opened { seen, .. } => {
-            seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
+        EventKind::Opened { cursor, .. } => {
+            cursor.seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
         }
         _ => false,
     }
@@ -255,64 +256,43 @@ fn plan_in_words(plan: &Plan, names: &Names) -> Vec<String> {
     if plan.steps.len() <= STEPS_MAX {
         return plan.steps.iter().map(|step| self::step(step, plan.options.replicas, names)).collect();
     }
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    plan.steps.iter().for_each(|step| *kinds.entry(kind(step)).or_default() += 1);
-    let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    plan.steps.iter().for_each(|step| *kinds.entry(kind(step).0).or_default() += 1);
+    let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     vec![format!("{}: {}", plural(plan.steps.len(), "step"), kinds.join(", "))]
 }
 
-/// A step's name in plan files.
-fn kind(step: &Step) -> &'static str {
-    match step {
-        Step::Wait { .. } => "wait",
-        Step::Submit { .. } => "submit",
-        Step::CreateTable { .. } => "create_table",
-        Step::CreateNode { .. } => "create_node",
-        Step::UpdateNode { .. } => "update_node",
-        Step::DeleteNode { .. } => "delete_node",
-        Step::CreateEdge { .. } => "create_edge",
-        Step::UpdateEdge { .. } => "update_edge",
-        Step::DeleteEdge { .. } => "delete_edge",
-        Step::Crash { .. } => "crash",
-        Step::Restart { .. } => "restart",
-        Step::GoOffline { .. } => "go_offline",
-        Step::GoOnline { .. } => "go_online",
-        Step::Partition { .. } => "partition",
-        Step::Heal => "heal",
-        Step::JumpClock { .. } => "jump_clock",
-        Step::Settle => "settle",
+/// A step's name in plan files, and its fields.
+fn kind(step: &Step) -> (String, Json) {
+    match serde_json::to_value(step) {
+        Ok(Json::String(name)) => (name, Json::Null),
+        Ok(Json::Object(step)) => step.into_iter().next().unwrap_or_default(),
+        _ => (String::new(), Json::Null),
     }
 }
 
 /// A step with where it happens.
 fn step(step: &Step, replicas: u32, names: &Names) -> String {
-    let kind = kind(step);
-    let at = |replica: &u32| format!("{kind} at {}", names.host(replica % replicas.max(1)));
+    let (kind, fields) = kind(step);
+    let replica = fields.get("replica").and_then(Json::as_u64).and_then(|replica| u32::try_from(replica).ok());
+    let at = match replica {
+        Some(replica) => format!("{kind} at {}", names.host(replica % replicas.max(1))),
+        None => kind,
+    };
     match step {
-        Step::Wait { ms } => format!("{kind} {ms} ms"),
-        Step::Partition { group } => format!("{kind} {}", timeline::split(*group, names)),
-        Step::Heal | Step::Settle => kind.to_owned(),
-        Step::JumpClock { replica, ms } => format!("{} by {ms:+} ms", at(replica)),
-        Step::Submit { replica, statements } => {
+        Step::Wait { ms } => format!("{at} {ms} ms"),
+        Step::Partition { group } => format!("{at} {}", timeline::split(*group, names)),
+        Step::JumpClock { ms, .. } => format!("{at} by {ms:+} ms"),
+        Step::Submit { statements, .. } => {
             let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();
-            format!("{}: {}", at(replica), statements.join("; "))
+            format!("{at}: {}", statements.join("; "))
         }
-        Step::Crash { replica, after_outputs: 0 } => at(replica),
-        Step::Crash { replica, after_outputs } => {
-            format!("{} after {}", at(replica), plural(*after_outputs as usize, "output"))
+        Step::Crash { after_outputs: outputs @ 1.., .. } => {
+            format!("{at} after {}", plural(*outputs as usize, "output"))
         }
-        Step::CreateTable { replica, .. }
-        | Step::CreateNode { replica, .. }
-        | Step::UpdateNode { replica, .. }
-        | Step::DeleteNode { replica, .. }
-        | Step::CreateEdge { replica, .. }
-        | Step::UpdateEdge { replica, .. }
-        | Step::DeleteEdge { replica, .. }
-        | Step::Restart { replica }
-        | Step::GoOffline { replica }
-        | Step::GoOnline { replica } => at(replica),
+        _ => at,
     }
 }
 

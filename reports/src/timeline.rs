@@ -80,7 +80,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
         }
         // The events may be a selection, so what a replica finds on its disk counts as well.
         let is_again = match &event.kind {
-            EventKind::Opened { seen, .. } => !openings.insert(host) || seen.heads().next().is_some(),
+            EventKind::Opened { cursor, .. } => !openings.insert(host) || cursor.seen.heads().next().is_some(),
             _ => false,
         };
         if let Some((place, words)) = line(event, host, is_again, names) {
@@ -199,8 +199,8 @@ fn applied(entry: &Entry, names: &Names) -> String {
 fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Place, String)> {
     let at = |mark, words: String| Some((Place::At { host, mark }, words));
     match &event.kind {
-        EventKind::Opened { seen, .. } => {
-            let changes: u64 = seen.heads().map(|head| head.seq).sum();
+        EventKind::Opened { cursor, .. } => {
+            let changes: u64 = cursor.seen.heads().map(|head| head.seq).sum();
             let changes = usize::try_from(changes).unwrap_or(usize::MAX);
             let from = format!("starts again from its disk, with {}", plural(changes, "change"));
             at('▲', if is_again { from } else { "starts".to_owned() })
@@ -264,6 +264,14 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Refused { peer: Peer(peer), reason } => {
             Some(format!("is refused by {}: {}", names.host(*peer), names.in_sentence(reason)))
         }
+        Notice::Ruled { ruling, lsn } => Some(format!("number {lsn}: {}", names.ruling(ruling))),
+        Notice::Rejected { id, .. } => Some(format!("takes its {} back", names.change(*id))),
+        Notice::WrittenAnew { rejected, id } => {
+            Some(format!("writes {} again as {}", names.change(*rejected), names.change(*id)))
+        }
+        Notice::Failed { id, problem } => Some(format!("passes {}, which fails: {problem}", names.change(*id))),
+        Notice::Drifted { id, ahead_ms } => Some(format!("{} is stamped {ahead_ms} ms ahead", names.change(*id))),
+        Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
-use kuzusync_core::ddl::{Ddl, column_id, fold};
+use kuzusync_core::ddl::{Ddl, Rule, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
 use kuzusync_core::value::Value;
 use kuzusync_sim::clock::START_MS;
@@ -46,7 +47,7 @@ impl Names {
         }
         for replica in &outcome.replicas {
             names.hosts.insert(replica.id, replica.host);
-            replica.log.iter().for_each(|change| names.learn(change));
+            replica.log.iter().for_each(|entry| names.learn(&entry.change));
         }
         names
     }
@@ -55,7 +56,9 @@ impl Names {
         for op in &change.ops {
             let Op::Schema(ddl) = op else { continue };
             let table = ddl.table_id();
-            self.tables.insert(table, ddl.table_name().to_owned());
+            if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = ddl {
+                self.tables.insert(table, name.clone());
+            }
             for column in ddl.columns() {
                 self.columns.insert(column_id(table, &column.name), column.name.clone());
             }
@@ -207,7 +210,9 @@ impl Names {
         }
     }
 
-    fn register(&self, register: &Register) -> String {
+    /// What writes compete for: a row, or one of its properties.
+    #[must_use]
+    pub fn register(&self, register: &Register) -> String {
         let element = self.element(&register.element);
         register.column.map_or(element.clone(), |column| format!("{element}.{}", self.column(column)))
     }
@@ -225,10 +230,13 @@ impl Names {
             Statement::CreateEdgeTable { table, from, to, .. } => format!("CREATE EDGE TABLE {table}({from}→{to})"),
             Statement::CreateNode { table, properties } => self.create_node(table, properties),
             Statement::UpdateNode { table, key, properties } => set(&format!("{table}({key})"), &cells(properties)),
+            Statement::IncrementNode { table, key, column, by } => add(&format!("{table}({key})"), column, by),
             Statement::DeleteNode { table, key } => format!("DELETE {table}({key})"),
             Statement::CreateEdge { edge, properties } => create(&edge_name(edge), &cells(properties)),
             Statement::UpdateEdge { edge, properties } => set(&edge_name(edge), &cells(properties)),
+            Statement::IncrementEdge { edge, column, by } => add(&edge_name(edge), column, by),
             Statement::DeleteEdge { edge } => format!("DELETE {}", edge_name(edge)),
+            Statement::SetRule { table, rule } => set_rule(table, rule, String::clone),
         }
     }
 
@@ -249,9 +257,13 @@ impl Names {
         match op {
             Op::Insert { element, cells } => create(&self.element(element), &named(cells)),
             Op::Update { element, cells } => set(&self.element(element), &named(cells)),
+            Op::Increment { element, column, by } => add(&self.element(element), &self.column(*column), by),
             Op::Delete { element } => format!("DELETE {}", self.element(element)),
             Op::Schema(Ddl::CreateNodeTable { name, .. }) => format!("CREATE NODE TABLE {name}"),
             Op::Schema(Ddl::CreateEdgeTable { name, .. }) => format!("CREATE EDGE TABLE {name}"),
+            Op::Schema(Ddl::SetRule { table, rule }) => {
+                set_rule(&self.table(*table), rule, |column| self.column(*column))
+            }
         }
     }
 
@@ -265,7 +277,8 @@ impl Names {
     #[must_use]
     pub fn loss(&self, loss: &Loss) -> String {
         let side = |write: &Write| format!("{} of {}", written(&write.written), self.change(write.rank.change));
-        format!("conflict: {} {} loses to {}", self.register(&loss.register), side(&loss.loser), side(&loss.winner))
+        let winner = self.winner(loss, side(&loss.winner));
+        format!("conflict: {} {} loses to {winner}", self.register(&loss.register), side(&loss.loser))
     }
 
     /// A concurrent loss as the audit records it, with type, rule and both stamps.
@@ -276,8 +289,46 @@ impl Names {
             format!("{} of {change} (stamped {stamp})", written(&write.written))
         };
         let (conflict, rule) = (loss.conflict.name(), loss.resolution.name());
-        let (loser, winner) = (side(&loss.loser), side(&loss.winner));
+        let (loser, winner) = (side(&loss.loser), self.winner(loss, side(&loss.winner)));
         format!("{conflict} of {}, {rule}: {loser} loses to {winner}", self.register(&loss.register))
+    }
+}
+
+impl Names {
+    /// The write that won, with the edge it made where that is another.
+    fn winner(&self, loss: &Loss, write: String) -> String {
+        match &loss.taken_by {
+            Some(element) => format!("{write}: {}", self.element(element)),
+            None => write,
+        }
+    }
+
+    /// What the main decided.
+    #[must_use]
+    pub fn ruling(&self, ruling: &Ruling) -> String {
+        match ruling {
+            Ruling::Epoch(epoch) => format!("epoch {epoch} begins"),
+            Ruling::Rejection(rejection) => {
+                format!("{} is rejected: {}", self.change(rejection.change), self.reason(&rejection.reason))
+            }
+        }
+    }
+
+    /// Why a change was rejected.
+    #[must_use]
+    pub fn reason(&self, reason: &Reason) -> String {
+        match reason {
+            Reason::VersionMismatch { element, expected, found } => {
+                let element = self.element(element);
+                format!("VersionMismatch, {element} is version {found} and its author saw {expected}")
+            }
+            Reason::Follows { rejected, .. } => format!("it needs {}", self.change(*rejected)),
+            Reason::Duplicate { of } => format!("{} carries out its transaction", self.change(*of)),
+            Reason::Drift { main_ms } => {
+                format!("stamped too far ahead, the main's time is {}", stamp(Timestamp::at_ms(*main_ms)))
+            }
+            Reason::Invalid { problem } => problem.clone(),
+        }
     }
 }
 
@@ -313,13 +364,32 @@ fn set(element: &str, cells: &[(String, String)]) -> String {
     }
 }
 
+fn add(element: &str, column: &str, by: &Value) -> String {
+    format!("ADD {by} TO {element}.{column}")
+}
+
+fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> String {
+    let switch = |is_on: bool| if is_on { "ON" } else { "OFF" };
+    match rule {
+        Rule::Policy { column: None, policy } => format!("SET POLICY OF {table} TO {}", policy.name()),
+        Rule::Policy { column: Some(column), policy } => {
+            format!("SET POLICY OF {table}.{} TO {}", name(column), policy.name())
+        }
+        Rule::UpdateRevives(is_on) => format!("SET update_revives OF {table} {}", switch(*is_on)),
+        Rule::Revive(is_on) => format!("SET revive OF {table} {}", switch(*is_on)),
+        Rule::Multiplicity(multiplicity) => format!("SET MULTIPLICITY OF {table} TO {}", multiplicity.name()),
+    }
+}
+
 /// What a write leaves behind.
 #[must_use]
 pub fn written(written: &Written) -> String {
     match written {
         Written::Inserted => "its creation".to_owned(),
+        Written::Updated => "its update".to_owned(),
         Written::Deleted => "its deletion".to_owned(),
         Written::Value(value) => value.to_string(),
+        Written::Incremented(by) => format!("the addition of {by}"),
     }
 }
 

@@ -112,25 +112,30 @@ fn loss_json(loss: &Loss, names: &Names) -> Json {
     let write = |write: &Write| {
         let (written, value) = match &write.written {
             Written::Inserted => ("inserted", Json::Null),
+            Written::Updated => ("updated", Json::Null),
             Written::Deleted => ("deleted", Json::Null),
             Written::Value(value) => ("value", plain(value)),
+            Written::Incremented(by) => ("incremented", plain(by)),
         };
         json!({"written": written, "value": value, "change": write.rank.change, "timestamp": write.rank.timestamp})
     };
-    let element = match &loss.register.element {
+    let element = |element: &Element| match element {
         Element::Node(node) => json!({"key": plain(&node.key)}),
         Element::Edge(edge) => {
             json!({"from": plain(&edge.from.key), "to": plain(&edge.to.key), "discriminator": edge.discriminator})
         }
     };
+    let fields: Vec<String> = loss.fields.iter().map(|column| names.column(*column)).collect();
     json!({
         "conflict": loss.conflict,
         "resolution": loss.resolution,
         "table": names.table(loss.register.element.table()),
-        "element": element,
+        "element": element(&loss.register.element),
         "column": loss.register.column.map(|column| names.column(column)),
         "loser": write(&loss.loser),
         "winner": write(&loss.winner),
+        "fields": fields,
+        "taken_by": loss.taken_by.as_ref().map(element),
     })
 }
 
