@@ -148,7 +148,6 @@ pub(crate) mod samples {
     use kuzusync_core::replica::Notice;
     use kuzusync_core::ruling::{Reason, Rejection, Ruling};
     use kuzusync_core::value::{Type, Value};
-    use kuzusync_core::view::View;
 
     use crate::history::{Event, EventKind};
     use crate::model;

@@ -338,14 +338,17 @@ mod tests {
     fn every_rule_is_drawn_that_a_table_can_have_and_no_other() {
         let drawn = |has_main| {
             let here = surroundings(&[0, 2], has_main);
-            let rule = |number| set_rule(number % 2, number / 2, &here).unwrap();
+            let rule = |number: u32| set_rule(number % 2, number / 2, &here).unwrap();
             let rules: Vec<_> = (0..2_000).map(rule).collect();
             assert!(rules.iter().all(|statement| match statement {
                 Statement::SetRule { table, rule: Rule::Revive(_) | Rule::Multiplicity(_) } => table == "KNOWS",
                 _ => true,
             }));
             let count = |is: fn(&Rule<String>) -> bool| {
-                rules.iter().filter(|statement| matches!(statement, Statement::SetRule { rule, .. } if is(rule))).count()
+                rules
+                    .iter()
+                    .filter(|statement| matches!(statement, Statement::SetRule { rule, .. } if is(rule)))
+                    .count()
             };
             assert!(count(|rule| matches!(rule, Rule::UpdateRevives(true))) > 0);
             assert!(count(|rule| matches!(rule, Rule::Revive(true))) > 0);

@@ -188,7 +188,7 @@ fn sets_rule_concurrently(replica: &ReplicaState) -> bool {
         })
     });
     let writes = |change: &Change, table| change.ops.iter().filter_map(Op::element).any(|row| row.table() == table);
-    rules.into_iter().any(|(setter, table)| {
-        changes().any(|other| writes(other, table) && other.is_concurrent_with(setter))
-    })
+    rules
+        .into_iter()
+        .any(|(setter, table)| changes().any(|other| writes(other, table) && other.is_concurrent_with(setter)))
 }

@@ -100,9 +100,10 @@ impl Causality {
     fn pass(&mut self, host: u32, id: ChangeId) -> Result<(), Finding> {
         let applied = self.applied.entry(host).or_default();
         if applied.head(id.replica) + 1 < id.seq {
-            return Err(Finding::new(format!("replica {host} passed change {id} before its author's earlier ones"), &[
-                host,
-            ]));
+            return Err(Finding::new(
+                format!("replica {host} passed change {id} before its author's earlier ones"),
+                &[host],
+            ));
         }
         if !applied.passes(id) {
             applied.insert(id);
@@ -161,7 +162,7 @@ mod tests {
         let same_time = stamped(|cause, effect| effect.timestamp = cause.timestamp);
         assert!(same_time.unwrap_err().message.contains("stamped no later"));
         assert!(stamped(|cause, _| cause.link_epoch = 1).is_err());
-        assert!(stamped(|cause, _| drop(cause.authority_epochs.insert(table, 1))).is_err());
+        assert!(stamped(|cause, _| cause.authority_epochs = [(table, 1)].into()).is_err());
         let raised = stamped(|cause, effect| {
             cause.authority_epochs.insert(table, 1);
             effect.authority_epochs.insert(table, 1);

@@ -112,7 +112,8 @@ impl<'a> Fates<'a> {
 
     /// What its author wrote in the place of a rejected change: a change that says so, or one that was rejected as well.
     fn written_anew(&self, rejection: &Rejection) -> Option<ChangeId> {
-        let follows = |later: &&&Rejection| later.tx == rejection.tx && later.change.replica == rejection.change.replica;
+        let follows =
+            |later: &&&Rejection| later.tx == rejection.tx && later.change.replica == rejection.change.replica;
         let mut rejected = self.rejections.range(rejection.change..).map(|(_, later)| later).skip(1).filter(follows);
         let applied = self.anew.get(&rejection.change).copied();
         applied.or_else(|| rejected.next().map(|later| later.change))

@@ -143,3 +143,135 @@ fn differing(one: &Op, other: &Op) -> Vec<ColumnId> {
     let both = here.intersection(&there).copied();
     both.filter(|column| value(one, *column) != value(other, *column)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::samples::{
+        altered, change, column, connect, delete, edge, follows, id, increment, insert, rule, unnumbered, update, user,
+        users,
+    };
+    use kuzusync_core::change::{Change, ChangeId};
+    use kuzusync_core::ddl::{Multiplicity, Rule};
+    use kuzusync_core::value::Value;
+    use std::sync::Arc;
+
+    const START: ChangeId = ChangeId { replica: kuzusync_core::id::ReplicaId([1; 16]), seq: 1 };
+
+    fn audit(rules: &[Op], changes: &[Arc<Change>]) -> Vec<Loss> {
+        let ops =
+            vec![Op::Schema(users()), Op::Schema(follows()), insert(1, "Ann"), insert(2, "Ben"), insert(3, "Cid")];
+        let start = change(START, 1, &[], [ops, rules.to_vec()].concat());
+        let entries = unnumbered(&[&[start], changes].concat());
+        let forwards = Model::of(&entries).audit();
+        assert_eq!(forwards, Model::of(entries.iter().rev()).audit());
+        forwards
+    }
+
+    /// A change of a replica that has seen the start and no other.
+    fn at(ms: i64, ops: Vec<Op>) -> Arc<Change> {
+        change(id(ms as u8, 1), ms, &[START], ops)
+    }
+
+    fn rename(ms: i64, name: &str) -> Arc<Change> {
+        at(ms, vec![update(user(1), "name", name)])
+    }
+
+    /// Loser and winner of each loss.
+    fn written(losses: &[Loss]) -> Vec<(Written, Written)> {
+        losses.iter().map(|loss| (loss.loser.written.clone(), loss.winner.written.clone())).collect()
+    }
+
+    fn value(value: &str) -> Written {
+        Written::Value(value.into())
+    }
+
+    #[test]
+    fn a_write_loses_to_the_greatest_concurrent_one_of_another_value() {
+        let losses = audit(&[], &[rename(5, "a"), rename(6, "b"), rename(7, "c")]);
+        assert_eq!(written(&losses), [(value("a"), value("c")), (value("b"), value("c"))]);
+        assert_eq!(losses[0].conflict, ConflictType::ConcurrentUpdate);
+        assert_eq!(losses[0].resolution, Resolution::LastWriteWins);
+        assert_eq!(losses[0].fields, [column(&user(1), "name")]);
+        assert_eq!(audit(&[], &[rename(5, "a"), rename(6, "a")]), [], "equal values agree");
+        let aware = change(id(6, 1), 6, &[START, id(5, 1)], vec![update(user(1), "name", "b")]);
+        assert_eq!(audit(&[], &[rename(5, "a"), aware]), [], "it had seen what it wrote over");
+    }
+
+    #[test]
+    fn what_a_delete_takes_is_lost_and_a_delete_is_lost_where_the_row_stays() {
+        let gone = |ms| at(ms, vec![delete(user(1))]);
+        let losses = audit(&[], &[rename(5, "a"), gone(6)]);
+        assert_eq!(written(&losses), [(value("a"), Written::Deleted)]);
+        assert_eq!(losses[0].conflict, ConflictType::ConcurrentDelete);
+        assert_eq!(losses[0].fields, [column(&user(1), "name")]);
+        assert_eq!(audit(&[], &[gone(5), rename(6, "a")]), [], "an update above a delete takes nothing from it");
+        let losses = audit(&[], &[gone(5), at(6, vec![insert(1, "again")])]);
+        assert_eq!(written(&losses), [(Written::Deleted, Written::Inserted)]);
+        let revives = [rule(users().table_id(), Rule::UpdateRevives(true))];
+        assert_eq!(written(&audit(&revives, &[gone(5), rename(6, "a")])), [(Written::Deleted, Written::Updated)]);
+        let both = [(Written::Updated, Written::Deleted), (value("a"), Written::Deleted)];
+        assert_eq!(written(&audit(&revives, &[rename(5, "a"), gone(6)])), both);
+    }
+
+    #[test]
+    fn what_is_added_is_lost_to_a_delete_alone() {
+        let added = at(5, vec![increment(1, 2)]);
+        let set = at(6, vec![update(user(1), "visits", 9)]);
+        assert_eq!(audit(&[], &[added.clone(), set]), []);
+        let losses = audit(&[], &[added, at(6, vec![delete(user(1))])]);
+        assert_eq!(written(&losses), [(Written::Incremented(Value::from(2)), Written::Deleted)]);
+    }
+
+    #[test]
+    fn the_resolution_is_what_the_policy_told_the_two_apart_by() {
+        let table = users().table_id();
+        let resolved = |policy, alter: fn(&mut Change)| {
+            let rules = [rule(table, Rule::Policy { column: None, policy })];
+            let losses = audit(&rules, &[rename(5, "early"), altered(&rename(6, "late"), alter)]);
+            losses[0].resolution
+        };
+        let online: fn(&mut Change) = |change| change.link_epoch = 1;
+        let main: fn(&mut Change) = |change| change.authority_epochs = [(users().table_id(), 1)].into();
+        assert_eq!(resolved(Policy::Auto, |_| {}), Resolution::LastWriteWins);
+        assert_eq!(resolved(Policy::Auto, online), Resolution::OnlineWins);
+        assert_eq!(resolved(Policy::Auto, main), Resolution::LastWriteWins);
+        assert_eq!(resolved(Policy::LastWriteWins, online), Resolution::LastWriteWins);
+        assert_eq!(resolved(Policy::PreferMain, |_| {}), Resolution::LastWriteWins);
+        assert_eq!(resolved(Policy::PreferMain, online), Resolution::OnlineWins);
+        assert_eq!(resolved(Policy::PreferMain, main), Resolution::PreferMain);
+        assert_eq!(resolved(Policy::ServerOrder, online), Resolution::ServerOrder);
+    }
+
+    #[test]
+    fn the_fields_are_those_that_both_wrote_differently() {
+        let two = |ms, name: &str, visits: i64| {
+            at(
+                ms,
+                vec![Op::Update {
+                    element: user(1),
+                    cells: [(column(&user(1), "name"), name.into()), (column(&user(1), "visits"), visits.into())]
+                        .into(),
+                }],
+            )
+        };
+        let losses = audit(&[], &[two(5, "a", 1), two(6, "b", 1)]);
+        assert_eq!(losses.len(), 1);
+        assert_eq!(losses[0].fields, [column(&user(1), "name")]);
+        let losses = audit(&[], &[two(5, "a", 1), two(6, "b", 2)]);
+        assert!(losses.len() == 2 && losses.iter().all(|loss| loss.fields.len() == 2), "both are told of both");
+    }
+
+    #[test]
+    fn an_edge_loses_its_place_to_the_greatest_that_takes_it() {
+        let rules = [rule(follows().table_id(), Rule::Multiplicity(Multiplicity::OneOne))];
+        let (starts, ends) = (at(6, vec![connect(1, 3)]), at(7, vec![connect(2, 2)]));
+        let losses = audit(&rules, &[at(5, vec![connect(1, 2)]), starts, ends]);
+        assert_eq!(written(&losses), [(Written::Inserted, Written::Inserted)]);
+        assert_eq!(losses[0].conflict, ConflictType::Multiplicity);
+        assert_eq!(losses[0].register, Register { element: edge(1, 2), column: None });
+        assert_eq!(losses[0].taken_by, Some(edge(2, 2)), "both its places are taken, the later by the greater");
+        assert_eq!(losses[0].winner.rank.change, id(7, 1));
+        assert_eq!(losses[0].fields, []);
+    }
+}

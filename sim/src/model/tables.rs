@@ -120,7 +120,8 @@ impl Tables {
     /// The last to be given a name has it; any other is shown with a part of its identity.
     pub fn name(&self, id: TableId) -> String {
         let Definition { name, named_at, .. } = &self.definitions[&id];
-        let is_beaten = self.definitions.values().any(|other| fold(&other.name) == fold(name) && other.named_at > *named_at);
+        let is_beaten =
+            self.definitions.values().any(|other| fold(&other.name) == fold(name) && other.named_at > *named_at);
         if is_beaten { format!("{name}~{}", id.short()) } else { name.clone() }
     }
 
@@ -135,5 +136,64 @@ impl Tables {
             (self.name(id), Table { kind, columns: definition.columns.values().cloned().collect() })
         };
         self.definitions.iter().map(shown).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::samples::{altered, change, follows, id, rule, unnumbered, users};
+    use crate::model::{Model, view};
+
+    fn with_key(key: &str) -> Ddl {
+        let columns = vec![Column { name: key.into(), column_type: Type::String }];
+        Ddl::CreateNodeTable { name: "user".into(), birth: 0, columns, primary_key: key.into() }
+    }
+
+    #[test]
+    fn of_two_tables_with_one_name_the_last_by_connection_and_time_has_it() {
+        let here = change(id(1, 1), 9, &[], vec![Op::Schema(users())]);
+        let there = change(id(2, 1), 1, &[], vec![Op::Schema(with_key("k"))]);
+        let names = |changes: &[_]| view(&unnumbered(changes)).tables.into_keys().collect::<Vec<_>>();
+        let loser = format!("user~{}", with_key("k").table_id().short());
+        assert_eq!(names(&[here.clone(), there.clone()]), ["User".to_owned(), loser]);
+        let online = altered(&there, |change| change.link_epoch = 1);
+        let loser = format!("User~{}", users().table_id().short());
+        assert_eq!(names(&[here, online]), [loser, "user".to_owned()]);
+    }
+
+    #[test]
+    fn one_table_made_twice_has_the_columns_and_pairs_of_both_and_the_last_ones_types() {
+        let column = |name: &str, column_type| Column { name: name.into(), column_type };
+        let id_column = || column("id", Type::Int64);
+        let again = Ddl::CreateNodeTable {
+            name: "User".into(),
+            birth: 0,
+            columns: vec![id_column(), column("VISITS", Type::String), column("email", Type::String)],
+            primary_key: "id".into(),
+        };
+        let (from, to) = (users().table_id(), with_key("k").table_id());
+        let other_end = Ddl::CreateEdgeTable { name: "FOLLOWS".into(), birth: 0, from, to, columns: Vec::new() };
+        let here = change(id(1, 1), 1, &[], vec![Op::Schema(users()), Op::Schema(follows())]);
+        let there = [with_key("k"), again, other_end].map(Op::Schema).to_vec();
+        let there = change(id(2, 1), 2, &[], there);
+        let tables = view(&unnumbered(&[here, there])).tables;
+        let user = tables.values().find(|table| table.columns.contains_key("id")).unwrap();
+        assert_eq!(user.columns.len(), 4);
+        assert_eq!(user.columns["VISITS"], Type::String);
+        assert!(matches!(&tables["FOLLOWS"].kind, TableKind::Edge { pairs } if pairs.len() == 2));
+    }
+
+    #[test]
+    fn of_a_rule_set_twice_the_last_by_connection_and_time_holds_whatever_the_policy() {
+        let table = users().table_id();
+        let policy = |policy| rule(table, Rule::Policy { column: None, policy });
+        let create = change(id(1, 1), 1, &[], vec![Op::Schema(users()), policy(Policy::ServerOrder)]);
+        let later = change(id(2, 1), 9, &[create.id], vec![policy(Policy::LastWriteWins)]);
+        let online = change(id(3, 1), 5, &[create.id], vec![policy(Policy::PreferMain)]);
+        let online = altered(&online, |change| change.link_epoch = 1);
+        let held = |changes: &[_]| Model::of(&unnumbered(changes)).tables.rules(table).policy;
+        assert_eq!(held(&[create.clone(), later.clone()]), Policy::LastWriteWins);
+        assert_eq!(held(&[create, later, online]), Policy::PreferMain);
     }
 }
