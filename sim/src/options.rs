@@ -12,6 +12,8 @@ pub struct LinkOptions {
     pub repeat_permille: u32,
     /// Messages held back so that later ones overtake them, in a thousand.
     pub reorder_permille: u32,
+    /// Messages of which one bit arrives wrong, in a thousand.
+    pub corrupt_permille: u32,
     /// Each direction of each link has a latency of its own; the shortest that is drawn.
     pub latency_ms_min: u64,
     /// The longest that is drawn.
@@ -21,12 +23,13 @@ pub struct LinkOptions {
 }
 
 impl Default for LinkOptions {
-    /// A good network: nothing lost, repeated or reordered, 1 to 10 ms.
+    /// A good network: nothing lost, repeated, reordered or damaged, 1 to 10 ms.
     fn default() -> Self {
         LinkOptions {
             loss_permille: 0,
             repeat_permille: 0,
             reorder_permille: 0,
+            corrupt_permille: 0,
             latency_ms_min: 1,
             latency_ms_max: 10,
             jitter_ms_max: 0,

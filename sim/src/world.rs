@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest};
@@ -227,7 +228,7 @@ impl World {
         }
         let (is_alive, change) = self.carry_out(host, false);
         let result = match result {
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(error)),
             Ok(()) => change.map(Ok),
         };
         Answer { is_alive, result: result.filter(|_| is_alive) }
@@ -468,5 +469,5 @@ pub struct Answer {
     /// Whether the host survived carrying it out.
     pub is_alive: bool,
     /// The own change it became, or why it was refused; `None` if it was neither.
-    pub result: Option<Result<ChangeId, String>>,
+    pub result: Option<Result<ChangeId, Error>>,
 }
