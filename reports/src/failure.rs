@@ -279,10 +279,10 @@ fn kind(step: &Step) -> (String, Json) {
 /// A step with where it happens.
 fn step(step: &Step, replicas: u32, names: &Names) -> String {
     let (kind, fields) = kind(step);
-    let host = |replica: &u32| names.host(replica % replicas.max(1));
+    let host = |replica: u32| names.host(replica % replicas.max(1));
     let replica = fields.get("replica").and_then(Json::as_u64).and_then(|replica| u32::try_from(replica).ok());
     let at = match replica {
-        Some(replica) => format!("{kind} at {}", host(&replica)),
+        Some(replica) => format!("{kind} at {}", host(replica)),
         None => kind.clone(),
     };
     match step {
@@ -291,11 +291,11 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
         Step::PartitionOneWay { group } => format!("{at} {}", timeline::one_way(*group, names)),
         Step::CutLink { replica, other, after_messages } => {
             let after = plural(usize::try_from(*after_messages).unwrap_or(usize::MAX), "message");
-            format!("{kind} between {} and {} after {after}", host(replica), host(other))
+            format!("{kind} between {} and {} after {after}", host(*replica), host(*other))
         }
         Step::JumpClock { ms, .. } => format!("{at} by {ms:+} ms"),
         Step::Inject { from, bytes, .. } => {
-            format!("{at} as if from {}: {}", host(from), plural(bytes.len(), "byte"))
+            format!("{at} as if from {}: {}", host(*from), plural(bytes.len(), "byte"))
         }
         Step::Submit { statements, .. } => {
             let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();

@@ -42,6 +42,10 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, width: usize) -> String {
     for case in scenario.cases {
         page.push_str(&requirement(*case, &outcome.checks, width));
     }
+    if !scenario.claims.is_empty() {
+        page.push_str(&format!("\n{}\n", rule("claims", width)));
+        page.push_str(&clauses(scenario.claims, &outcome.checks, width));
+    }
     page.push_str(&format!("\n{}\n", rule("what happened", width)));
     page.push_str(&labelled("", LEGEND, 0, width));
     page.push('\n');
@@ -76,7 +80,13 @@ fn requirement(case: Case, checks: &[Check], width: usize) -> String {
     let mut page = format!("\n{}\n", rule(&title, width));
     page.push_str(&labelled("", case.requirement(), 0, width));
     page.push('\n');
-    for clause in case.clauses() {
+    page.push_str(&clauses(case.clauses(), checks, width));
+    page
+}
+
+fn clauses(clauses: &[&str], checks: &[Check], width: usize) -> String {
+    let mut page = String::new();
+    for clause in clauses {
         let check = checks.iter().find(|check| check.clause == *clause);
         let (mark, found) = match check {
             None => ('✗', "never checked"),

@@ -219,6 +219,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
             let lost = plural(usize::try_from(*lost_records).unwrap_or(usize::MAX), "record");
             at('✗', format!("dies and loses {lost} not yet synced"))
         }
+        EventKind::DiskReplaced => at('○', "gets another disk".to_owned()),
         EventKind::WentOffline => at('○', "goes offline".to_owned()),
         EventKind::WentOnline => at('●', "is online again".to_owned()),
         EventKind::ClockJumped { ms } => at('●', format!("clock jumps by {ms:+} ms")),

@@ -1,6 +1,7 @@
 //! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, inject, heal, settle.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checker::liveness;
 use crate::client;
+use crate::disk::Disk;
 use crate::history::EventKind;
 use crate::host::{self, Arrival};
 use crate::network::Partition;
@@ -193,7 +195,6 @@ impl Cluster {
             }
             Some((at, transaction)) if replicas > 1 => {
                 let elsewhere = if at == host { (host + 1) % replicas } else { host };
-                self.invocations += 1;
                 drop(self.submit_transaction(elsewhere, transaction).await);
             }
             _ => self.skip(host, "there is nothing to submit again, or nowhere else"),
@@ -209,9 +210,10 @@ impl Cluster {
         self.submit_transaction(host, Transaction { tx, statements, ..Transaction::default() }).await
     }
 
-    fn next_tx(&mut self) -> TxId {
-        self.invocations += 1;
-        TxId(Digest::of(&[b"transaction", &self.invocations.to_le_bytes()]).0)
+    /// An identity for the transaction of the next client.
+    #[must_use]
+    pub fn next_tx(&self) -> TxId {
+        TxId(Digest::of(&[b"transaction", &(self.invocations + 1).to_le_bytes()]).0)
     }
 
     /// Like [`Cluster::submit`], for a transaction with an identity of the caller's.
@@ -219,6 +221,7 @@ impl Cluster {
     /// # Errors
     /// The refusal, or that the host died first.
     pub async fn submit_transaction(&mut self, host: u32, transaction: Transaction) -> Result<ChangeId, String> {
+        self.invocations += 1;
         let invocation = self.invocations;
         let statements = transaction.statements.clone();
         let again = (host, transaction.clone());
@@ -297,9 +300,32 @@ impl Cluster {
             std::mem::take(&mut self.abandoned).into_iter().partition(|(at, _)| *at == host);
         self.abandoned = others;
         for (host, transaction) in own {
-            self.invocations += 1;
             drop(self.submit_transaction(host, transaction).await);
         }
+    }
+
+    /// A host dies, gets another disk in the place of its own, and starts from that. Returns the disk it had. An empty one
+    /// makes it a new replica; a copy of another host's makes it that host's clone.
+    pub async fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
+        if self.world.borrow().replica(host).is_some() {
+            self.crash(host, 0);
+        }
+        let old = self.world.borrow_mut().replace_disk(host, disk);
+        self.restart(host).await;
+        old
+    }
+
+    /// A copy of what a host's disk holds durably.
+    #[must_use]
+    pub fn copy_disk(&self, host: u32) -> Disk {
+        self.world.borrow().copy_disk(host)
+    }
+
+    /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the replica
+    /// said to that, `None` if the host died or was down.
+    pub async fn retry(&mut self, host: u32, id: ChangeId) -> Option<Result<(), Error>> {
+        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Retry(id), answer_to)).await?;
+        Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
     }
 
     /// Takes a host off the network; it knows, and so do those it was linked to. What nobody notices is a
@@ -413,6 +439,12 @@ impl Cluster {
     }
 
     // ---- what scenarios look at ----
+
+    /// Every host, by number.
+    #[must_use]
+    pub fn hosts(&self) -> Range<u32> {
+        0..self.hosts.len() as u32
+    }
 
     /// Asks a host's replica something; `None` if the host is down.
     pub fn ask<T>(&self, host: u32, question: impl FnOnce(&Replica) -> T) -> Option<T> {

@@ -139,6 +139,8 @@ pub enum EventKind {
         /// Records written and not synced.
         lost_records: u64,
     },
+    /// The host, which is down, got another disk: an empty one, a copy of another's, or one it had before.
+    DiskReplaced,
     /// The host lost its network and knows it.
     WentOffline,
     /// The host has its network back and knows it.
@@ -282,6 +284,7 @@ mod tests {
             (EventKind::LinkCut { one: 0, other: 1 }, EventKind::LinkCut { one: 0, other: 2 }),
             (EventKind::ClockJumped { ms: 1 }, EventKind::ClockJumped { ms: -1 }),
             (EventKind::WentOffline, EventKind::WentOnline),
+            (EventKind::Settling, EventKind::DiskReplaced),
             (EventKind::Settling, EventKind::Settled),
             (EventKind::Synced, EventKind::Healed),
             (

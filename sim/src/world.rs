@@ -360,6 +360,18 @@ impl World {
         self.hosts[host as usize].crash_after = Some(outputs);
     }
 
+    /// Gives a host that is down another disk. Returns the one it had.
+    pub fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
+        self.record(Some(host), EventKind::DiskReplaced);
+        std::mem::replace(&mut self.hosts[host as usize].disk, disk)
+    }
+
+    /// A copy of what a host's disk holds durably.
+    #[must_use]
+    pub fn copy_disk(&self, host: u32) -> Disk {
+        self.hosts[host as usize].disk.copy()
+    }
+
     /// Sets a host's wall clock.
     pub fn jump_clock(&mut self, host: u32, ms: i64) {
         self.hosts[host as usize].clock.jump(ms);
