@@ -313,6 +313,11 @@ fn pick<T>(items: &[T], number: u32) -> Option<&T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use kuzusync_core::ddl::Ddl;
+    use kuzusync_core::view::Table;
+
     use super::*;
     use std::collections::BTreeMap;
 
@@ -401,5 +406,42 @@ mod tests {
         };
         assert!(drawn(true) > 0);
         assert_eq!(drawn(false), 0, "what needs a main is set only where there is one");
+    }
+
+    #[test]
+    fn every_type_is_a_column_that_two_replicas_disagree_about() {
+        let definition = |table: &str| {
+            let found = sample_tables().into_iter().find_map(|statement| match statement {
+                Statement::CreateNodeTable { table: name, columns, primary_key } if name == table => {
+                    Some(Ddl::CreateNodeTable { name, birth: 0, columns, primary_key })
+                }
+                _ => None,
+            });
+            found.unwrap()
+        };
+        let (here, there) = (definition("Sample"), definition("sample"));
+        assert_eq!((here.check(), there.check()), (Ok(()), Ok(())));
+        assert_eq!(here.table_id(), there.table_id());
+        assert_eq!(here.columns().len(), samples().len() + 1);
+        for (one, other) in here.columns().iter().zip(there.columns()).skip(1) {
+            assert_eq!(one.name, one.column_type.to_string());
+            assert_eq!(one.name, other.name);
+            assert_ne!(one.column_type, other.column_type);
+        }
+    }
+
+    #[test]
+    fn a_step_reaches_every_column_and_every_sample() {
+        let columns: BTreeMap<String, Type> = every_column("id", 0).into_iter().map(|(n, of)| (n.into(), of)).collect();
+        let kind = TableKind::Node { primary_key: "id".into() };
+        let mut view = View::default();
+        view.tables.insert("Sample".into(), Table { kind, columns });
+        let steps = (0..3).flat_map(|column| (0..1_000).map(move |value| (column, value)));
+        let written: BTreeSet<(String, Value)> =
+            steps.flat_map(|(column, value)| one_property("Sample", column, value, &view).unwrap()).collect();
+        for sample in samples().iter().filter(|sample| !matches!(sample.column_type, Type::Bool | Type::Int64)) {
+            let of_type = written.iter().filter(|(name, _)| *name == sample.column_type.to_string()).count();
+            assert!(of_type > 1, "{}", sample.column_type);
+        }
     }
 }

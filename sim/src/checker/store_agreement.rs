@@ -59,4 +59,26 @@ mod tests {
         let found = StoreAgreement.judge(&[replica]).unwrap_err();
         assert!(found.details[0].contains("table User"), "{found:?}");
     }
+
+    /// Kùzu holds JSON inside another type as text: that is no disagreement, and anything else is one.
+    #[cfg(feature = "kuzu")]
+    #[test]
+    fn a_store_is_compared_with_what_it_can_hold() {
+        use kuzusync_core::view::{Table, TableKind};
+        let view = |of: &str| {
+            let columns = [("id", "INT64"), ("tags", of)].map(|(name, of)| (name.to_owned(), of.parse().unwrap()));
+            let kind = TableKind::Node { primary_key: "id".into() };
+            View { tables: [("T".to_owned(), Table { kind, columns: columns.into() })].into(), ..View::default() }
+        };
+        let mut replica = state(0, &[], view("JSON[]"));
+        assert_eq!(crate::store::held_otherwise("memory", &replica.view), [] as [String; 0]);
+        assert_eq!(crate::store::held_otherwise("kuzu", &replica.view).len(), 1);
+        replica.stores.insert("kuzu".into(), view("STRING[]"));
+        assert_eq!(StoreAgreement.judge(std::slice::from_ref(&replica)), Ok(()));
+        replica.stores.insert("kuzu".into(), view("JSON[]"));
+        assert!(StoreAgreement.judge(std::slice::from_ref(&replica)).unwrap_err().message.contains("kuzu store"));
+        replica.stores.clear();
+        replica.stores.insert("memory".into(), view("STRING[]"));
+        assert!(StoreAgreement.judge(&[replica]).unwrap_err().message.contains("memory store"));
+    }
 }
