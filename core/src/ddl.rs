@@ -14,6 +14,8 @@ use crate::value::Type;
 
 /// A column as it is created.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -24,6 +26,7 @@ pub struct Column {
 
 /// One rule by which a table's concurrent writes are merged; columns by `C`: identity or name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rule<C> {
     /// Who wins, in the whole table or in one column.
@@ -44,6 +47,7 @@ pub enum Rule<C> {
 /// How many edges of a table a node may have on either side, in Kùzu's words: of `many_one` edges each node starts at most
 /// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Multiplicity {
     /// As many as there are.
@@ -158,6 +162,11 @@ impl Ddl {
         let mut names = BTreeSet::new();
         for column in self.columns() {
             check_name("column", &column.name)?;
+            column.column_type.check().map_err(|problem| Error::InvalidType {
+                table: table.to_owned(),
+                column: column.name.clone(),
+                problem,
+            })?;
             if !names.insert(fold(&column.name)) {
                 return Err(Error::DuplicateColumn { table: table.to_owned(), column: column.name.clone() });
             }

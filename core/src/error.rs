@@ -3,7 +3,7 @@
 //! Every message names the offender and, where there is one, the remedy.
 
 use crate::id::{ChangeId, DatabaseId, ReplicaId, Role};
-use crate::value::Type;
+use crate::value::{Type, TypeError};
 
 /// Why an input was refused. Nothing was logged and nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,16 @@ pub enum Error {
         /// The name, as given the second time.
         column: String,
     },
+    /// A column of a type that cannot be.
+    #[error("column `{column}` of table `{table}`: {problem}")]
+    InvalidType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// What is wrong with its type.
+        problem: TypeError,
+    },
     /// The primary key names no column.
     #[error("primary key `{key}` of table `{table}` is none of its columns")]
     UnknownKeyColumn {
@@ -54,7 +64,10 @@ pub enum Error {
         key: String,
     },
     /// A primary key's type cannot be indexed.
-    #[error("primary key `{key}` of table `{table}` is {found}; a key is INT64 or STRING")]
+    #[error(
+        "primary key `{key}` of table `{table}` is {found}; a key is an integer, DECIMAL, STRING, BLOB, UUID, DATE or a \
+             TIMESTAMP"
+    )]
     KeyType {
         /// The table.
         table: String,
@@ -110,8 +123,8 @@ pub enum Error {
         table: String,
         /// The column.
         column: String,
-        /// Its type.
-        found: Type,
+        /// Its type, or what was to be added.
+        found: String,
     },
     /// An edge more than a node may have.
     #[error("{element} would be one edge too many: table `{table}` is {multiplicity}, and there is {existing}")]

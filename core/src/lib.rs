@@ -36,6 +36,8 @@ pub mod conflict;
 pub mod ddl;
 pub mod error;
 pub mod id;
+#[cfg(feature = "json-schema")]
+mod json_schema;
 pub mod log;
 pub mod message;
 pub mod planted;

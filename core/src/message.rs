@@ -91,6 +91,15 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// The change, if it is one.
+    #[must_use]
+    pub fn change(&self) -> Option<&Entry> {
+        match self {
+            Delivery::Change(entry) => Some(entry),
+            Delivery::Ruling { .. } => None,
+        }
+    }
+
     /// Its place in the main's log, if it has one.
     #[must_use]
     pub fn lsn(&self) -> Option<Lsn> {

@@ -19,6 +19,7 @@ use crate::planted::{Bug, is_planted};
 
 /// How a table or a column decides between concurrent writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Connected beats disconnected, then the later wins.

@@ -420,6 +420,9 @@ impl Replica {
             Input::Local(transaction) => self.submit(now, &transaction),
             Input::Receive { from, bytes } => self.receive(now, from, &bytes),
             Input::Connected(peer) => {
+                if self.sessions.get(&peer).is_some_and(Session::is_established) {
+                    self.note_disconnected(now, peer);
+                }
                 self.connect(now, peer);
                 Ok(())
             }
@@ -771,10 +774,12 @@ impl Replica {
     /// Numbers come from the database's main and never change.
     fn check_number(&self, entry: &Entry) -> Result<(), Error> {
         let Some(lsn) = entry.lsn else { return Ok(()) };
-        let is_known = || self.log.lsn(entry.change.id) == Some(lsn) && lsn <= self.log.lsn_known();
         let is_ours = match self.config.role {
-            Role::Main => is_known(),
-            Role::Edge => lsn > self.log.lsn_known() || is_known(),
+            Role::Main => self.log.lsn(entry.change.id) == Some(lsn),
+            Role::Edge => match self.log.lsn(entry.change.id) {
+                Some(known) => known == lsn,
+                None => lsn > self.log.lsn_known(),
+            },
             Role::Peer => false,
         };
         if is_ours {
@@ -1039,7 +1044,8 @@ impl Replica {
 
     /// When replicas disconnect, the main begins a new epoch: one for all that do so within a window, at its end.
     fn note_disconnected(&mut self, now: Now, peer: Peer) {
-        let was_connected = self.sessions.get(&peer).is_some_and(Session::is_established);
+        // A session still in its handshake may be a connection that had broken unnoticed.
+        let was_connected = self.sessions.get(&peer).is_some_and(|session| session.phase != Phase::Refused);
         if self.config.role == Role::Main && was_connected {
             if is_planted(Bug::EpochDropped) && !self.timers.contains_key(&Timer::Epoch) {
                 let mut batch = Batch::new(now);

@@ -173,7 +173,7 @@ impl Draft<'_> {
         let found = column_state.column_type();
         if !found.is_summable() {
             let (table, column) = (table.to_owned(), column.to_owned());
-            return Err(Error::NotSummable { table, column, found: found.clone() });
+            return Err(Error::NotSummable { table, column, found: found.to_string() });
         }
         self.schema.check_value(element.table(), column_state, by)?;
         if *by == Value::Null {

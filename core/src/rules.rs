@@ -147,9 +147,9 @@ impl RulesFile {
     pub fn check(&self, schema: &Schema) -> Result<(), RulesError> {
         let mut lines: Vec<&Line> = self.lines.iter().collect();
         lines.sort_by_key(|line| line.line);
-        lines.into_iter().try_for_each(|line| {
-            line.check(schema).map_err(|problem| RulesError { line: line.line, problem })
-        })
+        lines
+            .into_iter()
+            .try_for_each(|line| line.check(schema).map_err(|problem| RulesError { line: line.line, problem }))
     }
 }
 
@@ -286,6 +286,8 @@ multiplicity = "many_one"
         }
         let check = |text: &str| RulesFile::parse(text).unwrap().check(&schema(true)).unwrap_err().to_string();
         assert!(check("[tables.Usr]\nrevive = true").starts_with("line 2: there is no table `Usr`"));
-        assert!(check("\n[tables.User.columns]\nmail = \"auto\"").starts_with("line 3: table `User` has no column `mail`"));
+        assert!(
+            check("\n[tables.User.columns]\nmail = \"auto\"").starts_with("line 3: table `User` has no column `mail`")
+        );
     }
 }

@@ -335,7 +335,7 @@ impl Schema {
                 self.check_cells(element.table(), [*column])?;
                 if by.addend().is_none() {
                     let (table, column) = (self.shown_name(element.table()).to_owned(), column.short());
-                    return Err(Error::NotSummable { table, column, found: by.type_of().unwrap_or(Type::String) });
+                    return Err(Error::NotSummable { table, column, found: by.to_string() });
                 }
                 Ok(())
             }
@@ -394,7 +394,7 @@ impl Schema {
     /// [`Error::TypeMismatch`].
     pub fn check_value(&self, table: TableId, column: &ColumnState, value: &Value) -> Result<(), Error> {
         let expected = column.column_type();
-        if value.type_of().is_none_or(|found| found == *expected) {
+        if value.is_of(expected) {
             return Ok(());
         }
         let (table, column) = (self.shown_name(table).to_owned(), column.name().to_owned());

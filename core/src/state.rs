@@ -59,8 +59,8 @@ pub struct State {
     schema: Schema,
     /// By all changes, where that is not the same.
     shown_schema: Option<Schema>,
-    /// The changes without a number that change the schema.
-    unnumbered_ddl: BTreeMap<ChangeId, Arc<Change>>,
+    /// The changes without a number that change the schema, causes before effects.
+    unnumbered_ddl: Vec<Arc<Change>>,
     nodes: BTreeMap<Node, Record>,
     edges: BTreeMap<Edge, Record>,
     /// The edges that touch a node, shown or hidden.
@@ -205,19 +205,19 @@ impl State {
     /// Joins a change that has no number yet, on top of all that have.
     fn join_unnumbered(&mut self, change: &Arc<Change>) {
         for (index, op) in (0..).zip(&change.ops) {
-            match op.element() {
-                None => drop(self.unnumbered_ddl.insert(change.id, Arc::clone(change))),
-                Some(element) => {
-                    self.record(element).unnumbered.insert((change.id, index), Arc::clone(change));
-                }
+            if let Some(element) = op.element() {
+                self.record(element).unnumbered.insert((change.id, index), Arc::clone(change));
             }
         }
-        self.settle_schema();
+        if change.ops.iter().any(|op| matches!(op, Op::Schema(_))) {
+            self.unnumbered_ddl.push(Arc::clone(change));
+            self.settle_schema();
+        }
     }
 
     /// Takes a change out that has no number.
     fn retract(&mut self, change: &Change) {
-        self.unnumbered_ddl.remove(&change.id);
+        self.unnumbered_ddl.retain(|unnumbered| unnumbered.id != change.id);
         for (index, op) in (0..).zip(&change.ops) {
             let Some(element) = op.element() else { continue };
             self.record(element).unnumbered.remove(&(change.id, index));
@@ -234,7 +234,7 @@ impl State {
             return;
         }
         let mut shown = self.schema.clone();
-        for change in self.unnumbered_ddl.values() {
+        for change in &self.unnumbered_ddl {
             for (rank, op) in change.ranked_ops() {
                 if let Op::Schema(ddl) = op {
                     shown.join(rank, ddl);

@@ -15,6 +15,8 @@ pub type Properties = BTreeMap<String, Value>;
 
 /// Which edge is meant: its table, its ends' keys, and what tells it from others between the same ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct EdgeName {
     /// The edge table.
     pub table: String,
@@ -29,7 +31,8 @@ pub struct EdgeName {
 
 /// One thing a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Statement {
     /// A new node table.
     CreateNodeTable {

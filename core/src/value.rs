@@ -1,216 +1,307 @@
 //! Property values: a total order, canonical bytes, and the Kùzu types they live in.
 //!
 //! A value is compared, hashed and sent by its canonical form, so two replicas that hold equal values hold equal bytes.
-//! The order is total (also over doubles) because values are primary keys and ordered maps iterate by them.
+//! The order is total (also over floating point numbers) because values are primary keys and ordered maps iterate by
+//! them. In JSON a value is tagged with Kùzu's name of its type in lower case, `{"int64": 5}`, and can be written by
+//! hand; what loses digits as a JSON number is text there.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `types` | [`Type`] and its text |
+//! | `float`, `decimal`, `temporal`, `bytes`, `json` | scalars that have rules of their own |
+//! | `decode` | reading values, however deep they claim to be |
+//! | `cast` | one type's value as another's, or not at all |
+//! | [`sample`] | the samples of every type that every layer is tested with |
 
+mod bytes;
+mod cast;
+mod decimal;
+mod decode;
+mod float;
+mod integer;
+mod json;
+pub mod sample;
+mod temporal;
+mod text;
+mod types;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
+pub use uuid::Uuid;
 
-/// A column's type, by Kùzu's name for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Type {
-    /// `true` or `false`.
-    #[serde(rename = "BOOL")]
-    Bool,
-    /// A signed 64-bit integer.
-    #[serde(rename = "INT64")]
-    Int64,
-    /// An IEEE 754 double; all NaNs are one value.
-    #[serde(rename = "DOUBLE")]
-    Double,
-    /// UTF-8 text.
-    #[serde(rename = "STRING")]
-    String,
-}
-
-impl Type {
-    /// Every type, in the order of the enum.
-    pub const ALL: [Type; 4] = [Type::Bool, Type::Int64, Type::Double, Type::String];
-
-    /// Whether values of this type can be incremented.
-    #[must_use]
-    pub fn is_summable(&self) -> bool {
-        matches!(self, Type::Int64)
-    }
-
-    /// Whether a primary key may have this type.
-    #[must_use]
-    pub fn can_be_key(&self) -> bool {
-        matches!(self, Type::Int64 | Type::String)
-    }
-}
-
-impl fmt::Display for Type {
-    /// Kùzu's name of the type, as it stands in a CREATE statement.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Type::Bool => "BOOL",
-            Type::Int64 => "INT64",
-            Type::Double => "DOUBLE",
-            Type::String => "STRING",
-        })
-    }
-}
-
-/// A double with a total order: all NaNs are one value, greater than every other; −0 is below 0.
-#[derive(Clone, Copy, Debug)]
-pub struct Double(f64);
-
-impl Double {
-    /// The canonical form of `value`.
-    #[must_use]
-    pub fn new(value: f64) -> Self {
-        Double(if value.is_nan() { f64::NAN } else { value })
-    }
-
-    /// The number itself.
-    #[must_use]
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl PartialEq for Double {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Double {}
-
-impl PartialOrd for Double {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Double {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl Serialize for Double {
-    /// JSON has no NaN and no infinity: there they are the strings `"NaN"`, `"inf"` and `"-inf"`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() && !self.0.is_finite() {
-            return serializer.collect_str(&self.0);
-        }
-        serializer.serialize_f64(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Double {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Readable {
-            Number(f64),
-            Text(String),
-        }
-        if !deserializer.is_human_readable() {
-            return Ok(Double::new(f64::deserialize(deserializer)?));
-        }
-        match Readable::deserialize(deserializer)? {
-            Readable::Number(number) => Ok(Double::new(number)),
-            Readable::Text(text) => text.parse().map(Double::new).map_err(|_| {
-                de::Error::custom(format!("`{text}` is not a number; write \"NaN\", \"inf\" or \"-inf\""))
-            }),
-        }
-    }
-}
+pub use bytes::Blob;
+pub use decimal::Decimal;
+pub use float::{Double, Float};
+pub use json::Json;
+pub use temporal::{Date, Interval, Moment};
+pub use types::{Field, Type, TypeError};
 
 /// One property value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Value {
     /// No value; writing it is a write like any other.
     Null,
     /// A `BOOL`.
     Bool(bool),
+    /// An `INT8`.
+    Int8(i8),
+    /// An `INT16`.
+    Int16(i16),
+    /// An `INT32`.
+    Int32(i32),
     /// An `INT64`.
-    Int64(i64),
+    Int64(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        i64,
+    ),
+    /// An `INT128`.
+    Int128(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        i128,
+    ),
+    /// A `UINT8`.
+    UInt8(u8),
+    /// A `UINT16`.
+    UInt16(u16),
+    /// A `UINT32`.
+    UInt32(u32),
+    /// A `UINT64`.
+    UInt64(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        u64,
+    ),
+    /// A `FLOAT`.
+    Float(Float),
     /// A `DOUBLE`.
     Double(Double),
+    /// A `DECIMAL`.
+    Decimal(Decimal),
     /// A `STRING`.
     String(String),
+    /// A `BLOB`.
+    Blob(Blob),
+    /// A `DATE`.
+    Date(Date),
+    /// A `TIMESTAMP`.
+    Timestamp(Moment<1_000_000>),
+    /// A `TIMESTAMP_SEC`.
+    #[serde(rename = "timestamp_sec")]
+    TimestampSec(Moment<1>),
+    /// A `TIMESTAMP_MS`.
+    #[serde(rename = "timestamp_ms")]
+    TimestampMs(Moment<1_000>),
+    /// A `TIMESTAMP_NS`.
+    #[serde(rename = "timestamp_ns")]
+    TimestampNs(Moment<1_000_000_000>),
+    /// A `TIMESTAMP_TZ`.
+    #[serde(rename = "timestamp_tz")]
+    TimestampTz(Moment<1_000_000>),
+    /// An `INTERVAL`.
+    Interval(Interval),
+    /// A `UUID`.
+    Uuid(#[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Uuid"))] Uuid),
+    /// A `JSON`.
+    Json(Json),
+    /// A list; an element may be NULL.
+    List(Vec<Value>),
+    /// An array; an element may be NULL.
+    Array(Vec<Value>),
+    /// A value for each field of a `STRUCT`, NULL or not.
+    Struct(BTreeMap<String, Value>),
+    /// A `MAP`. Its order is that of the keys, whatever order they were written in; a key is never NULL.
+    Map(
+        #[serde(serialize_with = "pairs")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "Vec<(Value, Value)>"))]
+        BTreeMap<Value, Value>,
+    ),
+    /// The name of a `UNION`'s member, and its value.
+    Union(String, Box<Value>),
+}
+
+/// JSON objects have text for keys, so a map is a list of pairs.
+fn pairs<S: Serializer>(map: &BTreeMap<Value, Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(map)
 }
 
 impl Value {
-    /// The type of the value; `NULL` has none.
+    /// Whether a column of that type holds the value. NULL is a value of every type.
     #[must_use]
-    pub fn type_of(&self) -> Option<Type> {
-        match self {
-            Value::Null => None,
-            Value::Bool(_) => Some(Type::Bool),
-            Value::Int64(_) => Some(Type::Int64),
-            Value::Double(_) => Some(Type::Double),
-            Value::String(_) => Some(Type::String),
+    pub fn is_of(&self, expected: &Type) -> bool {
+        match (self, expected) {
+            (Value::Null, _) => true,
+            (Value::Decimal(decimal), Type::Decimal { precision, scale }) => decimal.fits(*precision, *scale),
+            (Value::List(elements), Type::List(element)) => elements.iter().all(|value| value.is_of(element)),
+            (Value::Array(elements), Type::Array(element, length)) => {
+                u32::try_from(elements.len()) == Ok(*length) && elements.iter().all(|value| value.is_of(element))
+            }
+            (Value::Struct(values), Type::Struct(fields)) => {
+                let has = |field: &Field| values.get(&field.name).is_some_and(|value| value.is_of(&field.field_type));
+                values.len() == fields.len() && fields.iter().all(has)
+            }
+            (Value::Map(entries), Type::Map(key_type, value_type)) => {
+                let fits = |(key, value): (&Value, &Value)| {
+                    *key != Value::Null && key.is_of(key_type) && value.is_of(value_type)
+                };
+                entries.iter().all(fits)
+            }
+            (Value::Union(tag, value), Type::Union(members)) => {
+                members.iter().any(|member| member.name == *tag && value.is_of(&member.field_type))
+            }
+            (plain, expected) => plain.plain_type().is_some_and(|own| own == *expected),
         }
     }
 
-    /// The value as a number that sums are made of.
+    /// The type of a value that has one by itself: no NULL, no decimal and nothing nested.
+    fn plain_type(&self) -> Option<Type> {
+        Some(match self {
+            Value::Bool(_) => Type::Bool,
+            Value::Int8(_) => Type::Int8,
+            Value::Int16(_) => Type::Int16,
+            Value::Int32(_) => Type::Int32,
+            Value::Int64(_) => Type::Int64,
+            Value::Int128(_) => Type::Int128,
+            Value::UInt8(_) => Type::UInt8,
+            Value::UInt16(_) => Type::UInt16,
+            Value::UInt32(_) => Type::UInt32,
+            Value::UInt64(_) => Type::UInt64,
+            Value::Float(_) => Type::Float,
+            Value::Double(_) => Type::Double,
+            Value::String(_) => Type::String,
+            Value::Blob(_) => Type::Blob,
+            Value::Date(_) => Type::Date,
+            Value::Timestamp(_) => Type::Timestamp,
+            Value::TimestampSec(_) => Type::TimestampSec,
+            Value::TimestampMs(_) => Type::TimestampMs,
+            Value::TimestampNs(_) => Type::TimestampNs,
+            Value::TimestampTz(_) => Type::TimestampTz,
+            Value::Interval(_) => Type::Interval,
+            Value::Uuid(_) => Type::Uuid,
+            Value::Json(_) => Type::Json,
+            Value::Null | Value::Decimal(_) | Value::List(_) | Value::Array(_) => return None,
+            Value::Struct(_) | Value::Map(_) | Value::Union(..) => return None,
+        })
+    }
+
+    /// The whole number, whatever the width of its type.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i128> {
+        Some(match self {
+            Value::Int8(value) => (*value).into(),
+            Value::Int16(value) => (*value).into(),
+            Value::Int32(value) => (*value).into(),
+            Value::Int64(value) => (*value).into(),
+            Value::Int128(value) => *value,
+            Value::UInt8(value) => (*value).into(),
+            Value::UInt16(value) => (*value).into(),
+            Value::UInt32(value) => (*value).into(),
+            Value::UInt64(value) => (*value).into(),
+            _ => return None,
+        })
+    }
+
+    /// `number` as an integer type's value; `None` for another type and for a number out of its range.
+    #[must_use]
+    pub fn from_integer(number: i128, target: &Type) -> Option<Value> {
+        match target {
+            Type::Int8 => number.try_into().ok().map(Value::Int8),
+            Type::Int16 => number.try_into().ok().map(Value::Int16),
+            Type::Int32 => number.try_into().ok().map(Value::Int32),
+            Type::Int64 => number.try_into().ok().map(Value::Int64),
+            Type::Int128 => Some(Value::Int128(number)),
+            Type::UInt8 => number.try_into().ok().map(Value::UInt8),
+            Type::UInt16 => number.try_into().ok().map(Value::UInt16),
+            Type::UInt32 => number.try_into().ok().map(Value::UInt32),
+            Type::UInt64 => number.try_into().ok().map(Value::UInt64),
+            _ => None,
+        }
+    }
+
+    /// What is added up when values of a [summable](Type::is_summable) type are: an integer itself, a decimal without
+    /// its point.
     #[must_use]
     pub fn addend(&self) -> Option<i128> {
         match self {
-            Value::Int64(value) => Some(i128::from(*value)),
-            _ => None,
+            Value::Decimal(decimal) => Some(decimal.unscaled()),
+            other => other.as_integer(),
         }
     }
 
-    /// The value of a summable type that a sum of addends makes; `None` out of its range.
+    /// The type in which values like this one are added up where their column says none; `None` for what is no addend.
+    #[must_use]
+    pub fn sum_type(&self) -> Option<Type> {
+        Some(match self {
+            Value::Int8(_) => Type::Int8,
+            Value::Int16(_) => Type::Int16,
+            Value::Int32(_) => Type::Int32,
+            Value::Int64(_) => Type::Int64,
+            Value::Int128(_) => Type::Int128,
+            Value::UInt8(_) => Type::UInt8,
+            Value::UInt16(_) => Type::UInt16,
+            Value::UInt32(_) => Type::UInt32,
+            Value::UInt64(_) => Type::UInt64,
+            Value::Decimal(decimal) => Type::Decimal { precision: Type::PRECISION_MAX, scale: decimal.scale() },
+            _ => return None,
+        })
+    }
+
+    /// The value of which `sum` is the [`addend`](Value::addend); `None` where the type has no such value.
     #[must_use]
     pub fn from_sum(sum: i128, target: &Type) -> Option<Value> {
         match target {
-            Type::Int64 => i64::try_from(sum).ok().map(Value::Int64),
-            _ => None,
+            Type::Decimal { precision, scale } => {
+                let decimal = Decimal::new(sum, *scale).filter(|decimal| decimal.fits(*precision, *scale));
+                decimal.map(Value::Decimal)
+            }
+            other => Value::from_integer(sum, other),
         }
     }
-
-    /// The value as `target` shows it, `None` where the cast fails. The text of a number is its shortest exact one.
-    #[must_use]
-    pub fn cast(&self, target: &Type) -> Option<Value> {
-        if self.type_of().is_none_or(|own| own == *target) {
-            return Some(self.clone());
-        }
-        match (self, target) {
-            (Value::Null, _) => Some(Value::Null),
-            (Value::Bool(value), Type::String) => Some(Value::String(value.to_string())),
-            (Value::Bool(value), Type::Int64) => Some(Value::Int64(i64::from(*value))),
-            (Value::Int64(value), Type::String) => Some(Value::String(value.to_string())),
-            (Value::Int64(value), Type::Double) => exact_double(*value),
-            (Value::Double(value), Type::String) => Some(Value::String(value.get().to_string())),
-            (Value::Double(value), Type::Int64) => exact_integer(value.get()),
-            (Value::String(text), Type::Bool) => text.parse().ok().map(Value::Bool),
-            (Value::String(text), Type::Int64) => text.parse().ok().map(Value::Int64),
-            (Value::String(text), Type::Double) => text.parse().ok().map(|d| Value::Double(Double::new(d))),
-            _ => None,
-        }
-    }
-}
-
-/// Integers beyond 2⁵³ have no exact double, and a cast that loses digits is a failed cast.
-fn exact_double(value: i64) -> Option<Value> {
-    const EXACT_MAX: i64 = 1 << 53;
-    (-EXACT_MAX..=EXACT_MAX).contains(&value).then(|| Value::Double(Double::new(value as f64)))
-}
-
-fn exact_integer(value: f64) -> Option<Value> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    (value.fract() == 0.0 && value.abs() <= EXACT_MAX).then_some(Value::Int64(value as i64))
 }
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("NULL"),
-            Value::Bool(value) => write!(f, "{value}"),
-            Value::Int64(value) => write!(f, "{value}"),
+            Value::Float(value) => write!(f, "{:?}", value.get()),
             Value::Double(value) => write!(f, "{:?}", value.get()),
             Value::String(value) => write!(f, "{value:?}"),
+            Value::List(elements) | Value::Array(elements) => {
+                f.write_str("[")?;
+                separated(f, elements, |f, element| write!(f, "{element}"))?;
+                f.write_str("]")
+            }
+            Value::Struct(fields) => {
+                f.write_str("{")?;
+                separated(f, fields, |f, (name, value)| write!(f, "{name}: {value}"))?;
+                f.write_str("}")
+            }
+            Value::Map(entries) => {
+                f.write_str("{")?;
+                separated(f, entries, |f, (key, value)| write!(f, "{key}={value}"))?;
+                f.write_str("}")
+            }
+            Value::Union(tag, value) => write!(f, "{tag}:={value}"),
+            plain => f.write_str(&plain.plain_text().expect("every other value has a text")),
         }
     }
+}
+
+fn separated<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    for (place, item) in items.into_iter().enumerate() {
+        f.write_str(if place == 0 { "" } else { ", " })?;
+        write(f, item)?;
+    }
+    Ok(())
 }
 
 impl From<bool> for Value {
@@ -239,36 +330,162 @@ impl From<&str> for Value {
 
 #[cfg(test)]
 mod tests {
+    use super::sample::samples;
     use super::*;
 
-    #[test]
-    fn doubles_have_a_total_order_and_one_nan() {
-        let nan = Double::new(f64::NAN);
-        assert_eq!(nan, Double::new(-f64::NAN));
-        assert!(Double::new(f64::INFINITY) < nan);
-        assert!(Double::new(-0.0) < Double::new(0.0));
+    fn read(json: &str) -> Result<Value, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn every_value() -> impl Iterator<Item = &'static Value> {
+        samples().iter().flat_map(|sample| &sample.values)
     }
 
     #[test]
-    fn every_value_survives_json_and_bytes() {
-        let doubles = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1.5].map(Value::from);
-        let others = [Value::Null, true.into(), i64::MIN.into(), "".into(), "a\0`'\u{1F980}".into()];
-        for value in doubles.into_iter().chain(others) {
-            let json = serde_json::to_string(&value).unwrap();
-            assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value, "{json}");
-            let bytes = postcard::to_stdvec(&value).unwrap();
-            assert_eq!(postcard::from_bytes::<Value>(&bytes).unwrap(), value, "{value}");
+    fn every_sample_is_of_its_type_alone() {
+        for sample in samples() {
+            assert_eq!(sample.column_type.check(), Ok(()), "{}", sample.column_type);
+            for value in &sample.values {
+                assert!(value.is_of(&sample.column_type), "{value} of {}", sample.column_type);
+                let plain = value.plain_text().is_some();
+                let types = samples().iter().filter(|other| value.is_of(&other.column_type));
+                assert!(!plain || types.count() == 1, "{value}");
+            }
         }
     }
 
     #[test]
-    fn a_cast_keeps_the_number_or_fails() {
-        assert_eq!(Value::from(7).cast(&Type::String), Some("7".into()));
-        assert_eq!(Value::from("7").cast(&Type::Int64), Some(7.into()));
-        assert_eq!(Value::from("seven").cast(&Type::Int64), None);
-        assert_eq!(Value::from(7).cast(&Type::Double), Some(7.0.into()));
-        assert_eq!(Value::from(i64::MAX).cast(&Type::Double), None);
-        assert_eq!(Value::from(7.5).cast(&Type::Int64), None);
-        assert_eq!(Value::Null.cast(&Type::Bool), Some(Value::Null));
+    fn every_value_survives_json_and_bytes() {
+        for value in every_value().chain([&Value::Null]) {
+            let json = serde_json::to_string(value).unwrap();
+            assert_eq!(read(&json).as_ref(), Ok(value), "{json}");
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::from_value::<Value>(parsed).unwrap(), *value, "{json}");
+            let bytes = postcard::to_stdvec(value).unwrap();
+            assert_eq!(postcard::from_bytes::<Value>(&bytes).unwrap(), *value, "{value}");
+        }
+    }
+
+    #[test]
+    fn different_values_have_different_bytes_and_one_order() {
+        // An empty list is a sample of several types.
+        let mut values: Vec<&Value> = every_value().collect();
+        values.sort();
+        values.dedup();
+        for pair in values.windows(2) {
+            assert!(pair[0] < pair[1], "{} {}", pair[0], pair[1]);
+            assert_ne!(postcard::to_stdvec(pair[0]), postcard::to_stdvec(pair[1]));
+        }
+    }
+
+    #[test]
+    fn the_samples_stand_in_their_order_and_their_json_is_what_is_written() {
+        let written: serde_json::Value = serde_json::from_str(include_str!("value/samples.json")).unwrap();
+        for (written, sample) in written.as_array().unwrap().iter().zip(samples()) {
+            assert_eq!(written["type"], serde_json::to_value(&sample.column_type).unwrap());
+            let json = |value: &Value| serde_json::to_string(value).unwrap();
+            let values =
+                sample.values.iter().map(|value| serde_json::from_str::<serde_json::Value>(&json(value)).unwrap());
+            assert!(values.eq(written["values"].as_array().unwrap().iter().cloned()), "{}", sample.column_type);
+            assert!(sample.values.is_sorted(), "{}", sample.column_type);
+        }
+    }
+
+    #[test]
+    fn integers_beyond_two_to_the_53_are_text_in_json_and_either_spelling_is_read() {
+        assert_eq!(serde_json::to_string(&Value::from(1 << 53)).unwrap(), r#"{"int64":9007199254740992}"#);
+        assert_eq!(serde_json::to_string(&Value::from((1 << 53) + 1)).unwrap(), r#"{"int64":"9007199254740993"}"#);
+        assert_eq!(read(r#"{"int64":9223372036854775807}"#), Ok(Value::from(i64::MAX)));
+        assert_eq!(read(r#"{"int64":"-5"}"#), Ok(Value::from(-5)));
+        for bad in [r#"{"uint64":-1}"#, r#"{"int64":1.5}"#, r#"{"int64":"9223372036854775808"}"#, r#"{"int8":128}"#] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        let bad = [
+            r#"{"float":1e39}"#,
+            r#"{"double":"one"}"#,
+            r#"{"decimal":"1e3"}"#,
+            r#"{"decimal":1.5}"#,
+            r#"{"blob":"0"}"#,
+            r#"{"blob":"0g"}"#,
+            r#"{"blob":"é"}"#,
+            r#"{"date":"2023-02-29"}"#,
+            r#"{"timestamp_ns":"9999-12-31T00:00:00Z"}"#,
+            r#"{"uuid":"0"}"#,
+            r#"{"json":"{"}"#,
+            r#"{"struct":{"a":"null","a":"null"}}"#,
+            r#"{"map":[["null","null"],["null","null"]]}"#,
+            r#"{"map":[["null"]]}"#,
+            r#"{"union":["a"]}"#,
+            r#"{"number":1}"#,
+        ];
+        for bad in bad {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let out_of_range = [Value::Date(Date::RANGE[1]), Value::TimestampSec(Moment::RANGE[1])].map(|value| {
+            let mut bytes = postcard::to_stdvec(&value).unwrap();
+            *bytes.last_mut().unwrap() = 0x7F;
+            bytes
+        });
+        for bytes in out_of_range {
+            assert!(postcard::from_bytes::<Value>(&bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_claims_to_be_deep_is_refused_without_reading_on() {
+        let nested = |levels: usize| (1..levels).fold(Value::Null, |inner, _| Value::List(vec![inner]));
+        let deepest = postcard::to_stdvec(&nested(Type::DEPTH_MAX)).unwrap();
+        assert_eq!(postcard::from_bytes::<Value>(&deepest), Ok(nested(Type::DEPTH_MAX)));
+        let list = &deepest[..2];
+        for levels in [Type::DEPTH_MAX, 1 << 20] {
+            assert!(postcard::from_bytes::<Value>(&list.repeat(levels)).is_err());
+        }
+        let union = postcard::to_stdvec(&Value::Union(String::new(), Box::new(Value::Null))).unwrap();
+        assert!(postcard::from_bytes::<Value>(&union[..2].repeat(1 << 20)).is_err());
+        let json = r#"{"list":["#.repeat(1 << 16);
+        assert!(read(&json).is_err());
+    }
+
+    #[test]
+    fn a_nested_value_of_another_shape_is_of_no_type_it_resembles() {
+        let is_of = |json: &str, text: &str| read(json).unwrap().is_of(&text.parse().unwrap());
+        assert!(is_of(r#"{"list":[]}"#, "MAP(INT8, INT8)[]"));
+        assert!(!is_of(r#"{"list":[]}"#, "INT8[1]"));
+        assert!(!is_of(r#"{"list":[{"int8":1}]}"#, "INT16[]"));
+        assert!(!is_of(r#"{"array":[{"int8":1}]}"#, "INT8[2]"));
+        assert!(!is_of(r#"{"struct":{"a":"null"}}"#, "STRUCT(a INT8, b INT8)"));
+        assert!(!is_of(r#"{"struct":{"A":"null"}}"#, "STRUCT(a INT8)"));
+        assert!(!is_of(r#"{"map":[["null","null"]]}"#, "MAP(INT8, INT8)"));
+        assert!(!is_of(r#"{"union":["c","null"]}"#, "UNION(a INT8, b INT8)"));
+        assert!(!is_of(r#"{"decimal":"1.5"}"#, "DECIMAL(18, 3)"));
+        assert!(!is_of(r#"{"decimal":"1234.500"}"#, "DECIMAL(6, 3)"));
+    }
+
+    #[test]
+    fn a_sum_is_a_value_again_when_its_type_has_it() {
+        for sample in samples() {
+            for value in &sample.values {
+                assert_eq!(value.addend().is_some(), sample.column_type.is_summable(), "{value}");
+                let again = value.addend().map(|sum| Value::from_sum(sum, &sample.column_type));
+                assert!(again.is_none_or(|again| again.as_ref() == Some(value)), "{value}");
+            }
+        }
+        assert_eq!(Value::from_sum(256, &Type::UInt8), None);
+        assert_eq!(Value::from_sum(-1, &Type::UInt64), None);
+        assert_eq!(Value::from_sum(10_000, &Type::Decimal { precision: 4, scale: 2 }), None);
+        assert_eq!(Value::from_sum(1, &Type::Double), None);
+    }
+
+    #[test]
+    fn people_read_a_value_on_one_line() {
+        let shown = |json: &str| read(json).unwrap().to_string();
+        assert_eq!(shown(r#"{"double":7.0}"#), "7.0");
+        assert_eq!(shown(r#"{"list":[{"string":"a\u0000"},"null"]}"#), r#"["a\0", NULL]"#);
+        assert_eq!(shown(r#"{"struct":{"a":{"map":[[{"int8":1},{"blob":"ff"}]]}}}"#), "{a: {1=ff}}");
+        assert_eq!(shown(r#"{"union":["num",{"decimal":"-0.50"}]}"#), "num:=-0.50");
     }
 }

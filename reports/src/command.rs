@@ -12,25 +12,29 @@
 //! | 4 | a crash |
 //! | 5 | two runs of one seed differ |
 //! | 6 | a situation that was required is not reached |
+//! | 7 | a run takes too long |
 //!
-//! Of several the first in the order 5, 4, 1, 3, 6 counts.
+//! Of several the first in the order 5, 4, 1, 3, 7, 6 counts.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use kuzusync_core::planted::Bug;
 use kuzusync_sim::store::StoreChoice;
 
-use crate::worker::{self, Crew, Launcher};
+use crate::worker;
 
 mod bugs;
 mod conformance;
 mod console;
 mod directory;
+mod limits;
 mod list;
 mod nearest;
 mod progress;
 mod replay;
 mod run;
+mod schema;
 mod seeds;
 mod state;
 mod sweep;
@@ -51,20 +55,23 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   kuzusync sweep                          documented cases and generated seeds, in under two minutes
   kuzusync sweep --count 2000 --store memory
-  kuzusync run concurrent-update       one documented scenario (names: kuzusync list)
+  kuzusync run concurrent-update          one documented scenario (names: kuzusync list)
+  kuzusync run my-plan.json --json        a plan of your own (format: kuzusync schema plan)
   kuzusync replay out/cases/seed-17.json  a failure that a sweep stored
   kuzusync conformance D1.1 C3            whether documented cases hold
 
-Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached";
+Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached, 7 time limit";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the documented cases, then many generated seeds
     Sweep(sweep::Arguments),
-    /// Run one scenario, or a plan of your own
+    /// Run one scenario, a plan of your own, or the plan of a seed
     Run(run::Arguments),
     /// Run a stored case again
     Replay(replay::Arguments),
+    /// Print the JSON Schema of plan and case files
+    Schema(schema::Arguments),
     /// List the scenarios
     List(list::Arguments),
     /// Judge documented cases by their scenarios
@@ -134,6 +141,7 @@ fn dispatch(command: Command, console: &mut Console) -> End {
         Command::Sweep(arguments) => sweep::main(&arguments, console),
         Command::Run(arguments) => run::main(&arguments, console),
         Command::Replay(arguments) => replay::main(&arguments, console),
+        Command::Schema(arguments) => schema::main(&arguments, console),
         Command::List(arguments) => list::main(&arguments, console),
         Command::Conformance(arguments) => conformance::main(&arguments, console),
         Command::Bugs(arguments) => bugs::main(&arguments, console),
@@ -153,13 +161,6 @@ fn completions(shell: clap_complete::Shell, console: &mut Console) -> End {
     Ok(0)
 }
 
-/// The exit code that counts among several: the first in the order 5, 4, 1, 3, 6.
-fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
-    const ORDER: [u8; 5] = [5, 4, 1, 3, 6];
-    let place = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(ORDER.len());
-    codes.into_iter().min_by_key(place).unwrap_or(0)
-}
-
 /// Stops unless this build carries planted bugs.
 fn carries_bugs() -> Result<(), Stop> {
     if cfg!(feature = "planted-bugs") {
@@ -171,12 +172,12 @@ fn carries_bugs() -> Result<(), Stop> {
     ))
 }
 
-/// So many workers, or as many as there are processors.
-fn workers(jobs: Option<usize>) -> Result<Crew, Stop> {
-    let launcher = Launcher::this_program();
-    let launcher = launcher.map_err(|error| Stop::usage(format!("this program does not find itself: {error}")))?;
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Crew { launcher, jobs: jobs.unwrap_or_else(processors) })
+/// A bug that this build carries.
+fn planted(name: &str) -> Result<Bug, Stop> {
+    carries_bugs()?;
+    let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+    let unknown = || Stop::usage(format!("there is no planted bug `{name}`; choose {}", names.join(" or ")));
+    Bug::named(name).ok_or_else(unknown)
 }
 
 /// A store that this build can open, or what to do about it.
@@ -197,14 +198,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_gravest_class_decides_the_exit_code() {
-        assert_eq!(gravest([]), 0);
-        assert_eq!(gravest([0, 6]), 6);
-        assert_eq!(gravest([6, 3, 1]), 1);
-        assert_eq!(gravest([1, 4]), 4);
-        assert_eq!(gravest([4, 5, 0]), 5);
     }
 }

@@ -3,13 +3,16 @@
 //! A case passes when every scenario that covers it passes on the memory store **and** on Kùzu. What was not run was not
 //! shown: a case that passed on one store only is missing, and says why.
 
+use std::fmt;
+
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::scenario::Scenario;
-use kuzusync_sim::outcome::Outcome;
+use kuzusync_sim::outcome::{Check, Failure, gravest};
 use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
 
 use crate::text::{fit, labelled, pad, plural, rule};
+use crate::worker::{Crew, News, Request};
 
 /// How a case stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,6 +66,9 @@ pub struct CaseReport {
     pub measured: Option<String>,
     /// The document's limit.
     pub limit: Option<String>,
+    /// The exit code of the gravest class of which a scenario that covers it failed, 0 if none did.
+    #[serde(skip)]
+    pub exit_code: u8,
 }
 
 /// How all cases stand.
@@ -79,6 +85,12 @@ impl Conformance {
         self.count(Verdict::Fail) > 0
     }
 
+    /// The exit code of the gravest failure, 0 if there is none.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        gravest(self.cases.iter().map(|case| case.exit_code))
+    }
+
     /// Whether every case that is not later passes.
     #[must_use]
     pub fn all_pass(&self) -> bool {
@@ -92,31 +104,85 @@ impl Conformance {
     }
 }
 
-/// One scenario on one store, and the first thing wrong with it.
-struct Tried {
-    scenario: &'static str,
-    cases: &'static [Case],
-    store: &'static str,
-    problem: Option<String>,
+/// One scenario on one store: a run to be made.
+#[derive(Clone)]
+pub struct Trial {
+    /// Which scenario.
+    pub scenario: Scenario,
+    /// A single store.
+    pub store: StoreChoice,
 }
 
-/// Runs every scenario that covers one of these cases, once per store, and judges the cases by what came of it.
-/// `progress` is told of each run before it starts.
-pub fn judge(cases: &[Case], stores: &[StoreChoice], mut progress: impl FnMut(&str)) -> Conformance {
+impl Trial {
+    /// The run, at the scenario's own seed.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        Request::scenario(self.scenario.name, self.scenario.seed, self.store)
+    }
+
+    fn store_name(&self) -> &'static str {
+        self.store.store_names()[0]
+    }
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.scenario.name, self.store_name())
+    }
+}
+
+/// What is wrong with a run of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The exit code of its class.
+    pub exit_code: u8,
+    /// In words.
+    pub words: String,
+}
+
+impl Problem {
+    /// The first clause that does not hold, or else the failure of the run.
+    #[must_use]
+    pub fn of(failure: &Failure, unmet: Option<&Check>) -> Self {
+        let words = unmet.map_or(failure.message().to_owned(), |check| format!("`{}`: {}", check.clause, check.found));
+        Problem { exit_code: failure.exit_code(), words }
+    }
+}
+
+/// Has every scenario run that covers one of these cases, once per store, and judges the cases by what came of it.
+/// `run` makes the runs and says of each, in their order, what is wrong with it.
+pub fn judge(
+    cases: &[Case],
+    stores: &[StoreChoice],
+    run: impl FnOnce(&[Trial]) -> Vec<Option<Problem>>,
+) -> Conformance {
     let covering = |scenario: &Scenario| scenario.cases.iter().any(|case| cases.contains(case));
     let scenarios: Vec<Scenario> = Scenario::all().into_iter().filter(covering).collect();
-    let mut tried = Vec::new();
-    for scenario in &scenarios {
-        for store in single_stores(stores).into_iter().filter(|store| store.is_built()) {
-            let store_name = store.store_names()[0];
-            progress(&format!("{} on {store_name}", scenario.name));
-            let outcome = scenario.run(scenario.seed, store);
-            let (cases, problem) = (scenario.cases, problem(&outcome));
-            tried.push(Tried { scenario: scenario.name, cases, store: store_name, problem });
-        }
-    }
-    let report = |case: &Case| judge_case(*case, &scenarios, stores, &tried);
-    Conformance { cases: cases.iter().map(report).collect() }
+    let built = || single_stores(stores).into_iter().filter(|store| store.is_built());
+    let on_each = |scenario: &Scenario| built().map(|store| Trial { scenario: scenario.clone(), store }).collect();
+    let trials: Vec<Trial> = scenarios.iter().flat_map::<Vec<Trial>, _>(on_each).collect();
+    let problems = run(&trials);
+    assert_eq!(problems.len(), trials.len(), "every run is told of");
+    let tried: Vec<_> = trials.into_iter().zip(problems).collect();
+    Conformance { cases: cases.iter().map(|case| judge_case(*case, &scenarios, stores, &tried)).collect() }
+}
+
+/// Makes the runs in worker processes. `progress` is told of each when it is made.
+pub fn in_workers(crew: &Crew, trials: &[Trial], mut progress: impl FnMut(&str)) -> Vec<Option<Problem>> {
+    let mut problems = vec![None; trials.len()];
+    crew.answer(
+        trials.len(),
+        |place| trials[place].request(),
+        |news| {
+            let News::Reply(place, reply) = news else { return };
+            progress(&trials[place].to_string());
+            problems[place] = match *reply {
+                Ok(answer) => answer.failure.map(|failure| Problem::of(&failure, answer.unmet.as_ref())),
+                Err(failure) => Some(Problem::of(&failure, None)),
+            };
+        },
+    );
+    problems
 }
 
 /// `both` means each by itself here.
@@ -125,21 +191,17 @@ fn single_stores(stores: &[StoreChoice]) -> Vec<StoreChoice> {
     [StoreChoice::Memory, StoreChoice::Kuzu].into_iter().filter(|store| is_asked(store.store_names()[0])).collect()
 }
 
-/// The first check that does not hold, or else the failure of the run.
-fn problem(outcome: &Outcome) -> Option<String> {
-    let failure = outcome.failure.as_ref()?;
-    let check = outcome.checks.iter().find(|check| !check.holds);
-    Some(check.map_or(failure.message().to_owned(), |check| format!("`{}`: {}", check.clause, check.found)))
-}
-
-fn judge_case(case: Case, scenarios: &[Scenario], stores: &[StoreChoice], tried: &[Tried]) -> CaseReport {
+fn judge_case(
+    case: Case,
+    scenarios: &[Scenario],
+    stores: &[StoreChoice],
+    tried: &[(Trial, Option<Problem>)],
+) -> CaseReport {
     let covering = scenarios.iter().filter(|scenario| scenario.cases.contains(&case));
     let scenarios: Vec<&'static str> = covering.map(|scenario| scenario.name).collect();
-    let own: Vec<&Tried> = tried.iter().filter(|tried| tried.cases.contains(&case)).collect();
-    let failed = own.iter().find_map(|tried| {
-        let problem = tried.problem.as_ref()?;
-        Some(format!("{} on {}: {problem}", tried.scenario, tried.store))
-    });
+    let own = || tried.iter().filter(|(trial, _)| trial.scenario.cases.contains(&case));
+    let failed = own().find_map(|(trial, problem)| Some(format!("{trial}: {}", problem.as_ref()?.words)));
+    let exit_code = gravest(own().filter_map(|(_, problem)| Some(problem.as_ref()?.exit_code)));
     let (verdict, reason) = match failed {
         _ if case.is_later() => (Verdict::Later, None),
         Some(reason) => (Verdict::Fail, Some(reason)),
@@ -150,7 +212,7 @@ fn judge_case(case: Case, scenarios: &[Scenario], stores: &[StoreChoice], tried:
         },
     };
     let names = StoreChoice::Both.store_names().iter().copied();
-    let ran_on = names.filter(|store| own.iter().any(|tried| tried.store == *store)).collect();
+    let ran_on = names.filter(|store| own().any(|(trial, _)| trial.store_name() == *store)).collect();
     CaseReport {
         case,
         id: case.id(),
@@ -161,6 +223,7 @@ fn judge_case(case: Case, scenarios: &[Scenario], stores: &[StoreChoice], tried:
         reason,
         measured: None,
         limit: None,
+        exit_code,
     }
 }
 
@@ -229,9 +292,18 @@ fn summary(conformance: &Conformance) -> String {
 mod tests {
     use super::*;
 
+    /// Makes the runs in this process.
+    fn here(trials: &[Trial]) -> Vec<Option<Problem>> {
+        let problem = |trial: &Trial| {
+            let outcome = trial.scenario.run(trial.scenario.seed, trial.store);
+            outcome.failure.map(|failure| Problem::of(&failure, None))
+        };
+        trials.iter().map(problem).collect()
+    }
+
     #[test]
     fn the_json_has_exactly_the_published_fields() {
-        let conformance = judge(&[Case::B3], &[StoreChoice::Memory], |_| {});
+        let conformance = judge(&[Case::B3], &[StoreChoice::Memory], here);
         let expected = r#"{"cases":[{"id":"B3","document":"DDL Synchronisation","scenarios":[],"stores":[],"verdict":"missing","reason":"no scenario covers it","measured":null,"limit":null}]}"#;
         assert_eq!(serde_json::to_string(&conformance).expect("it has only strings"), expected);
     }
@@ -239,7 +311,10 @@ mod tests {
     #[test]
     fn a_case_that_was_not_tried_on_every_store_is_missing_and_says_which() {
         let mut told = Vec::new();
-        let conformance = judge(&[Case::D1_1, Case::C10], &[StoreChoice::Memory], |run| told.push(run.to_owned()));
+        let conformance = judge(&[Case::D1_1, Case::C10], &[StoreChoice::Memory], |trials| {
+            told.extend(trials.iter().map(Trial::to_string));
+            here(trials)
+        });
         assert_eq!(told, ["handshake on memory"]);
         let [handshake, later] = conformance.cases.as_slice() else { panic!("two cases were asked for") };
         assert_eq!((handshake.verdict, handshake.stores.as_slice()), (Verdict::Missing, ["memory"].as_slice()));
@@ -249,7 +324,7 @@ mod tests {
 
     #[test]
     fn both_stores_pass_together_or_the_build_has_only_one() {
-        let conformance = judge(&[Case::D1_1], &[StoreChoice::Both], |_| {});
+        let conformance = judge(&[Case::D1_1], &[StoreChoice::Both], here);
         let case = &conformance.cases[0];
         if StoreChoice::Kuzu.is_built() {
             assert_eq!((case.verdict, case.stores.as_slice()), (Verdict::Pass, ["memory", "kuzu"].as_slice()));
@@ -257,5 +332,20 @@ mod tests {
             assert_eq!(case.reason.as_deref(), Some("not run on Kùzu: this build has none"));
         }
         assert_eq!(conformance.all_pass(), StoreChoice::Kuzu.is_built());
+    }
+
+    #[test]
+    fn a_case_fails_with_the_clause_that_does_not_hold_and_the_class_of_its_run() {
+        let failure = Failure::Crash { message: "gone".into() };
+        let check = Check { clause: "all is well".into(), holds: false, found: "it is not".into() };
+        let fails = |unmet: Option<&Check>| {
+            let problem = Problem::of(&failure, unmet);
+            judge(&[Case::D1_1], &[StoreChoice::Memory], |trials| vec![Some(problem); trials.len()])
+        };
+        let died = fails(None);
+        assert_eq!((died.exit_code(), died.cases[0].verdict), (4, Verdict::Fail));
+        assert_eq!(died.cases[0].reason.as_deref(), Some("handshake on memory: gone"));
+        let reason = fails(Some(&check)).cases[0].reason.clone();
+        assert_eq!(reason.as_deref(), Some("handshake on memory: `all is well`: it is not"));
     }
 }

@@ -63,7 +63,7 @@ fn heading(outcome: &Outcome, width: usize) -> String {
             Some(property) if property.name() != failure.class() => {
                 format!("{}: {}", failure.class().to_uppercase(), property.name())
             }
-            _ => failure.class().to_uppercase(),
+            _ => failure.class().to_uppercase().replace('_', " "),
         },
     };
     format!("{}\n", rule(&format!("{what}, seed {}", outcome.seed.0), width).replace('─', "━"))
@@ -76,6 +76,9 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
     let Some(violation) = failure.violation() else {
         let expected = match failure {
             Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
+            Failure::TimeLimit { .. } => {
+                "A run comes to its end: a plan is finite, and a healed cluster comes to rest."
+            }
             _ => "A replica refuses bad input with an error; a panic is a bug.",
         };
         let lines = timeline::lines(outcome.events.iter(), names);
@@ -319,7 +322,7 @@ fn faults(outcome: &Outcome) -> String {
 
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
-    let Options { replicas, has_main, links, skew_ms, settle_ms_max } = options;
+    let Options { replicas, has_main, links, skew_ms, settle_ms_max, turns_max } = options;
     let LinkOptions {
         loss_permille,
         repeat_permille,
@@ -354,6 +357,9 @@ pub(crate) fn options(options: &Options) -> String {
     }
     if *settle_ms_max != Options::default().settle_ms_max {
         words.push(format!("{settle_ms_max} ms to come to rest"));
+    }
+    if *turns_max != Options::default().turns_max {
+        words.push(format!("{turns_max} turns at most"));
     }
     words.join("; ")
 }

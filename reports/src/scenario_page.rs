@@ -9,6 +9,7 @@ use kuzusync_core::view::{Describe, TableKind, View};
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_sim::outcome::{Check, Outcome, ReplicaState};
+use kuzusync_sim::store;
 
 use crate::failure::options;
 use crate::text::{labelled, plural, rule};
@@ -129,6 +130,9 @@ fn end(replica: &ReplicaState, names: &Names, width: usize) -> String {
     page.push_str(&line("queue", &queue));
     let losses: Vec<String> = replica.audit.iter().map(|loss| names.audited(loss)).collect();
     page.push_str(&lines("audit", &or(losses, "empty: no concurrent write was lost"), width));
+    for name in replica.stores.keys() {
+        page.push_str(&lines(name, &store::held_otherwise(name, &replica.view), width));
+    }
     page
 }
 

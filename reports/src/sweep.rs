@@ -13,7 +13,6 @@ use anstyle::{AnsiColor, Style};
 use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::swarm::Profile;
-use kuzusync_sim::history::History;
 use kuzusync_sim::outcome::{Failure, Property};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::sometimes;
@@ -21,7 +20,7 @@ use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
 
 use crate::text::{labelled, plural};
-use crate::worker::{Answer, Crew, Death, News, Reply, Request};
+use crate::worker::{Answer, Crew, News, Reply, Request};
 
 /// Without a store asked for, one seed in so many feeds both stores and the others the memory store alone.
 pub const BOTH_STORES_EVERY: u64 = 50;
@@ -102,8 +101,8 @@ impl Sweep {
                 if let News::Reply(place, reply) = news {
                     let (seed, fingerprint) = first[place];
                     done += 1;
-                    if let Some(difference) = fingerprint.difference(&reply) {
-                        parted.insert(seed, difference);
+                    if let Some(failure) = fingerprint.difference(&reply) {
+                        parted.insert(seed, failure);
                     }
                 }
                 let failed = results.failures.len() + parted.len();
@@ -111,10 +110,18 @@ impl Sweep {
             },
         );
         results.checked = first.len();
-        results.mismatches = parted.len();
-        for (seed, difference) in parted {
-            let place = first_difference(crew, &self.request(seed));
-            let failure = Failure::Nondeterminism { message: format!("{difference}; {place}") };
+        for (seed, failure) in parted {
+            let failure = match failure {
+                Failure::Nondeterminism { message } => {
+                    results.mismatches += 1;
+                    let place = first_difference(crew, &self.request(seed));
+                    Failure::Nondeterminism { message: format!("{message}; {place}") }
+                }
+                failure => {
+                    results.runs.insert(seed, None);
+                    failure
+                }
+            };
             results.failures.insert(seed, failure);
         }
     }
@@ -146,11 +153,15 @@ impl Fingerprint {
         Fingerprint { digest: answer.digest, events: answer.events, state: answer.state }
     }
 
-    /// How a second run differs from the first, if it does.
-    fn difference(&self, again: &Reply) -> Option<String> {
+    /// How a second run differs from the first, if it does. One that is stopped differs in nothing but its time.
+    fn difference(&self, again: &Reply) -> Option<Failure> {
         let again = match again {
             Ok(answer) => Fingerprint::of(answer),
-            Err(Death { message }) => return Some(format!("the second run of the seed died: {message}")),
+            Err(failure @ Failure::TimeLimit { .. }) => return Some(failure.clone()),
+            Err(failure) => {
+                let message = format!("the second run of the seed died: {}", failure.message());
+                return Some(Failure::Nondeterminism { message });
+            }
         };
         let mut parts = Vec::new();
         if self.digest != again.digest {
@@ -162,7 +173,7 @@ impl Fingerprint {
         if self.state != again.state {
             parts.push(format!("the final state is {} and then {}", self.state.short(), again.state.short()));
         }
-        (!parts.is_empty()).then(|| parts.join(", "))
+        (!parts.is_empty()).then(|| Failure::Nondeterminism { message: parts.join(", ") })
     }
 }
 
@@ -171,7 +182,7 @@ fn first_difference(crew: &Crew, request: &Request) -> String {
     let request = request.clone().with_events();
     match (crew.launcher.ask(&request), crew.launcher.ask(&request)) {
         (Ok(one), Ok(other)) => parting(&one.history, &other.history),
-        (Err(death), _) | (_, Err(death)) => format!("run once more, {}", death.message),
+        (Err(failure), _) | (_, Err(failure)) => format!("run once more, {}", failure.message()),
     }
 }
 
@@ -187,8 +198,8 @@ fn parting(one: &[String], other: &[String]) -> String {
 /// What came of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// The digest of each seed's history; that of an empty one if its worker died.
-    runs: BTreeMap<Seed, Digest>,
+    /// The digest of each seed's history; `None` if a worker of it ended without an answer.
+    runs: BTreeMap<Seed, Option<Digest>>,
     to_check: BTreeMap<Seed, Fingerprint>,
     /// Why seeds failed; nondeterminism hides what else a seed failed of.
     pub failures: BTreeMap<Seed, Failure>,
@@ -212,13 +223,13 @@ impl Results {
     fn add(&mut self, seed: Seed, is_checked: bool, reply: Reply) {
         let answer = match reply {
             Ok(answer) => answer,
-            Err(death) => {
-                self.runs.insert(seed, History::default().digest());
-                self.failures.insert(seed, death.failure());
+            Err(failure) => {
+                self.runs.insert(seed, None);
+                self.failures.insert(seed, failure);
                 return;
             }
         };
-        self.runs.insert(seed, answer.digest);
+        self.runs.insert(seed, Some(answer.digest));
         if is_checked {
             self.to_check.insert(seed, Fingerprint::of(&answer));
         }
@@ -238,10 +249,10 @@ impl Results {
         }
     }
 
-    /// The digest of a seed's history.
+    /// The digest of a seed's history, if it has one.
     #[must_use]
-    pub fn digest(&self, seed: Seed) -> Digest {
-        self.runs.get(&seed).copied().unwrap_or_default()
+    pub fn digest(&self, seed: Seed) -> Option<Digest> {
+        self.runs.get(&seed).copied().flatten()
     }
 
     /// The situations that no seed reached.
@@ -258,7 +269,7 @@ impl Results {
         };
         let faults = kuzusync_sim::fault::Fault::ALL.map(kuzusync_sim::fault::Fault::name).to_vec();
         let seeds = self.runs.len();
-        let runs: Vec<(u64, Digest)> = self.runs.iter().map(|(seed, digest)| (seed.0, *digest)).collect();
+        let runs: Vec<(u64, Option<Digest>)> = self.runs.iter().map(|(seed, digest)| (seed.0, *digest)).collect();
         Report {
             seeds,
             passed: seeds - self.failures.len(),
@@ -502,14 +513,18 @@ mod tests {
     #[test]
     fn a_second_run_that_differs_in_anything_is_told() {
         let first = Fingerprint { digest: Digest([1; 16]), events: 3, state: Digest([2; 16]) };
-        let death = Death { message: "gone".into() };
-        assert!(first.difference(&Err(death)).is_some_and(|text| text.contains("gone")));
+        let died = first.difference(&Err(Failure::Crash { message: "gone".into() }));
+        assert_eq!(died.as_ref().map(Failure::class), Some("nondeterminism"));
+        assert!(died.is_some_and(|failure| failure.message().contains("gone")));
+        let late = Failure::TimeLimit { message: "late".into() };
+        assert_eq!(first.difference(&Err(late.clone())), Some(late));
         let answer = |fingerprint: Fingerprint| Answer {
             seed: Seed(1),
             digest: fingerprint.digest,
             events: fingerprint.events,
             state: fingerprint.state,
             failure: None,
+            unmet: None,
             reached: Vec::new(),
             faults: BTreeMap::new(),
             steps: 0,

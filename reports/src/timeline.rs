@@ -224,7 +224,11 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         EventKind::WentOnline => at('●', "is online again".to_owned()),
         EventKind::ClockJumped { ms } => at('●', format!("clock jumps by {ms:+} ms")),
         EventKind::Notified(notice) => at('●', told(notice, names)?),
-        EventKind::Sent { to, number, is_cut, fate, .. } => Some(sent(host, *to, *number, *is_cut, fate, names)),
+        EventKind::Sent { to, number, frame, is_cut, fate, .. } => {
+            let place = Place::Leaves { from: host, to: *to, arrives: !fate.delays_us.is_empty() };
+            let (what, to, fate) = (names.message(frame), names.host(*to), became(*is_cut, fate));
+            Some((place, format!("sends {what} → {to} #{number}{fate}")))
+        }
         EventKind::Received { from, number } => {
             let place = Place::Arrives { from: *from, to: host, is_heard: true };
             Some((place, format!("hears ← {} #{number}", names.host(*from))))
@@ -246,23 +250,17 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
     }
 }
 
-fn sent(from: u32, to: u32, number: u64, is_cut: bool, fate: &Fate, names: &Names) -> (Place, String) {
-    let mut remarks = Vec::new();
-    match fate.delays_us.len() {
-        _ if is_cut => remarks.push("cut"),
-        0 => remarks.push("lost"),
-        1 => {}
-        _ => remarks.push("arrives twice"),
-    }
-    if fate.is_reordered {
-        remarks.push("overtaken");
-    }
-    if fate.flipped_bit.is_some() {
-        remarks.push("damaged on the way");
-    }
-    let remarks = if remarks.is_empty() { String::new() } else { format!(", {}", remarks.join(", ")) };
-    let place = Place::Leaves { from, to, arrives: !fate.delays_us.is_empty() };
-    (place, format!("sends → {} #{number}{remarks}", names.host(to)))
+/// What became of a message, unless it simply arrives.
+fn became(is_cut: bool, fate: &Fate) -> String {
+    let copies = match fate.delays_us.len() {
+        _ if is_cut => ", cut",
+        0 => ", lost",
+        1 => "",
+        _ => ", arrives twice",
+    };
+    let overtaken = if fate.is_reordered { ", overtaken" } else { "" };
+    let damaged = if fate.flipped_bit.is_some() { ", damaged on the way" } else { "" };
+    format!("{copies}{overtaken}{damaged}")
 }
 
 /// The notices that are not told together; what is left is bookkeeping.

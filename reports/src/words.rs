@@ -11,6 +11,7 @@ use kuzusync_core::clock::Timestamp;
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
 use kuzusync_core::ddl::{Ddl, Rule, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
+use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
@@ -18,6 +19,8 @@ use kuzusync_core::value::Value;
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::history::EventKind;
 use kuzusync_sim::outcome::Outcome;
+
+use crate::text::plural;
 
 /// What the things of one run are called.
 #[derive(Clone, Debug, Default)]
@@ -138,6 +141,32 @@ impl Names {
             if last == first.seq { name } else { format!("{name}…{last}") }
         };
         ranges.iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a message is, in a few words: `hello`, `main:1…7`, `word that it has 7 changes`.
+    #[must_use]
+    pub fn message(&self, frame: &[u8]) -> String {
+        match Message::decode(frame) {
+            Ok(Message::Hello(Hello { is_reply: false, .. })) => "hello".to_owned(),
+            Ok(Message::Hello(_)) => "hello back".to_owned(),
+            Ok(Message::Changes { deliveries, .. }) => {
+                let changes: Vec<&Entry> = deliveries.iter().filter_map(Delivery::change).collect();
+                let ids: Vec<ChangeId> = changes.iter().map(|entry| entry.change.id).collect();
+                let rulings = match deliveries.len() - ids.len() {
+                    0 => None,
+                    count => Some(plural(count, "ruling")),
+                };
+                let changes = (!ids.is_empty()).then(|| self.changes(&ids));
+                let parts: Vec<String> = changes.into_iter().chain(rulings).collect();
+                if parts.is_empty() { "no changes".to_owned() } else { parts.join(" and ") }
+            }
+            Ok(Message::Ack(cursor)) => {
+                let changes: u64 = cursor.seen.heads().map(|head| head.seq).sum();
+                format!("word that it has {}", plural(usize::try_from(changes).unwrap_or(usize::MAX), "change"))
+            }
+            Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
+            Err(_) => "what is no message".to_owned(),
+        }
     }
 
     /// A finding's sentence with the names of this page: `replica 1` becomes `edge 1`, `3f2a90bc:2` becomes `edge 1:2`.
@@ -404,6 +433,8 @@ pub fn stamp(timestamp: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kuzusync_core::clock::VectorClock;
+    use kuzusync_core::message::Cursor;
 
     fn names() -> Names {
         let hosts = BTreeMap::from([(ReplicaId([0xAB; 16]), 0), (ReplicaId([0xCD; 16]), 1)]);
@@ -428,6 +459,19 @@ mod tests {
         assert_eq!(names.hosts([0, 1, 2]), "main, edge 1, edge 2");
         assert_eq!(names.hosts([0, 1, 2, 3, 5]), "main, edge 1…3, edge 5");
         assert_eq!(Names::default().hosts(0..4), "peer 0…3");
+    }
+
+    #[test]
+    fn a_message_is_told_by_what_it_holds() {
+        let names = names();
+        let heads = |ids: &[ChangeId]| Cursor { seen: ids.iter().copied().collect(), lsn: 0 };
+        let ack = Message::Ack(heads(&[id(0xAB, 2), id(0xCD, 1)]));
+        assert_eq!(names.message(&ack.encode()), "word that it has 3 changes");
+        let refusal = Message::Refused("replica 1 is of another database".into());
+        assert_eq!(names.message(&refusal.encode()), "a refusal (edge 1 is of another database)");
+        let empty = Message::Changes { clock: VectorClock::default(), deliveries: Vec::new() };
+        assert_eq!(names.message(&empty.encode()), "no changes");
+        assert_eq!(names.message(b"noise"), "what is no message");
     }
 
     #[test]

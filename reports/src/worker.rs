@@ -1,17 +1,19 @@
-//! Worker processes: where the runs of a sweep are made, so that the death of one costs one seed and not the sweep.
+//! Worker processes: where runs are made, so that the death of one costs one run and not the sweep.
 //!
 //! A worker is this same program with the hidden command `worker`. It reads one [`Request`] per line and answers each
 //! with one [`Answer`]; it holds nothing between two runs. The parent keeps one worker per job ([`Crew`]) and feeds it
-//! from one queue. A worker that dies is a crash of the run it was making, and a new one takes its place.
+//! from one queue. A worker that dies is a crash of the run it was making; one that does not answer in time is killed, and
+//! its run has failed of the time limit. Either way a new one takes its place.
 //!
-//! Kùzu is native code: what goes wrong in it ends a process and cannot be caught. That is why runs are made here and
-//! not in threads of the command.
+//! Kùzu is native code: what goes wrong in it ends a process and cannot be caught. And a simulated task that never gives
+//! its turn back leaves nobody inside the simulation to notice. That is why runs are made here and not in threads of the
+//! command.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -19,12 +21,15 @@ use std::time::{Duration, Instant};
 
 use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::scenario::Scenario;
+use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, History};
-use kuzusync_sim::outcome::{Failure, Outcome};
+use kuzusync_sim::options::Options;
+use kuzusync_sim::outcome::{Check, Failure, Outcome};
 use kuzusync_sim::seed::Seed;
-use kuzusync_sim::simulation::{Run, SIMULATION_THREAD, Script, simulate};
+use kuzusync_sim::simulation::{Body, Run, SIMULATION_THREAD, Script, simulate};
 use kuzusync_sim::sometimes;
 use kuzusync_sim::step::Plan;
 use kuzusync_sim::store::StoreChoice;
@@ -37,22 +42,49 @@ pub struct Request {
     pub seed: Seed,
     /// What the replicas feed.
     pub store: StoreChoice,
-    /// The profile that makes the plan, by name.
-    pub profile: String,
+    /// What happens.
+    pub script: RequestedScript,
     /// The planted bug, by name.
     pub bug: Option<String>,
-    /// The plan, if it is not the one that profile and seed make.
-    pub plan: Option<Plan>,
     /// Whether every event is sent back: for finding where two runs part.
     pub wants_events: bool,
+}
+
+/// What happens in a run, as it is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RequestedScript {
+    /// The plan that the profile of this name makes of the seed.
+    Generated(String),
+    /// This plan.
+    Plan(Plan),
+    /// The scenario of this name.
+    Scenario(String),
 }
 
 impl Request {
     /// A generated run.
     #[must_use]
     pub fn generated(seed: Seed, store: StoreChoice, profile: Profile, bug: Option<Bug>) -> Self {
-        let (profile, bug) = (profile.to_string(), bug.map(|bug| bug.name().to_owned()));
-        Request { seed, store, profile, bug, plan: None, wants_events: false }
+        let bug = bug.map(|bug| bug.name().to_owned());
+        Request { seed, store, script: RequestedScript::Generated(profile.to_string()), bug, wants_events: false }
+    }
+
+    /// A run of this plan.
+    #[must_use]
+    pub fn plan(plan: Plan, seed: Seed, store: StoreChoice) -> Self {
+        Request { seed, store, script: RequestedScript::Plan(plan), bug: None, wants_events: false }
+    }
+
+    /// The run of a stored case.
+    #[must_use]
+    pub fn stored(stored: &StoredCase) -> Self {
+        Request { bug: stored.bug.clone(), ..Request::plan(stored.plan.clone(), stored.seed, stored.store) }
+    }
+
+    /// A run of a scenario.
+    #[must_use]
+    pub fn scenario(name: &str, seed: Seed, store: StoreChoice) -> Self {
+        Request { seed, store, script: RequestedScript::Scenario(name.to_owned()), bug: None, wants_events: false }
     }
 
     /// The same run with every event sent back.
@@ -61,15 +93,16 @@ impl Request {
         Request { wants_events: true, ..self }
     }
 
-    /// The plan it runs.
+    /// What it runs.
     ///
     /// # Errors
-    /// If its profile is none.
-    pub fn plan(&self) -> Result<Plan, String> {
-        match &self.plan {
-            Some(plan) => Ok(plan.clone()),
-            None => Ok(swarm::plan(self.profile.parse()?, self.seed)),
-        }
+    /// If its profile or its scenario is none.
+    fn work(&self) -> Result<Work, String> {
+        Ok(match &self.script {
+            RequestedScript::Generated(profile) => Work::Plan(swarm::plan(profile.parse()?, self.seed)),
+            RequestedScript::Plan(plan) => Work::Plan(plan.clone()),
+            RequestedScript::Scenario(name) => Work::Scenario(Box::new(Scenario::named(name)?)),
+        })
     }
 
     /// The bug it plants.
@@ -81,16 +114,49 @@ impl Request {
         self.bug.as_ref().map(find).transpose()
     }
 
-    /// Makes the run in this process.
+    /// Makes the run in this process. There is no plan if it is of a scenario.
     ///
     /// # Errors
     /// What is wrong with the request.
-    pub fn run(&self) -> Result<(Plan, Outcome), String> {
-        let (plan, bug) = (self.plan()?, self.bug()?);
-        let script = Script::Plan(&plan.steps);
-        let outcome = simulate(&Run { seed: self.seed, options: &plan.options, store: self.store, script, bug });
+    pub fn run(&self) -> Result<(Option<Plan>, Outcome), String> {
+        let (seed, store, bug) = (self.seed, self.store, self.bug()?);
+        Ok(match self.work()? {
+            Work::Scenario(scenario) => (None, scenario.run(seed, store)),
+            Work::Plan(plan) => {
+                let script = Script::Plan(&plan.steps);
+                let outcome = simulate(&Run { seed, options: &plan.options, store, script, bug });
+                (Some(plan), outcome)
+            }
+        })
+    }
+
+    /// The outcome of a run of which nothing is known but how its process ended.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    pub fn outcome_without_history(&self, failure: Failure) -> Result<(Option<Plan>, Outcome), String> {
+        let (plan, options) = match self.work()? {
+            Work::Scenario(scenario) => (None, scenario.options),
+            Work::Plan(plan) => (Some(plan.clone()), plan.options),
+        };
+        let outcome = Outcome {
+            seed: self.seed,
+            options,
+            failure: Some(failure),
+            digest: History::default().digest(),
+            events: Vec::new(),
+            replicas: Vec::new(),
+            checks: Vec::new(),
+            simulated_us: 0,
+        };
         Ok((plan, outcome))
     }
+}
+
+/// What a request comes to.
+enum Work {
+    Plan(Plan),
+    Scenario(Box<Scenario>),
 }
 
 /// What a worker tells about a run.
@@ -106,6 +172,8 @@ pub struct Answer {
     pub state: Digest,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// The first clause of a scenario that does not hold.
+    pub unmet: Option<Check>,
     /// The situations it reached.
     pub reached: Vec<String>,
     /// How often each fault fired.
@@ -126,7 +194,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(request: &Request, steps: usize, outcome: &Outcome, wall: Duration) -> Self {
+    fn new(request: &Request, plan: Option<&Plan>, outcome: &Outcome, wall: Duration) -> Self {
         let line = |event: &Event| format!("{event:?}");
         Answer {
             seed: outcome.seed,
@@ -134,9 +202,10 @@ impl Answer {
             events: outcome.events.len() as u64,
             state: outcome.state_digest(),
             failure: outcome.failure.clone(),
+            unmet: outcome.checks.iter().find(|check| !check.holds).cloned(),
             reached: sometimes::reached(outcome).into_iter().map(str::to_owned).collect(),
             faults: fired(&outcome.events),
-            steps: steps as u64,
+            steps: plan.map_or(0, |plan| plan.steps.len() as u64),
             replicas: u64::from(outcome.options.replicas),
             losses: outcome.replicas.iter().map(|replica| replica.audit.len() as u64).max().unwrap_or(0),
             simulated_us: outcome.simulated_us,
@@ -172,6 +241,9 @@ pub struct Sabotage {
     /// Let the worker that comes to this seed die
     #[arg(long, value_name = "SEED", hide = true)]
     worker_dies_at: Option<u64>,
+    /// Let a simulated task of this seed never give its turn back
+    #[arg(long, value_name = "SEED", hide = true)]
+    worker_hangs_at: Option<u64>,
     /// Let every worker tell something else of this seed
     #[arg(long, value_name = "SEED", hide = true)]
     worker_differs_at: Option<u64>,
@@ -179,9 +251,31 @@ pub struct Sabotage {
 
 impl Sabotage {
     fn arguments(&self) -> Vec<String> {
-        let options = [("--worker-dies-at", self.worker_dies_at), ("--worker-differs-at", self.worker_differs_at)];
+        let options = [
+            ("--worker-dies-at", self.worker_dies_at),
+            ("--worker-hangs-at", self.worker_hangs_at),
+            ("--worker-differs-at", self.worker_differs_at),
+        ];
         let given = options.into_iter().filter_map(|(name, seed)| Some([name.to_owned(), seed?.to_string()]));
         given.flatten().collect()
+    }
+
+    /// What happens before the run is made.
+    fn interfere(&self, Seed(seed): Seed) {
+        if self.worker_dies_at == Some(seed) {
+            std::process::abort();
+        }
+        if self.worker_hangs_at == Some(seed) {
+            let body: Body = |_| {
+                Box::pin(async {
+                    loop {
+                        std::hint::spin_loop();
+                    }
+                })
+            };
+            let (options, script) = (&Options::default(), Script::Body(body));
+            drop(simulate(&Run { seed: Seed(seed), options, store: StoreChoice::Memory, script, bug: None }));
+        }
     }
 
     /// Puts the number of this process where a history should be.
@@ -201,12 +295,10 @@ impl Sabotage {
 pub fn serve(requests: impl BufRead, mut answers: impl Write, sabotage: &Sabotage) -> io::Result<()> {
     for line in requests.lines() {
         let request: Request = serde_json::from_str(&line?)?;
-        if sabotage.worker_dies_at == Some(request.seed.0) {
-            std::process::abort();
-        }
+        sabotage.interfere(request.seed);
         let start = Instant::now();
         let (plan, outcome) = request.run().map_err(io::Error::other)?;
-        let mut answer = Answer::new(&request, plan.steps.len(), &outcome, start.elapsed());
+        let mut answer = Answer::new(&request, plan.as_ref(), &outcome, start.elapsed());
         sabotage.distort(&mut answer);
         serde_json::to_writer(&mut answers, &answer)?;
         answers.write_all(b"\n")?;
@@ -215,73 +307,62 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write, sabotage: &Sabotag
     Ok(())
 }
 
-/// A worker process that ended before it answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Death {
-    /// How it ended, in one sentence.
-    pub message: String,
-}
-
-impl Death {
-    /// The failure of the run it was making.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        Failure::Crash { message: self.message.clone() }
-    }
-}
-
-/// What became of a request.
-pub type Reply = Result<Answer, Death>;
+/// What became of a request: the answer, or how the worker process ended without one.
+pub type Reply = Result<Answer, Failure>;
 
 /// How workers are started.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
     sabotage: Sabotage,
+    /// Real time that a run may take.
+    run_max: Duration,
 }
 
 impl Launcher {
-    /// Workers that run the program this process runs.
+    /// Workers that run the program this process runs. A run that takes longer than `run_max` is stopped.
     ///
     /// # Errors
     /// If the system does not tell which program that is.
-    pub fn this_program() -> io::Result<Self> {
-        Ok(Launcher { program: std::env::current_exe()?, sabotage: Sabotage::default() })
-    }
-
-    /// Workers that do this wrong.
-    #[must_use]
-    pub fn with(self, sabotage: Sabotage) -> Self {
-        Launcher { sabotage, ..self }
+    pub fn this_program(run_max: Duration, sabotage: Sabotage) -> io::Result<Self> {
+        Ok(Launcher { program: std::env::current_exe()?, sabotage, run_max })
     }
 
     /// Makes one run in a worker of its own.
     ///
     /// # Errors
-    /// The worker's death.
+    /// How the worker ended without an answer.
     pub fn ask(&self, request: &Request) -> Reply {
-        let death = |error: io::Error| Death { message: format!("no worker process could be started: {error}") };
-        let mut worker = self.start().map_err(death)?;
-        worker.ask(request)
+        self.start()?.ask(request)
     }
 
-    /// Makes one run in this process, for its whole outcome: first in a worker, so that a run that kills its process is
-    /// told and not suffered.
+    /// Makes one run in this process, for its whole outcome: first in a worker, so that a run that kills its process or
+    /// never ends is told and not suffered. The two must be the same run.
     ///
     /// # Errors
     /// What is wrong with the request.
-    pub fn outcome(&self, request: &Request) -> Result<(Plan, Outcome), String> {
-        let (plan, _) = (request.plan()?, request.bug()?);
-        match self.ask(request) {
-            Ok(_) => request.run(),
-            Err(death) => {
-                let outcome = killed(request.seed, &plan, &death);
-                Ok((plan, outcome))
-            }
+    pub fn outcome(&self, request: &Request) -> Result<(Option<Plan>, Outcome), String> {
+        request.bug()?;
+        let answer = match self.ask(request) {
+            Ok(answer) => answer,
+            Err(failure) => return request.outcome_without_history(failure),
+        };
+        let (plan, mut outcome) = request.run()?;
+        if answer.digest != outcome.digest {
+            let (worker, here) = (answer.digest.short(), outcome.digest.short());
+            let message = format!("the history is {worker} in one process and {here} in another");
+            outcome.failure = Some(Failure::Nondeterminism { message });
         }
+        Ok((plan, outcome))
     }
 
-    fn start(&self) -> io::Result<Worker> {
+    fn start(&self) -> Result<Worker, Failure> {
+        let crash =
+            |error: io::Error| Failure::Crash { message: format!("no worker process could be started: {error}") };
+        self.spawn().map_err(crash)
+    }
+
+    fn spawn(&self) -> io::Result<Worker> {
         let stderr = tempfile::tempfile()?;
         let mut command = Command::new(&self.program);
         command
@@ -292,22 +373,14 @@ impl Launcher {
             .stderr(stderr.try_clone()?);
         let mut child = command.spawn()?;
         let requests = child.stdin.take().expect("its standard input is a pipe");
-        let answers = BufReader::new(child.stdout.take().expect("its standard output is a pipe"));
-        Ok(Worker { child, requests: Some(requests), answers, stderr })
-    }
-}
-
-/// The outcome of a run of which nothing is known but that its process died.
-fn killed(seed: Seed, plan: &Plan, death: &Death) -> Outcome {
-    Outcome {
-        seed,
-        options: plan.options.clone(),
-        failure: Some(death.failure()),
-        digest: History::default().digest(),
-        events: Vec::new(),
-        replicas: Vec::new(),
-        checks: Vec::new(),
-        simulated_us: 0,
+        let stdout = child.stdout.take().expect("its standard output is a pipe");
+        let (sender, answers) = mpsc::channel();
+        // A pipe cannot be read with a time limit, a channel can. The thread ends with the process.
+        thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines();
+            lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Ok(Worker { child, requests: Some(requests), answers, stderr, run_max: self.run_max })
     }
 }
 
@@ -315,32 +388,49 @@ fn killed(seed: Seed, plan: &Plan, death: &Death) -> Outcome {
 struct Worker {
     child: Child,
     requests: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: mpsc::Receiver<String>,
     stderr: File,
+    run_max: Duration,
 }
 
 impl Worker {
     fn ask(&mut self, request: &Request) -> Reply {
-        self.exchange(request).map_err(|_| self.bury())
+        if self.send(request).is_err() {
+            return Err(self.bury());
+        }
+        match self.answers.recv_timeout(self.run_max) {
+            Ok(line) => serde_json::from_str(&line).map_err(|_| self.bury()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.bury()),
+            Err(RecvTimeoutError::Timeout) => Err(self.stop()),
+        }
     }
 
-    fn exchange(&mut self, request: &Request) -> io::Result<Answer> {
+    fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         let requests = self.requests.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         requests.write_all(&line)?;
-        requests.flush()?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
+        requests.flush()
     }
 
     /// Waits for the process to end and tells how it did.
-    fn bury(&mut self) -> Death {
+    fn bury(&mut self) -> Failure {
         self.requests = None;
         let ending = self.child.wait().map_or_else(|error| error.to_string(), describe);
         let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
-        Death { message: format!("the worker process {ending}{words}") }
+        Failure::Crash { message: format!("the worker process {ending}{words}") }
+    }
+
+    /// Ends a process whose run takes too long.
+    fn stop(&mut self) -> Failure {
+        // If it cannot be killed it is gone already.
+        let _ = self.child.kill();
+        let seconds = self.run_max.as_secs();
+        let message = format!(
+            "the run was not at its end after {seconds} s of real time and was stopped: either it never ends, or it needs \
+             a greater `--seconds-max`"
+        );
+        Failure::TimeLimit { message }
     }
 
     fn last_words(&mut self) -> Option<String> {
@@ -453,11 +543,11 @@ impl Crew {
     }
 
     fn ask(&self, worker: &mut Option<Worker>, request: &Request) -> Reply {
-        if worker.is_none() {
-            let death = |error: io::Error| Death { message: format!("no worker process could be started: {error}") };
-            *worker = Some(self.launcher.start().map_err(death)?);
-        }
-        let reply = worker.as_mut().map(|worker| worker.ask(request)).expect("a worker was started above");
+        let running = match worker {
+            Some(running) => running,
+            None => worker.insert(self.launcher.start()?),
+        };
+        let reply = running.ask(request);
         if reply.is_err() {
             *worker = None;
         }

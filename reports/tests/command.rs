@@ -81,7 +81,7 @@ fn files_that_cannot_be_used_are_refused_as_what_they_are() {
     let absent = directory.path().join("absent.json").to_str().unwrap().to_owned();
     assert_refused(&["replay", &absent], &["absent.json", "cannot be read"]);
     assert_refused(&["run", &absent], &["absent.json", "cannot be read"]);
-    assert_refused(&["replay", &file("broken.json", "{")], &["broken.json", "line 1"]);
+    assert_refused(&["replay", &file("broken.json", "{")], &["broken.json", "line 1", "kuzusync schema case"]);
     assert_refused(&["run", &file("empty.json", "")], &["empty.json"]);
     assert_refused(
         &["replay", &file("newer.json", r#"{"case_version": 99}"#)],
@@ -89,7 +89,9 @@ fn files_that_cannot_be_used_are_refused_as_what_they_are() {
     );
     assert_refused(&["run", &file("plan.json", r#"{"version": 99}"#)], &["version 99", "newer kuzusync"]);
     let unknown_field = r#"{"version": 1, "steps": [], "option": {}}"#;
-    assert_refused(&["run", &file("typo.json", unknown_field)], &["typo.json", "option"]);
+    let where_and_what =
+        ["typo.json", "line 1, column 36, `option`", "expected one of `version`", "kuzusync schema plan"];
+    assert_refused(&["run", &file("typo.json", unknown_field)], &where_and_what);
     let no_replicas = r#"{"version": 1, "options": {"replicas": 0}, "steps": []}"#;
     assert_refused(&["run", &file("none.json", no_replicas)], &["options.replicas", "from 1 to 64"]);
     assert_refused(&["run", directory.path().to_str().unwrap()], &["cannot be read"]);
@@ -265,6 +267,7 @@ fn a_run_shows_every_replica_as_json_and_traces_every_event() {
     }
     let events = fs::read_to_string(&trace).unwrap();
     assert!(events.lines().count() > 20);
+    assert!(events.contains(r#""message":{"changes":[{"replica":"#), "what messages hold is told");
     assert!(events.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }
 
@@ -283,26 +286,186 @@ fn a_plan_of_ones_own_runs_on_the_seed_asked_for() {
     assert_ne!(digest("7"), digest("8"));
 }
 
+/// The JSON of a section of the README.
+fn readme_examples(section: &str) -> Vec<Value> {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let from = readme.split(&format!("\n## {section}\n")).nth(1).unwrap();
+    let section = from.split("\n## ").next().unwrap();
+    let blocks = section.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.map(|block| serde_json::from_str(block).unwrap()).collect()
+}
+
+/// Whether everything that `part` says, `whole` says too.
+fn includes(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|found| includes(found, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(found, value)| includes(found, value))
+        }
+        _ => whole == part,
+    }
+}
+
 #[test]
-fn a_stored_case_tells_whether_it_is_still_the_same_run() {
+fn the_plan_in_the_readme_ends_as_the_readme_says() {
+    let [plan, replica] = readme_examples("Plans and cases").try_into().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("my-plan.json");
+    fs::write(&file, plan.to_string()).unwrap();
+    let output = kuzusync(&["run", file.to_str().unwrap(), "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let run = json(&output);
+    assert_eq!((&run["verdict"], &run["class"]), (&Value::from("pass"), &Value::Null));
+    let replicas = run["replicas"].as_array().unwrap();
+    assert_eq!(
+        replicas.iter().map(|replica| replica["role"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["main", "edge", "edge"]
+    );
+    for found in replicas {
+        assert!(includes(found, &replica), "{found:#}");
+        assert_eq!(keys(found).len(), keys(&replica).len() + 2, "with id and role it has nothing else");
+    }
+}
+
+#[test]
+fn the_schema_is_printed_for_each_kind_of_file_and_for_both() {
+    for (of, title) in [(&["plan"][..], "kuzusync plan"), (&["case"], "kuzusync case"), (&[], "kuzusync plan or case")]
+    {
+        let schema = json(&kuzusync(&[&["schema"], of].concat()));
+        assert_eq!(schema["title"], title);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert!(schema["$defs"]["Step"]["oneOf"].as_array().unwrap().len() > 10, "it tells every step");
+    }
+    assert_refused(&["schema", "sweep"], &["sweep", "plan", "case"]);
+}
+
+/// A case made of the plan of a seed.
+fn stored(directory: &Path, seed: &str) -> String {
+    let file = directory.join(format!("seed-{seed}.json")).to_str().unwrap().to_owned();
+    let output = kuzusync(&["run", "--profile", "default", "--seed", seed, "--case", &file]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    file
+}
+
+fn edit(file: &str, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    edit(json.as_object_mut().unwrap());
+    fs::write(file, json.to_string()).unwrap();
+}
+
+#[test]
+fn a_stored_case_tells_whether_it_is_still_what_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = stored(directory.path(), "5");
+    let replay = || kuzusync(&["replay", &file]);
+    assert_eq!(code(&replay()), 0);
+    assert!(stdout(&replay()).contains("byte for byte") && stdout(&replay()).contains("It passes as stored"));
+
+    let digest = Value::from("00000000000000000000000000000000");
+    edit(&file, |case| drop(case.insert("digest".into(), digest)));
+    assert_eq!(code(&replay()), 5);
+    assert!(stdout(&replay()).contains("NOT the stored one"), "{}", stdout(&replay()));
+
+    edit(&file, |case| drop(case.remove("digest")));
+    assert_eq!(code(&replay()), 0, "without a digest the verdict counts");
+    let compared = json(&kuzusync(&["replay", &file, "--json"]))["stored"].clone();
+    assert_eq!((&compared["is_same_digest"], &compared["is_same_failure"]), (&Value::Null, &Value::from(true)));
+
+    edit(&file, |case| drop(case.insert("reaches".into(), serde_json::json!(["change_repeated", "the_moon"]))));
+    assert_eq!(code(&replay()), 6);
+    assert!(stdout(&replay()).contains("does not reach what it is kept for: the_moon"), "{}", stdout(&replay()));
+
+    edit(&file, |case| drop(case.insert("failure".into(), serde_json::json!({"class": "crash", "message": "m"}))));
+    assert!(stdout(&replay()).contains("It does not fail as stored: m."), "{}", stdout(&replay()));
+}
+
+#[test]
+fn a_case_that_is_run_onto_itself_is_brought_up_to_date_and_keeps_what_people_wrote() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = stored(directory.path(), "6");
+    let read = || serde_json::from_str::<Value>(&fs::read_to_string(&file).unwrap()).unwrap();
+    let fresh = read();
+    edit(&file, |case| {
+        case.insert("story".into(), "Why it is kept.".into());
+        case.insert("failure".into(), serde_json::json!({"class": "crash", "message": "long fixed"}));
+        case.remove("digest");
+    });
+    assert_eq!(code(&kuzusync(&["run", &file, "--case", &file])), 0);
+    let kept = read();
+    assert_eq!((&kept["story"], &kept["failure"]), (&Value::from("Why it is kept."), &Value::Null));
+    assert_eq!((kept.get("digest"), &kept["plan"]), (None, &fresh["plan"]), "it had no digest, so it gets none");
+    assert_refused(&["run", "handshake", "--case", &file], &["a scenario is code"]);
+    assert_refused(&["run", "handshake", "--profile", "quiet"], &["--profile"]);
+    assert_refused(&["run"], &["SCENARIO"]);
+}
+
+// ---- runs that never end ----
+
+#[test]
+fn a_run_that_never_ends_costs_its_time_and_not_the_sweep() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().to_str().unwrap();
-    let arguments =
-        ["sweep", "--seeds", "5..6", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
-    assert_eq!(code(&kuzusync(&arguments)), 4);
-    let file = directory.path().join("cases/seed-5.json");
-    // The worker dies for the test only, so the stored run is found to be another: it has a history.
-    let output = kuzusync(&["replay", file.to_str().unwrap()]);
-    assert_eq!(code(&output), 5, "{}", stdout(&output));
-    assert!(stdout(&output).contains("NOT the stored one") && stdout(&output).contains("does not fail as stored"));
-    let found = json(&kuzusync(&["replay", file.to_str().unwrap(), "--json"]));
-    let mut stored: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    stored["digest"] = found["digest"].clone();
-    stored["failure"] = Value::Null;
-    fs::write(&file, stored.to_string()).unwrap();
-    let output = kuzusync(&["replay", file.to_str().unwrap()]);
-    assert_eq!(code(&output), 0, "{}", stdout(&output));
-    assert!(stdout(&output).contains("byte for byte"), "{}", stdout(&output));
+    let hangs = ["--store", "memory", "--no-cases", "--worker-hangs-at", "5", "--seconds-max", "1"];
+    let sweep = |more: &[&str]| kuzusync(&[&["sweep", "--seeds", "3..9"], &hangs[..], more].concat());
+    let output = sweep(&["--json"]);
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!((&report["seeds"], &report["passed"]), (&Value::from(6), &Value::from(5)));
+    let failure = &report["failures"][0];
+    assert_eq!((&failure["seed"], &failure["class"]), (&Value::from(5), &Value::from("time_limit")));
+    assert!(failure["replay"].as_str().unwrap().contains("--seeds 5..6"), "{failure}");
+    assert!(failure["replay"].as_str().unwrap().contains("--seconds-max 1"), "{failure}");
+    let output = sweep(&["--out", out]);
+    let screen = stdout(&output);
+    assert!(screen.contains("TIME LIMIT, seed 5") && screen.contains("after 1 s of real time"), "{screen}");
+    let file = directory.path().join("cases/seed-5.json").to_str().unwrap().to_owned();
+    assert!(screen.contains(&format!("replay {file} --seconds-max 1")), "{screen}");
+    let output = kuzusync(&["replay", &file, "--worker-hangs-at", "5", "--seconds-max", "1"]);
+    assert_eq!(code(&output), 7);
+    assert!(stdout(&output).contains("It fails as stored."), "{}", stdout(&output));
+    assert_eq!(code(&kuzusync(&["replay", &file])), 0, "it hangs for the test only");
+}
+
+/// The seed of the scenario `handshake`, which shows case D1.1.
+const HANDSHAKE_SEED: &str = "11";
+
+#[test]
+fn scenarios_and_plans_that_kill_their_process_or_never_end_are_told_and_not_suffered() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("events.ndjson").to_str().unwrap().to_owned();
+    let hangs = ["--worker-hangs-at", HANDSHAKE_SEED, "--seconds-max", "1"];
+    let output = kuzusync(&[&["conformance", "D1.1", "--json"], &hangs[..]].concat());
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    let case = json(&output)["cases"][0].clone();
+    assert_eq!(case["verdict"], "fail");
+    assert!(case["reason"].as_str().unwrap().contains("after 1 s of real time"), "{case}");
+    let output = kuzusync(&["conformance", "D1.1", "--worker-dies-at", HANDSHAKE_SEED]);
+    assert_eq!(code(&output), 4, "{}", stdout(&output));
+    let output = kuzusync(&[&["run", "handshake", "--trace", &trace], &hangs[..]].concat());
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    assert!(stdout(&output).contains("TIME LIMIT, seed 11"), "{}", stdout(&output));
+    assert_eq!(fs::read_to_string(&trace).unwrap(), "");
+    let output = kuzusync(&["run", "handshake", "--worker-differs-at", HANDSHAKE_SEED]);
+    assert_eq!(code(&output), 5, "two processes, two histories: {}", stdout(&output));
+    let output = kuzusync(&["sweep", "--seeds", "3..5", "--store", "memory", "--worker-dies-at", HANDSHAKE_SEED]);
+    assert_eq!(code(&output), 4, "a documented case died: {}", stdout(&output));
+}
+
+#[test]
+fn a_plan_that_takes_too_many_turns_fails_of_the_time_limit_with_its_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan.json");
+    fs::write(&plan, r#"{"version": 1, "options": {"turns_max": 40}, "steps": [{"wait": {"ms": 1000}}]}"#).unwrap();
+    let output = kuzusync(&["run", plan.to_str().unwrap(), "--json"]);
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    assert_eq!(
+        (&json(&output)["verdict"], &json(&output)["class"]),
+        (&Value::from("fail"), &Value::from("time_limit"))
+    );
+    let page = stdout(&kuzusync(&["run", plan.to_str().unwrap()]));
+    assert!(page.contains("40 turns") && page.contains("options.turns_max") && page.contains("session with"), "{page}");
 }
 
 #[test]
@@ -320,7 +483,7 @@ fn conformance_judges_the_named_cases() {
 
 #[test]
 fn help_has_examples_and_completions_are_a_script() {
-    for command in ["sweep", "run", "replay", "list", "conformance", "bugs", "completions"] {
+    for command in ["sweep", "run", "replay", "schema", "list", "conformance", "bugs", "completions"] {
         let output = kuzusync(&[command, "--help"]);
         assert_eq!(code(&output), 0);
         assert!(stdout(&output).contains("Example"), "{command}");
@@ -333,10 +496,9 @@ fn help_has_examples_and_completions_are_a_script() {
 #[test]
 fn a_reader_that_goes_away_ends_the_command_with_a_message() {
     for arguments in [&["list"][..], &["sweep", "--count", "3", "--store", "memory"], &["completions", "zsh"]] {
-        let mut child =
-            Command::new(KUZUSYNC).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(KUZUSYNC).args(arguments).stdout(writer).output().unwrap();
         assert_eq!(code(&output), 2, "{arguments:?}: {:?}", output.status);
         assert!(stderr(&output).contains("closed it before everything was written"), "{arguments:?}");
         assert!(!stderr(&output).contains("panicked"), "{arguments:?}");

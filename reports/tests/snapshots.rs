@@ -10,6 +10,7 @@ use std::path::Path;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{Properties, Statement};
 use kuzusync_core::value::Value;
+use kuzusync_reports::conformance::{Problem, Trial};
 use kuzusync_reports::provenance::Provenance;
 use kuzusync_reports::{conformance, failure, scenario_page, timeline};
 use kuzusync_scenarios::case::Case;
@@ -191,7 +192,7 @@ fn a_store_that_does_not_hold_its_view_is_named() {
 fn a_failure_of_durability_shows_what_happened_to_the_change() {
     let (plan, mut outcome) = run(plan_with_faults());
     let edge = outcome.replicas[1].id;
-    let lost = outcome.replicas[2].log.iter().rev().find(|change| change.id.replica == edge).unwrap().id;
+    let lost = outcome.replicas[2].log.iter().rev().find(|entry| entry.change.id.replica == edge).unwrap().change.id;
     outcome.events.retain(|event| match &event.kind {
         EventKind::Notified(Notice::Applied { entry }) => event.host != Some(2) || entry.change.id != lost,
         _ => true,
@@ -229,17 +230,23 @@ fn a_crash_has_a_page_with_or_without_a_history() {
 
 // ---- cases ----
 
+/// Makes the runs in this process.
+fn here(trials: &[Trial]) -> Vec<Option<Problem>> {
+    let run = |trial: &Trial| trial.scenario.run(trial.scenario.seed, trial.store);
+    trials.iter().map(|trial| run(trial).failure.map(|failure| Problem::of(&failure, None))).collect()
+}
+
 /// Asked for memory alone, every build says the same.
 #[test]
 fn the_table_of_cases() {
-    let conformance = conformance::judge(Case::ALL, &[StoreChoice::Memory], |_| {});
+    let conformance = conformance::judge(Case::ALL, &[StoreChoice::Memory], here);
     assert!(!conformance.has_failures() && !conformance.all_pass());
     assert_page("conformance", WIDTH, &conformance::text(&conformance, WIDTH));
 }
 
 #[test]
 fn the_table_of_cases_with_a_pass_and_a_failure() {
-    let mut conformance = conformance::judge(&[Case::D1_1, Case::D2_1, Case::C3], &[StoreChoice::Memory], |_| {});
+    let mut conformance = conformance::judge(&[Case::D1_1, Case::D2_1, Case::C3], &[StoreChoice::Memory], here);
     for case in &mut conformance.cases {
         (case.verdict, case.reason, case.stores) = (conformance::Verdict::Pass, None, vec!["memory", "kuzu"]);
     }

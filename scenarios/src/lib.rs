@@ -8,12 +8,13 @@
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
-//! | [`stored`] | runs as files |
+//! | [`stored`], [`mod@format`] | runs as files, and the schema of such files |
 
 pub mod case;
 pub mod change_log;
 pub mod conflict;
 pub mod counterexample;
+pub mod format;
 pub mod offline;
 pub mod reconciliation;
 pub mod sample;

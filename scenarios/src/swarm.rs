@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kuzusync_core::replica::DRIFT_MS_MAX;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::{Plan, Step};
@@ -99,8 +100,8 @@ fn options(profile: Profile) -> BoxedStrategy<Options> {
     let skew = match profile {
         Profile::Quiet => Just(Vec::new()).boxed(),
         Profile::Default => {
-            let hours_24 = 86_400_000_i64;
-            let one = prop_oneof![Just(0), -2_000..2_000_i64, -hours_24..hours_24];
+            let (day, at_the_bound) = (86_400_000_i64, DRIFT_MS_MAX - 100..DRIFT_MS_MAX + 500);
+            let one = prop_oneof![2 => Just(0), 2 => -2_000..2_000_i64, 1 => at_the_bound, 1 => -day..day];
             prop_oneof![Just(Vec::new()), vec(one, 5)].boxed()
         }
     };
@@ -154,12 +155,11 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
         Profile::Quiet => Just(0).boxed(),
         Profile::Default => sometimes(range).boxed(),
     };
-    let on_network = (fault(1..12), fault(1..12), fault(1..6), fault(1..6));
-    let faults = (fault(1..12), on_network, fault(1..4));
+    let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..6), fault(1..6), fault(1..4));
     let writes = (1..8_u32, sometimes(1..6), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     (faults, writes)
-        .prop_map(|((crash, on_network, clock), (schema, rule, increment, strict, again, delete))| {
-            let (offline, partition, link_cut, injection) = on_network;
+        .prop_map(|(faults, (schema, rule, increment, strict, again, delete))| {
+            let (crash, offline, partition, link_cut, injection, clock) = faults;
             Weights {
                 crash,
                 offline,
@@ -199,7 +199,7 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
                 .boxed(),
         ),
         (
-            50,
+            70,
             (replica(), 0..3_u32, 0..3_u32, number())
                 .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
                 .boxed(),
@@ -245,7 +245,7 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
         (weights.delete, (replica(), number()).prop_map(|(replica, row)| Step::DeleteNode { replica, row }).boxed()),
         (
             12,
-            (replica(), number(), number(), number(), number())
+            (replica(), number(), 0..4_u32, 0..4_u32, number())
                 .prop_map(|(replica, table, from, to, value)| Step::CreateEdge { replica, table, from, to, value })
                 .boxed(),
         ),

@@ -10,7 +10,9 @@ use crate::outcome::{Property, ReplicaState, Violation};
 mod audit;
 mod causality;
 mod convergence;
+mod deletion;
 mod durability;
+mod epochs;
 mod idempotence;
 pub mod liveness;
 mod numbering;
@@ -92,6 +94,8 @@ impl Default for Checkers {
             Box::new(convergence::Convergence),
             Box::new(oracle::Oracle),
             Box::new(audit::Audit),
+            Box::new(epochs::Epochs::default()),
+            Box::new(deletion::Deletion),
         ];
         Checkers { checkers, violation: None }
     }

@@ -75,17 +75,23 @@ impl Cluster {
         let (world, inboxes) = (Rc::clone(&self.world), Rc::clone(&self.inboxes));
         let replicas = world.borrow().options().replicas;
         let runtime = Handle::current();
-        let wire_world = SendWrapper::new(Rc::clone(&world));
+        let turns = Rc::clone(&world.borrow().turns);
+        let shared = SendWrapper::new((Rc::clone(&world), Rc::clone(&turns)));
         let wire = runtime.create_node().name("wire").ip(host::wire_address().ip());
-        wire.init(move || host::carry(Rc::clone(&wire_world))).build();
+        let init = move || {
+            let (world, turns) = (Rc::clone(&shared.0), Rc::clone(&shared.1));
+            async move { turns.count(host::carry(world)).await }
+        };
+        wire.init(init).build();
         let start = |host| {
-            let shared = SendWrapper::new((Rc::clone(&world), Rc::clone(&inboxes)));
+            let shared = SendWrapper::new((Rc::clone(&world), Rc::clone(&inboxes), Rc::clone(&turns)));
             let node = runtime.create_node().name(format!("replica {host}")).ip(host::address(host).ip());
             let init = move || {
-                let (world, inboxes) = &*shared;
+                let (world, inboxes, turns) = &*shared;
                 let (sender, inbox) = mpsc::unbounded_channel();
                 inboxes.borrow_mut()[host as usize] = Some(sender.clone());
-                host::run(Rc::clone(world), host, sender, inbox)
+                let (run, turns) = (host::run(Rc::clone(world), host, sender, inbox), Rc::clone(turns));
+                async move { turns.count(run).await }
             };
             node.init(init).build()
         };

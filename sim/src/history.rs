@@ -2,6 +2,8 @@
 //!
 //! Two runs are the same run exactly when their histories are byte-equal; the digest covers every byte of every event.
 
+use std::sync::Arc;
+
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
 use kuzusync_core::message::Cursor;
@@ -80,6 +82,9 @@ pub enum EventKind {
         bytes: u64,
         /// The checksum in its frame.
         checksum: u64,
+        /// The message itself, for pages. The checksum stands for it in the digest.
+        #[serde(skip)]
+        frame: Arc<[u8]>,
         /// Whether the link was cut.
         is_cut: bool,
         /// What becomes of it.
@@ -233,7 +238,11 @@ mod tests {
         let damaged = |bit| Fate { flipped_bit: Some(bit), ..fate(1) };
         let injected = |byte| EventKind::Injected { from: 1, bytes: 9, digest: Digest([byte; 16]) };
         let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
-        let sent = |checksum, fate| EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, is_cut: false, fate };
+        let frame = Arc::from([]);
+        let sent = |checksum, fate| {
+            let frame = Arc::clone(&frame);
+            EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, frame, is_cut: false, fate }
+        };
         let opened = |lsn, rejected| EventKind::Opened {
             replica: ReplicaId([1; 16]),
             cursor: Cursor { lsn, ..Cursor::default() },

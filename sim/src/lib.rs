@@ -8,10 +8,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`seed`], [`options`], [`step`] | what a run is made of |
+//! | [`seed`], [`options`], [`step`], [`reading`] | what a run is made of, and how its file is read |
 //! | [`network`], [`disk`], [`clock`], [`store`] | what surrounds a replica |
 //! | [`fault`] | what can go wrong |
-//! | [`world`], [`host`] | what hosts share; how one runs |
+//! | [`world`], [`host`], [`turns`] | what hosts share; how one runs; when it runs too long |
 //! | [`client`], [`cluster`] | who asks replicas for what; the verbs of plans and scenarios |
 //! | [`history`] | everything seen, in order, and its digest |
 //! | [`model`], [`checker`], [`sometimes`] | what is expected; what must hold; what should be reached |
@@ -35,9 +35,11 @@ pub mod model;
 pub mod network;
 pub mod options;
 pub mod outcome;
+pub mod reading;
 pub mod seed;
 pub mod simulation;
 pub mod sometimes;
 pub mod step;
 pub mod store;
+pub mod turns;
 pub mod world;

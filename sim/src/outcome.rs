@@ -9,6 +9,7 @@ use kuzusync_core::id::{Digest, ReplicaId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
 use kuzusync_core::view::View;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::history::Event;
@@ -16,7 +17,7 @@ use crate::options::Options;
 use crate::seed::Seed;
 
 /// What must hold in every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Property {
     /// All replicas end equal.
@@ -29,6 +30,10 @@ pub enum Property {
     Causality,
     /// Nothing twice.
     Idempotence,
+    /// Epochs come from what was applied.
+    Epochs,
+    /// Known edges go with their node.
+    Deletion,
     /// The main's numbers are one sequence.
     Numbering,
     /// Nothing accepted is lost.
@@ -45,12 +50,14 @@ pub enum Property {
 
 impl Property {
     /// Every property a generated run is checked for.
-    pub const ALL: [Property; 10] = [
+    pub const ALL: [Property; 12] = [
         Property::Convergence,
         Property::Oracle,
         Property::Audit,
         Property::Causality,
         Property::Idempotence,
+        Property::Epochs,
+        Property::Deletion,
         Property::Numbering,
         Property::Durability,
         Property::ReferentialIntegrity,
@@ -67,6 +74,8 @@ impl Property {
             Property::Audit => "audit",
             Property::Causality => "causality",
             Property::Idempotence => "idempotence",
+            Property::Epochs => "epochs",
+            Property::Deletion => "deletion",
             Property::Numbering => "numbering",
             Property::Durability => "durability",
             Property::ReferentialIntegrity => "referential_integrity",
@@ -87,6 +96,10 @@ impl Property {
             Property::Audit => "Every audit names exactly the concurrent losses, each with its greatest winner.",
             Property::Causality => "No change is applied before its causes, and none is stamped before them.",
             Property::Idempotence => "No replica applies a change twice, and no transaction becomes two changes.",
+            Property::Epochs => {
+                "A change carries no epoch that its author had not applied, and every disconnection begins one."
+            }
+            Property::Deletion => "Whoever deletes a node deletes every edge of it that it knew.",
             Property::Numbering => "The main's numbers have no gaps, survive restarts and mean the same everywhere.",
             Property::Durability => {
                 "What a client was told is done survives crashes and reaches every replica, or its author hears why not."
@@ -102,7 +115,7 @@ impl Property {
 }
 
 /// A property that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// Which.
     pub property: Property,
@@ -117,7 +130,7 @@ pub struct Violation {
 }
 
 /// Why a run failed. The order is that in which the exit code is chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Failure {
     /// Two runs of one seed differ.
@@ -134,6 +147,11 @@ pub enum Failure {
     Safety(Violation),
     /// The cluster did not come to rest.
     Liveness(Violation),
+    /// The run took too many turns or too much real time, and was stopped.
+    TimeLimit {
+        /// Which of the two, and how much.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -145,6 +163,7 @@ impl Failure {
             Failure::Crash { .. } => "crash",
             Failure::Safety(_) => "safety",
             Failure::Liveness(_) => "liveness",
+            Failure::TimeLimit { .. } => "time_limit",
         }
     }
 
@@ -156,6 +175,7 @@ impl Failure {
             Failure::Liveness(_) => 3,
             Failure::Crash { .. } => 4,
             Failure::Nondeterminism { .. } => 5,
+            Failure::TimeLimit { .. } => 7,
         }
     }
 
@@ -170,7 +190,7 @@ impl Failure {
     pub fn violation(&self) -> Option<&Violation> {
         match self {
             Failure::Safety(violation) | Failure::Liveness(violation) => Some(violation),
-            Failure::Nondeterminism { .. } | Failure::Crash { .. } => None,
+            Failure::Nondeterminism { .. } | Failure::Crash { .. } | Failure::TimeLimit { .. } => None,
         }
     }
 
@@ -178,7 +198,9 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Failure::Nondeterminism { message } | Failure::Crash { message } => message,
+            Failure::Nondeterminism { message } | Failure::Crash { message } | Failure::TimeLimit { message } => {
+                message
+            }
             Failure::Safety(violation) | Failure::Liveness(violation) => &violation.message,
         }
     }
@@ -195,6 +217,14 @@ impl Failure {
         let property = self.property().map_or("", Property::name);
         format!("{}/{property}/{}", self.class(), site.chars().take(80).collect::<String>())
     }
+}
+
+/// The exit code that counts among several: the first in the order 5, 4, 1, 3, 7, 6; 0 if there is none of them.
+#[must_use]
+pub fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 6] = [5, 4, 1, 3, 7, 6];
+    let place = |code: &u8| ORDER.iter().position(|other| other == code);
+    codes.into_iter().filter(|code| ORDER.contains(code)).min_by_key(place).unwrap_or(0)
 }
 
 /// A clause of a documented case, as a scenario found it.
@@ -270,5 +300,20 @@ impl Outcome {
     pub fn state_digest(&self) -> Digest {
         let digests: Vec<_> = self.replicas.iter().map(|replica| (replica.host, replica.view.digest())).collect();
         Digest::of_value(&digests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_class_decides_the_exit_code() {
+        assert_eq!(gravest([]), 0);
+        assert_eq!(gravest([0, 6]), 6);
+        assert_eq!(gravest([6, 7]), 7);
+        assert_eq!(gravest([7, 6, 3, 1]), 1);
+        assert_eq!(gravest([1, 4]), 4);
+        assert_eq!(gravest([4, 5, 0]), 5);
     }
 }

@@ -120,22 +120,14 @@ fn simulate_here(run: &Run<'_>) -> End {
 async fn drive(run: &Run<'_>, shared: &RefCell<Option<Shared>>) -> End {
     let mut cluster = Cluster::new(run.seed, run.options.clone(), run.store);
     *shared.borrow_mut() = Some(Rc::clone(cluster.world()));
-    cluster.start().await;
-    match run.script {
-        Script::Body(body) => body(&mut cluster).await,
-        Script::Plan(steps) => {
-            for step in steps {
-                cluster.step(step).await;
-                if cluster.violation().is_some() {
-                    break;
-                }
-            }
-        }
-    }
-    let mut replicas = Vec::new();
-    if cluster.violation().is_none() {
-        replicas = cluster.settle().await;
-    }
+    let turns = Rc::clone(&cluster.world().borrow().turns);
+    let ending = tokio::select! {
+        biased;
+        () = turns.exceeded() => None,
+        replicas = turns.count(perform(run.script, &mut cluster)) => Some(replicas),
+    };
+    let is_endless = ending.is_none();
+    let mut replicas = ending.unwrap_or_default();
     let violation = cluster.violation();
     let is_stuck = cluster.is_stuck();
     let mut world = cluster.world().borrow_mut();
@@ -153,9 +145,36 @@ async fn drive(run: &Run<'_>, shared: &RefCell<Option<Shared>>) -> End {
     });
     let failure = match violation {
         Some(violation) if is_stuck => Some(Failure::Liveness(violation)),
+        None if is_endless => Some(endless(run.options, simulated_us)),
         violation => violation.or(failed_check).map(Failure::Safety),
     };
     End { failure, history, checks, replicas, simulated_us }
+}
+
+/// The script, then rest; what the replicas rest with, or nothing if something was wrong before.
+async fn perform(script: Script<'_>, cluster: &mut Cluster) -> Vec<ReplicaState> {
+    cluster.start().await;
+    match script {
+        Script::Body(body) => body(cluster).await,
+        Script::Plan(steps) => {
+            for step in steps {
+                cluster.step(step).await;
+                if cluster.violation().is_some() {
+                    break;
+                }
+            }
+        }
+    }
+    if cluster.violation().is_some() { Vec::new() } else { cluster.settle().await }
+}
+
+fn endless(options: &Options, simulated_us: u64) -> Failure {
+    let (turns, ms) = (options.turns_max, simulated_us / 1_000);
+    let message = format!(
+        "the run is not at its end after {turns} turns of its tasks, {ms} simulated ms: either it never ends, or its \
+         plan needs a greater `options.turns_max`"
+    );
+    Failure::TimeLimit { message }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

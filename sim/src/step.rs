@@ -5,17 +5,20 @@
 //! crashed replica, no row to delete) is passed over and noted in the history.
 
 use kuzusync_core::statement::Statement;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::options::Options;
+use crate::options::{Options, YEAR_MS, clock_offset, in_range};
+use crate::reading::{self, BadFile, OutOfRange};
 
 /// One thing the outside does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// Time passes.
     Wait {
         /// How much, simulated.
+        #[schemars(range(max = YEAR_MS))]
         ms: u64,
     },
     /// A client submits exactly these statements as one transaction.
@@ -211,6 +214,7 @@ pub enum Step {
         /// Which host.
         replica: u32,
         /// By how much, forwards or backwards.
+        #[schemars(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS))]
         ms: i64,
     },
     /// Somebody makes a replica believe that a peer sent it these bytes.
@@ -221,6 +225,7 @@ pub enum Step {
         from: u32,
         /// What, as hexadecimal digits.
         #[serde(with = "hexadecimal")]
+        #[schemars(with = "String", regex(pattern = r"^([0-9a-fA-F]{2})*$"))]
         bytes: Vec<u8>,
     },
     /// Everything is healed and given time until nothing is under way; then links misbehave again.
@@ -249,40 +254,17 @@ mod hexadecimal {
 pub const PLAN_VERSION: u32 = 1;
 
 /// A run without its seed: the options and the steps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// [`PLAN_VERSION`] when it was written.
+    /// The version of the format: by what rules to read it.
+    #[schemars(range(min = 1, max = PLAN_VERSION))]
     pub version: u32,
     /// Every knob.
     #[serde(default)]
     pub options: Options,
     /// What happens, in order.
     pub steps: Vec<Step>,
-}
-
-/// A plan file that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// Not JSON, or not a plan.
-    #[error("it is no plan: {0}")]
-    Malformed(String),
-    /// Written by a newer program.
-    #[error("its format is version {found}, this build reads {PLAN_VERSION}; use a newer kuzusync")]
-    Newer {
-        /// The file's version.
-        found: u64,
-    },
-    /// A value out of range.
-    #[error("{field} is {found}, but must be {range}")]
-    OutOfRange {
-        /// Which.
-        field: &'static str,
-        /// As it stands in the file.
-        found: u64,
-        /// What it may be.
-        range: &'static str,
-    },
 }
 
 impl Plan {
@@ -292,74 +274,42 @@ impl Plan {
         Plan { version: PLAN_VERSION, options, steps }
     }
 
-    /// Reads a plan from JSON. The version is looked at first, so a newer file is called newer and not malformed.
+    /// Reads a plan from JSON.
     ///
     /// # Errors
-    /// [`PlanError`], naming what is wrong.
-    pub fn from_json(text: &str) -> Result<Self, PlanError> {
-        let malformed = |error: serde_json::Error| PlanError::Malformed(error.to_string());
-        let value: serde_json::Value = serde_json::from_str(text).map_err(malformed)?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(found) if found > u64::from(PLAN_VERSION) => return Err(PlanError::Newer { found }),
-            Some(1..) => {}
-            _ => return Err(PlanError::Malformed("it has no `version`".into())),
-        }
-        // Parsed again from the text, so that errors tell line and column.
-        let plan: Plan = serde_json::from_str(text).map_err(malformed)?;
-        plan.check()?;
+    /// What is wrong and where; a newer format is called newer.
+    pub fn from_json(text: &str) -> Result<Self, BadFile> {
+        let plan: Plan = reading::read(text, &[("version", PLAN_VERSION)])?;
+        plan.check().map_err(|error| error.in_file(text, ""))?;
         Ok(plan)
     }
 
-    /// Refuses options that no cluster can have.
+    /// Refuses what no cluster can have and no run could end with.
     ///
     /// # Errors
-    /// [`PlanError::OutOfRange`].
-    pub fn check(&self) -> Result<(), PlanError> {
-        let Options { replicas, links, settle_ms_max, .. } = &self.options;
-        let in_range = |field, found: u64, holds: bool, range| {
-            if holds { Ok(()) } else { Err(PlanError::OutOfRange { field, found, range }) }
-        };
-        let (replicas, reorder) = (u64::from(*replicas), u64::from(links.reorder_permille));
-        let corrupt = u64::from(links.corrupt_permille);
-        let (loss, repeat) = (u64::from(links.loss_permille), u64::from(links.repeat_permille));
-        in_range(
-            "options.replicas",
-            replicas,
-            (1..=u64::from(Options::REPLICAS_MAX)).contains(&replicas),
-            "from 1 to 64",
-        )?;
-        in_range("options.links.loss_permille", loss, loss <= 1_000, "at most 1000")?;
-        in_range("options.links.repeat_permille", repeat, repeat <= 1_000, "at most 1000")?;
-        in_range("options.links.reorder_permille", reorder, reorder <= 1_000, "at most 1000")?;
-        in_range("options.links.corrupt_permille", corrupt, corrupt <= 1_000, "at most 1000")?;
-        let latency = links.latency_ms_max;
-        in_range("options.links.latency_ms_max", latency, latency >= links.latency_ms_min, "at least latency_ms_min")?;
-        in_range("options.links.latency_ms_max", latency, latency <= 3_600_000, "at most 3600000, an hour")?;
-        let jitter = links.jitter_ms_max;
-        in_range("options.links.jitter_ms_max", jitter, jitter <= 3_600_000, "at most 3600000, an hour")?;
-        in_range(
-            "options.settle_ms_max",
-            *settle_ms_max,
-            (1..=86_400_000).contains(settle_ms_max),
-            "from 1 ms to a day",
-        )?;
-        let waits: u64 = self.steps.iter().fold(0, |sum: u64, step| match step {
-            Step::Wait { ms } => sum.saturating_add(*ms),
-            _ => sum,
-        });
-        in_range("the sum of all waits in ms", waits, waits <= 31_536_000_000, "at most a year")?;
-        let jumps = self.steps.iter().filter_map(|step| match step {
-            Step::JumpClock { ms, .. } => Some(ms.unsigned_abs()),
-            _ => None,
-        });
-        let jump = jumps.chain(self.options.skew_ms.iter().map(|ms| ms.unsigned_abs())).max().unwrap_or(0);
-        in_range("a clock's offset in ms", jump, jump <= 31_536_000_000, "at most a year")
+    /// The first value that is out of range.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        self.options.check()?;
+        let mut waited_ms = 0_u64;
+        for (number, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Wait { ms } => {
+                    waited_ms = waited_ms.saturating_add(*ms);
+                    let range = "a wait with which all waits together are at most a year, 31536000000 ms";
+                    in_range(format!("steps[{number}].wait.ms"), *ms, waited_ms <= YEAR_MS, range)?;
+                }
+                Step::JumpClock { ms, .. } => clock_offset(format!("steps[{number}].jump_clock.ms"), *ms)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reading::Problem;
 
     #[test]
     fn a_plan_survives_json() {
@@ -380,22 +330,58 @@ mod tests {
         assert_eq!(Plan::from_json(&json), Ok(plan));
     }
 
+    fn refused(text: &str) -> BadFile {
+        Plan::from_json(text).unwrap_err()
+    }
+
     #[test]
-    fn bad_files_are_refused_with_what_is_wrong() {
-        assert!(matches!(Plan::from_json("{"), Err(PlanError::Malformed(_))));
-        assert!(matches!(Plan::from_json("{}"), Err(PlanError::Malformed(_))));
-        let newer = r#"{"version": 2, "something": "new"}"#;
-        assert_eq!(Plan::from_json(newer), Err(PlanError::Newer { found: 2 }));
-        let typo = r#"{"version": 1, "options": {"replica": 3}, "steps": []}"#;
-        assert!(Plan::from_json(typo).unwrap_err().to_string().contains("replica"));
+    fn bad_files_are_refused_with_what_is_wrong_and_where() {
+        assert_eq!(refused("{").to_string(), "line 1, column 1: EOF while parsing an object");
+        assert!(refused("[]").to_string().contains("it has no `version`"));
+        assert!(refused(r#"{"version": 0}"#).to_string().contains("line 1, column 13, `version`: it has no `version`"));
+        let newer = refused("{\n\"version\": 2, \"something\": \"new\"}");
+        assert_eq!(newer.problem, Problem::Newer { found: 2, known: PLAN_VERSION });
+        assert_eq!((newer.place.line, newer.place.column), (2, 12));
+        let typo = refused(r#"{"version": 1, "options": {"replica": 3}, "steps": []}"#).to_string();
+        assert!(
+            typo.starts_with(
+                "line 1, column 36, `options.replica`: unknown field `replica`, expected one of `replicas`"
+            )
+        );
+        let typo = refused("{\"version\": 1, \"steps\": [\n\"heal\",\n{\"wait\": {\"ms\": 1, \"s\": 2}}]}").to_string();
+        assert_eq!(typo, "line 3, column 22, `steps[1].wait.s`: unknown field `s`, expected `ms`");
+        let kind = refused(r#"{"version": 1, "steps": [{"wait": {"ms": "1"}}]}"#).to_string();
+        assert_eq!(kind, r#"line 1, column 44, `steps[0].wait.ms`: invalid type: string "1", expected u64"#);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_where_they_stand() {
+        for (options, field) in [
+            (r#"{"replicas": 0}"#, "options.replicas"),
+            (r#"{"replicas": 65}"#, "options.replicas"),
+            (r#"{"links": {"loss_permille": 1001}}"#, "options.links.loss_permille"),
+            (r#"{"links": {"latency_ms_min": 9, "latency_ms_max": 8}}"#, "options.links.latency_ms_max"),
+            (r#"{"skew_ms": [0, -31536000001]}"#, "options.skew_ms[1]"),
+            (r#"{"settle_ms_max": 0}"#, "options.settle_ms_max"),
+            (r#"{"turns_max": 0}"#, "options.turns_max"),
+        ] {
+            let refused = refused(&format!("{{\"version\": 1,\n\"options\": {options}, \"steps\": []}}"));
+            assert!(matches!(refused.problem, Problem::OutOfRange { .. }), "{options}: {refused}");
+            assert_eq!((refused.place.line, refused.place.field.as_str()), (2, field), "{refused}");
+        }
         for bytes in ["4", "4b0", "4g", "zz", "4b 01", "é"] {
             let step = format!(r#"{{"inject": {{"replica": 0, "from": 1, "bytes": "{bytes}"}}}}"#);
-            let refused = Plan::from_json(&format!(r#"{{"version": 1, "steps": [{step}]}}"#)).unwrap_err();
+            let refused = refused(&format!(r#"{{"version": 1, "steps": [{step}]}}"#));
             assert!(refused.to_string().contains("pairs of hexadecimal digits"), "{bytes}: {refused}");
         }
-        for options in [r#"{"replicas": 0}"#, r#"{"replicas": 65}"#, r#"{"links": {"loss_permille": 1001}}"#] {
-            let text = format!(r#"{{"version": 1, "options": {options}, "steps": []}}"#);
-            assert!(matches!(Plan::from_json(&text), Err(PlanError::OutOfRange { .. })), "{options}");
-        }
+        let steps = r#"[{"wait": {"ms": 31535999999}}, {"wait": {"ms": 1}}, {"wait": {"ms": 1}}]"#;
+        let long = refused(&format!(r#"{{"version": 1, "steps": {steps}}}"#));
+        assert_eq!(long.place.field, "steps[2].wait.ms");
+        let jump = r#"[{"jump_clock": {"replica": 0, "ms": -9223372036854775808}}]"#;
+        let far = refused(&format!(r#"{{"version": 1, "steps": {jump}}}"#)).to_string();
+        assert!(
+            far.contains("`steps[0].jump_clock.ms`: it is -9223372036854775808, but must be within a year"),
+            "{far}"
+        );
     }
 }

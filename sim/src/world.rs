@@ -30,6 +30,7 @@ use crate::options::Options;
 use crate::outcome::{Check, ReplicaState};
 use crate::seed::Seed;
 use crate::store::StoreChoice;
+use crate::turns::Turns;
 
 /// Shared by everything that runs in one simulation.
 pub type Shared = Rc<RefCell<World>>;
@@ -65,6 +66,8 @@ pub struct World {
     pub network: Network,
     /// Tells the wire that a message was sent.
     pub wire: Rc<Notify>,
+    /// The turns of everything that runs in it.
+    pub turns: Rc<Turns>,
     history: History,
     checkers: Checkers,
     checks: Vec<Check>,
@@ -79,6 +82,7 @@ impl World {
         World {
             hosts: (0..options.replicas as usize).map(host).collect(),
             network: Network::new(seed, options.links.clone()),
+            turns: Rc::new(Turns::new(options.turns_max)),
             seed,
             options,
             store,
@@ -257,7 +261,7 @@ impl World {
                 }
                 Output::Transmit { to, bytes } => {
                     self.sync(host);
-                    self.transmit(host, to.0, &bytes);
+                    self.transmit(host, to.0, bytes);
                 }
                 Output::Notify(notice) => {
                     self.sync(host);
@@ -308,11 +312,12 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: u32, to: u32, bytes: &[u8]) {
+    fn transmit(&mut self, from: u32, to: u32, frame: Vec<u8>) {
         let is_cut = self.network.is_cut(from, to);
-        let (number, fate) = self.network.send(self.elapsed_us(), from, to, bytes);
-        let (length, checksum) = (bytes.len() as u64, frame_checksum(bytes));
-        self.record(Some(from), EventKind::Sent { to, number, bytes: length, checksum, is_cut, fate });
+        let (number, fate) = self.network.send(self.elapsed_us(), from, to, &frame);
+        let (bytes, checksum) = (frame.len() as u64, frame_checksum(&frame));
+        let frame = frame.into();
+        self.record(Some(from), EventKind::Sent { to, number, bytes, checksum, frame, is_cut, fate });
         self.wire.notify_one();
     }
 

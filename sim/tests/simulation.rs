@@ -194,6 +194,44 @@ fn a_panic_is_a_crash_with_its_message_and_its_history() {
 }
 
 #[test]
+fn a_run_that_never_ends_is_stopped_after_the_same_turn_every_time() {
+    // Time passes and nothing comes of it.
+    let idle: Body = |cluster| {
+        Box::pin(async move {
+            loop {
+                cluster.wait(1).await;
+            }
+        })
+    };
+    // Every turn is given back at once, so hardly any time passes.
+    let busy: Body = |_| {
+        Box::pin(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let options = Options { turns_max: 5_000, ..Options::default() };
+    for body in [idle, busy] {
+        let outcome = run(1, &options, Script::Body(body));
+        let Some(failure @ Failure::TimeLimit { message }) = &outcome.failure else { panic!("{:?}", outcome.failure) };
+        assert!(message.contains("after 5000 turns"), "{message}");
+        assert_eq!((failure.class(), failure.exit_code()), ("time_limit", 7));
+        let again = run(1, &options, Script::Body(body));
+        assert_eq!((outcome.digest, outcome.simulated_us), (again.digest, again.simulated_us));
+        assert_eq!(outcome.replicas.len(), 3, "what the replicas hold is told");
+    }
+}
+
+#[test]
+fn a_run_that_ends_in_time_does_not_notice_its_limit() {
+    let plan = [steps(0), steps(1)].concat();
+    let free = run(1, &Options::default(), Script::Plan(&plan));
+    let limited = run(1, &Options { turns_max: 5_000, ..Options::default() }, Script::Plan(&plan));
+    assert_eq!((free.failure, free.digest), (None, limited.digest));
+}
+
+#[test]
 fn steps_that_can_do_nothing_are_passed_over_and_noted() {
     let plan = [
         Step::DeleteNode { replica: 0, row: 3 },

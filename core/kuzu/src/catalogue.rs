@@ -83,6 +83,8 @@ pub(crate) struct EdgeShape {
     pub(crate) table: String,
     pub(crate) from: NodeEnd,
     pub(crate) to: NodeEnd,
+    /// The types of both keys.
+    pub(crate) key_types: [Type; 2],
     pub(crate) columns: Vec<(String, Type)>,
 }
 
@@ -243,11 +245,12 @@ impl Catalogue {
     pub(crate) fn edge_shape(&self, name: &str, from: &str, to: &str) -> Result<EdgeShape, StoreError> {
         let statement = format!("MATCH (:{from})-[:{name}]->(:{to})");
         let (from, to) = (self.end(&statement, from)?, self.end(&statement, to)?);
+        let key_types = [&from, &to].map(|end| self.tables[&end.table].columns[&end.primary_key].clone());
         let Some(Known { columns, rows: Rows::Edges(_), .. }) = self.tables.get(name) else {
             return Err(refused(statement, "no such edge table"));
         };
         let columns = columns.iter().map(|(column, column_type)| (column.clone(), column_type.clone())).collect();
-        Ok(EdgeShape { table: name.to_owned(), from, to, columns })
+        Ok(EdgeShape { table: name.to_owned(), from, to, key_types, columns })
     }
 
     /// How many nodes a table holds.
@@ -273,7 +276,7 @@ impl Catalogue {
         else {
             return Err(refused(statement(), "no such node table"));
         };
-        if key.type_of().as_ref() != columns.get(primary_key) {
+        if *key == Value::Null || columns.get(primary_key).is_none_or(|key_type| !key.is_of(key_type)) {
             return Err(refused(statement(), format!("{primary_key} cannot be {key}")));
         }
         if let RowChange::Create(row) | RowChange::Update(row) = change {
@@ -331,6 +334,16 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Takes the columns' types from the catalogue of the same tables before: what is read of a database has the types
+    /// that are held, which are not always those that are asked for.
+    pub(crate) fn take_types(&mut self, before: Catalogue) {
+        for (name, known) in before.tables {
+            if let Some(own) = self.tables.get_mut(&name) {
+                own.columns = known.columns;
+            }
+        }
+    }
+
     fn table(&mut self, statement: &str, name: &str) -> Result<&mut Known, StoreError> {
         self.tables.get_mut(name).ok_or_else(|| refused(statement, format!("no table {name}")))
     }
@@ -376,12 +389,9 @@ fn check_column_name(statement: &str, name: &str) -> Result<(), StoreError> {
 
 fn check_row(columns: &BTreeMap<String, Type>, row: &Row) -> Result<(), String> {
     for (column, value) in row {
-        match (columns.get(column), value.type_of()) {
-            (None, _) => return Err(format!("no column {column}")),
-            (Some(column_type), Some(found)) if found != *column_type => {
-                return Err(format!("column {column} is {column_type}, not {found}"));
-            }
-            _ => {}
+        let column_type = columns.get(column).ok_or_else(|| format!("no column {column}"))?;
+        if !value.is_of(column_type) {
+            return Err(format!("column {column} is {column_type}; {value} is no such value"));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use kuzu::{Connection, Database, LogicalType, PreparedStatement, SystemConfig};
+use kuzu::{Connection, Database, PreparedStatement, SystemConfig};
 use kuzusync_core::store::StoreError;
 
 use crate::statement::{MEMORY_USED, refused};
@@ -83,12 +83,10 @@ impl Engine {
             .map_err(|error| refused(text, error))
     }
 
-    /// The names and types of the columns that a statement returns.
-    pub(crate) fn header(&mut self, text: &str) -> Result<Vec<(String, LogicalType)>, StoreError> {
-        let header = |session: &Session<'_>| -> Result<Vec<_>, kuzu::Error> {
-            let result = session.connection.query(text)?;
-            Ok(result.get_column_names().into_iter().zip(result.get_column_data_types()).collect())
-        };
-        self.0.with_dependent(|_, session| header(session)).map_err(|error| refused(text, error))
+    /// The names of the columns that a statement returns.
+    pub(crate) fn header(&mut self, text: &str) -> Result<Vec<String>, StoreError> {
+        self.0
+            .with_dependent(|_, session| session.connection.query(text).map(|result| result.get_column_names()))
+            .map_err(|error| refused(text, error))
     }
 }

@@ -18,6 +18,7 @@
 //! | `engine` | the database, its connection and the prepared statements |
 //! | `reading` | the view, read back from Kùzu alone |
 //! | `value` | values and types, there and back |
+//! | [`fidelity`] | what Kùzu cannot give back, and what is held instead |
 //!
 //! [`rebuild`]: kuzusync_core::store::GraphStore::rebuild
 
@@ -25,6 +26,8 @@
 mod catalogue;
 #[cfg(feature = "kuzu")]
 mod engine;
+#[cfg(feature = "kuzu")]
+pub mod fidelity;
 #[cfg(feature = "kuzu")]
 mod reading;
 #[cfg(feature = "kuzu")]

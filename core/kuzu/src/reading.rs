@@ -17,7 +17,7 @@ use kuzusync_core::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
 use crate::catalogue::NodeEnd;
 use crate::engine::Engine;
 use crate::statement::{self, DISCRIMINATOR, SHOW_TABLES, refused};
-use crate::value::{from_kuzu, from_logical_type};
+use crate::value::from_kuzu;
 
 /// Everything the database holds.
 pub(crate) fn read(engine: &mut Engine) -> Result<View, StoreError> {
@@ -30,7 +30,7 @@ pub(crate) fn read(engine: &mut Engine) -> Result<View, StoreError> {
     }
     for (name, _) in edges {
         let (table, pairs) = edge_table(engine, &name)?;
-        view.edges.insert(name.clone(), edge_rows(engine, &name, &table, &pairs)?);
+        view.edges.insert(name.clone(), edge_rows(engine, &name, &table, &pairs, &view.tables)?);
         view.tables.insert(name, table);
     }
     Ok(view)
@@ -50,7 +50,7 @@ fn tables(engine: &mut Engine) -> Result<Vec<(String, bool)>, StoreError> {
 }
 
 fn node_table(engine: &mut Engine, name: &str) -> Result<Table, StoreError> {
-    let (columns, key) = columns(engine, name, true)?;
+    let (columns, key) = columns(engine, name, &statement::node_pattern(name)?)?;
     let primary_key = key.ok_or_else(|| refused(statement::show_columns(name), "no key"))?;
     Ok(Table { kind: TableKind::Node { primary_key }, columns })
 }
@@ -58,9 +58,9 @@ fn node_table(engine: &mut Engine, name: &str) -> Result<Table, StoreError> {
 type Columns = BTreeMap<String, Type>;
 
 /// The columns of a table and, for nodes, the one that is the key.
-fn columns(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Columns, Option<String>), StoreError> {
+fn columns(engine: &mut Engine, name: &str, pattern: &str) -> Result<(Columns, Option<String>), StoreError> {
     if name.contains('.') {
-        return columns_by_scan(engine, name, is_node);
+        return columns_by_scan(engine, pattern);
     }
     let (mut columns, mut key) = (Columns::new(), None);
     let statement = statement::show_columns(name);
@@ -69,28 +69,27 @@ fn columns(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Columns, O
         let [_, kuzu::Value::String(column), kuzu::Value::String(type_name), _, is_key] = row.as_slice() else {
             return Err(refused(statement, format!("not a column: {row:?}")));
         };
-        let column_type = Type::ALL.into_iter().find(|own| own.to_string() == *type_name);
-        let column_type = column_type
-            .ok_or_else(|| refused(statement.as_str(), format!("{column} has another type: {type_name}")))?;
         if *is_key == kuzu::Value::Bool(true) {
             key = Some(column.clone());
         }
-        columns.insert(column.clone(), column_type);
+        columns.insert(column.clone(), column_type(&statement, column, type_name)?);
     }
     Ok((columns, key))
 }
 
-fn columns_by_scan(engine: &mut Engine, name: &str, is_node: bool) -> Result<(Columns, Option<String>), StoreError> {
-    let (mut columns, mut first) = (Columns::new(), None);
-    let statement = statement::scan_header(name, is_node)?;
-    for (column, logical_type) in engine.header(&statement)? {
-        let column_type = from_logical_type(&logical_type)
-            .ok_or_else(|| refused(statement.as_str(), format!("{column} has another type: {logical_type:?}")))?;
-        let column = column.strip_prefix("n.").unwrap_or(&column).to_owned();
-        first.get_or_insert_with(|| column.clone());
-        columns.insert(column, column_type);
-    }
+fn columns_by_scan(engine: &mut Engine, pattern: &str) -> Result<(Columns, Option<String>), StoreError> {
+    let header = engine.header(&statement::scan_header(pattern))?;
+    let names: Vec<_> = header.iter().map(|name| name.strip_prefix("n.").unwrap_or(name).to_owned()).collect();
+    let statement = statement::scan_types(pattern, &names)?;
+    let types = engine.query(&statement)?.into_iter().next().unwrap_or_default();
+    let first = names.first().cloned();
+    let read = |(name, type_name): (String, &String)| Ok((name.clone(), column_type(&statement, &name, type_name)?));
+    let columns = names.into_iter().zip(&texts(&statement, types)?).map(read).collect::<Result<_, StoreError>>()?;
     Ok((columns, first))
+}
+
+fn column_type(statement: &str, column: &str, type_name: &str) -> Result<Type, StoreError> {
+    type_name.parse().map_err(|error| refused(statement, format!("column {column}: {error}")))
 }
 
 /// An edge table and the key columns of its pairs, in the order of the pairs.
@@ -102,7 +101,8 @@ fn edge_table(engine: &mut Engine, name: &str) -> Result<(Table, Vec<(NodeEnd, N
             .map_err(|row| refused(statement.clone(), format!("not a pair: {row:?}")))?;
         ends.push((NodeEnd { table: from, primary_key: from_key }, NodeEnd { table: to, primary_key: to_key }));
     }
-    let (mut columns, _) = columns(engine, name, false)?;
+    let (from, to) = ends.first().ok_or_else(|| refused(statement.as_str(), "no pair"))?;
+    let (mut columns, _) = columns(engine, name, &statement::edge_pattern(name, from, to)?)?;
     if columns.remove(DISCRIMINATOR) != Some(Type::String) {
         return Err(refused(statement, format!("no column {DISCRIMINATOR}")));
     }
@@ -112,14 +112,15 @@ fn edge_table(engine: &mut Engine, name: &str) -> Result<(Table, Vec<(NodeEnd, N
 
 fn node_rows(engine: &mut Engine, name: &str, table: &Table) -> Result<BTreeMap<Value, Row>, StoreError> {
     let TableKind::Node { primary_key } = &table.kind else { unreachable!("the caller reads node tables") };
-    let others: Vec<_> = table.columns.keys().map(String::as_str).filter(|column| column != primary_key).collect();
-    let selected: Vec<_> = std::iter::once(primary_key.as_str()).chain(others.iter().copied()).collect();
-    let statement = statement::scan_nodes(name, &selected)?;
+    let key = table.columns.iter().filter(|(column, _)| *column == primary_key);
+    let others = table.columns.iter().filter(|(column, _)| *column != primary_key);
+    let selection = Selection::of(key.chain(others))?;
+    let statement = statement::scan_nodes(name, &selection.expressions)?;
     let mut rows = BTreeMap::new();
     for row in engine.execute(&statement, Vec::new())? {
-        let mut values = values(&statement, row)?.into_iter();
-        let key = values.next().unwrap_or(Value::Null);
-        if rows.insert(key.clone(), self::row(&others, values)).is_some() {
+        let mut cells = selection.read(&statement, row.into_iter())?.into_iter();
+        let (_, key) = cells.next().expect("the key is selected");
+        if rows.insert(key.clone(), with_value(cells)).is_some() {
             return Err(refused(statement, format!("{key} comes twice")));
         }
     }
@@ -131,21 +132,29 @@ fn edge_rows(
     name: &str,
     table: &Table,
     pairs: &[(NodeEnd, NodeEnd)],
+    nodes: &BTreeMap<String, Table>,
 ) -> Result<BTreeMap<EdgeRef, Row>, StoreError> {
-    let others: Vec<_> = table.columns.keys().map(String::as_str).collect();
-    let selected: Vec<_> = std::iter::once(DISCRIMINATOR).chain(others.iter().copied()).collect();
+    let discriminator = (DISCRIMINATOR.to_owned(), Type::String);
+    let selection = Selection::of(std::iter::once((&discriminator.0, &discriminator.1)).chain(&table.columns))?;
     let mut rows = BTreeMap::new();
     for (from, to) in pairs {
-        let statement = statement::scan_edges(name, from, to, &selected)?;
+        let (from_type, to_type) = (key_type(name, from, nodes)?, key_type(name, to, nodes)?);
+        let statement = statement::scan_edges(name, (from, from_type), (to, to_type), &selection.expressions)?;
         for row in engine.execute(&statement, Vec::new())? {
-            let mut values = values(&statement, row)?.into_iter();
-            let mut next = || values.next().unwrap_or(Value::Null);
-            let (from, to) = (node(from, next()), node(to, next()));
-            let Value::String(discriminator) = next() else {
+            let mut returned = row.into_iter();
+            let mut node = |end: &NodeEnd, key_type| {
+                let key = returned.next().ok_or_else(|| "an edge without its ends".to_owned());
+                let key =
+                    key.and_then(|key| from_kuzu(key, key_type)).map_err(|problem| refused(&statement, problem))?;
+                Ok(NodeRef { table: end.table.clone(), key })
+            };
+            let (from, to) = (node(from, from_type)?, node(to, to_type)?);
+            let mut cells = selection.read(&statement, returned)?.into_iter();
+            let Some((_, Value::String(discriminator))) = cells.next() else {
                 return Err(refused(statement, "an edge without a discriminator"));
             };
             let edge = EdgeRef { from, to, discriminator };
-            if rows.insert(edge.clone(), self::row(&others, values)).is_some() {
+            if rows.insert(edge.clone(), with_value(cells)).is_some() {
                 return Err(refused(statement, format!("{edge:?} comes twice")));
             }
         }
@@ -153,18 +162,52 @@ fn edge_rows(
     Ok(rows)
 }
 
-fn node(end: &NodeEnd, key: Value) -> NodeRef {
-    NodeRef { table: end.table.clone(), key }
+fn key_type<'t>(table: &str, end: &NodeEnd, nodes: &'t BTreeMap<String, Table>) -> Result<&'t Type, StoreError> {
+    let found = nodes.get(&end.table).and_then(|node| node.columns.get(&end.primary_key));
+    found.ok_or_else(|| refused(statement::show_pairs(table), format!("{} has no key {}", end.table, end.primary_key)))
 }
 
-/// The columns that have a value.
-fn row(columns: &[&str], values: impl Iterator<Item = Value>) -> Row {
-    let cells = columns.iter().map(|column| (*column).to_owned()).zip(values);
+/// The cells that have a value.
+fn with_value(cells: impl Iterator<Item = (String, Value)>) -> Row {
     cells.filter(|(_, value)| *value != Value::Null).collect()
 }
 
-fn values(statement: &str, row: Vec<kuzu::Value>) -> Result<Vec<Value>, StoreError> {
-    row.into_iter().map(|value| from_kuzu(value).map_err(|problem| refused(statement, problem))).collect()
+/// What is read of each row: columns, and the expressions that return them.
+struct Selection {
+    columns: Vec<(String, Type)>,
+    expressions: Vec<String>,
+}
+
+impl Selection {
+    fn of<'c>(columns: impl Iterator<Item = (&'c String, &'c Type)>) -> Result<Self, StoreError> {
+        let columns: Vec<_> = columns.map(|(name, of)| (name.clone(), of.clone())).collect();
+        let expressions =
+            columns.iter().map(|(name, of)| statement::selected(name, of)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Selection { columns, expressions: expressions.concat() })
+    }
+
+    /// Every column's value in a row of what the expressions returned.
+    fn read(
+        &self,
+        statement: &str,
+        mut returned: impl Iterator<Item = kuzu::Value>,
+    ) -> Result<Vec<(String, Value)>, StoreError> {
+        let mut next = || returned.next().ok_or_else(|| "a row is too short".to_owned());
+        let mut read = |of: &Type| match of {
+            Type::Union(members) => {
+                let (tag, value) = (next()?, next()?);
+                let (kuzu::Value::String(tag), kuzu::Value::Union { value, .. }) = (tag, value) else {
+                    return Ok(Value::Null);
+                };
+                let member = members.iter().find(|member| member.name == tag);
+                let member = member.ok_or_else(|| format!("{tag} is no member of {of}"))?;
+                Ok(Value::Union(tag, Box::new(from_kuzu(*value, &member.field_type)?)))
+            }
+            other => from_kuzu(next()?, other),
+        };
+        let cell = |(name, of): &(String, Type)| Ok((name.clone(), read(of)?));
+        self.columns.iter().map(cell).collect::<Result<_, String>>().map_err(|problem| refused(statement, problem))
+    }
 }
 
 fn texts(statement: &str, row: Vec<kuzu::Value>) -> Result<Vec<String>, StoreError> {

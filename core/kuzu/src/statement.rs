@@ -7,10 +7,12 @@
 use std::fmt::Display;
 
 use kuzusync_core::store::StoreError;
-use kuzusync_core::value::Type;
+use kuzusync_core::value::{Field, Type};
 use kuzusync_core::view::{Table, TableKind};
 
 use crate::catalogue::{EdgeShape, NodeEnd, NodeShape};
+use crate::fidelity::{DIGITS_MAX, held_type};
+use crate::value::travels_in_list;
 
 /// The property of ours that tells parallel edges apart. No column of a user contains a `~`.
 pub(crate) const DISCRIMINATOR: &str = "~discriminator";
@@ -53,8 +55,9 @@ impl Form {
     }
 
     /// What stands for the value of a field.
-    fn value(self, field: &str) -> String {
+    fn value(self, field: &str, column_type: &Type) -> String {
         match self {
+            Form::Single if travels_in_list(column_type) => format!("${field}[1]"),
             Form::Single => format!("${field}"),
             Form::List => format!("r.{field}"),
         }
@@ -117,7 +120,7 @@ pub(crate) fn create_table(name: &str, table: &Table) -> Result<String, StoreErr
 }
 
 fn definition((name, column_type): (&String, &Type)) -> Result<String, StoreError> {
-    Ok(format!("{} {column_type}", quoted(name)?))
+    Ok(format!("{} {}", quoted(name)?, held_type(column_type)))
 }
 
 fn pair(from: &str, to: &str) -> Result<String, StoreError> {
@@ -137,7 +140,7 @@ pub(crate) fn rename_column(table: &str, from: &str, to: &str) -> Result<String,
 }
 
 pub(crate) fn add_column(table: &str, column: &str, column_type: &Type) -> Result<String, StoreError> {
-    Ok(format!("ALTER TABLE {} ADD {} {column_type}", quoted(table)?, quoted(column)?))
+    Ok(format!("ALTER TABLE {} ADD {} {}", quoted(table)?, quoted(column)?, held_type(column_type)))
 }
 
 pub(crate) fn drop_column(table: &str, column: &str) -> Result<String, StoreError> {
@@ -152,7 +155,12 @@ pub(crate) fn add_pair(table: &str, from: &str, to: &str) -> Result<String, Stor
 /// Changes node rows with the fields [`KEY`] and one per column. Kùzu checks that a created key is new.
 pub(crate) fn change_nodes(verb: Verb, form: Form, shape: &NodeShape) -> Result<String, StoreError> {
     let (opening, found) = (form.opening(), form.found());
-    let node = format!("{} {{{}: {}", quoted(&shape.end.table)?, quoted(&shape.end.primary_key)?, form.value(KEY));
+    let node = format!(
+        "{} {{{}: {}",
+        quoted(&shape.end.table)?,
+        quoted(&shape.end.primary_key)?,
+        form.value(KEY, &shape.key_type)
+    );
     Ok(match verb {
         Verb::Create => format!("{opening}CREATE (:{node}{}}})", cells(form, &shape.columns)?),
         Verb::Update => {
@@ -167,11 +175,12 @@ pub(crate) fn change_nodes(verb: Verb, form: Form, shape: &NodeShape) -> Result<
 /// With one MATCH over the whole pattern, Kùzu joins a list with all edges of the table: six times slower.
 pub(crate) fn change_edges(verb: Verb, form: Form, shape: &EdgeShape) -> Result<String, StoreError> {
     let (opening, found) = (form.opening(), form.found());
-    let edge = format!("{} {{{}: {}", quoted(&shape.table)?, quoted(DISCRIMINATOR)?, form.value(NAME));
-    let end = |end: &NodeEnd, field| {
-        Ok(format!("{} {{{}: {}}}", quoted(&end.table)?, quoted(&end.primary_key)?, form.value(field)))
+    let edge = format!("{} {{{}: {}", quoted(&shape.table)?, quoted(DISCRIMINATOR)?, form.value(NAME, &Type::String));
+    let end = |end: &NodeEnd, field, key_type| {
+        Ok(format!("{} {{{}: {}}}", quoted(&end.table)?, quoted(&end.primary_key)?, form.value(field, key_type)))
     };
-    let (from, to): (String, String) = (end(&shape.from, FROM)?, end(&shape.to, TO)?);
+    let [from_type, to_type] = &shape.key_types;
+    let (from, to): (String, String) = (end(&shape.from, FROM, from_type)?, end(&shape.to, TO, to_type)?);
     let existing = format!("{opening}MATCH (a:{from}) MATCH (a)-[e:{edge}}}]->(b:{to})");
     Ok(match verb {
         Verb::Create => {
@@ -185,16 +194,16 @@ pub(crate) fn change_edges(verb: Verb, form: Form, shape: &EdgeShape) -> Result<
 
 /// `, column: value` for every column.
 fn cells(form: Form, columns: &[(String, Type)]) -> Result<String, StoreError> {
-    let cell = |(index, (column, _)): (usize, &(String, Type))| {
-        Ok(format!(", {}: {}", quoted(column)?, form.value(&field(index))))
+    let cell = |(index, (column, column_type)): (usize, &(String, Type))| {
+        Ok(format!(", {}: {}", quoted(column)?, form.value(&field(index), column_type)))
     };
     columns.iter().enumerate().map(cell).collect()
 }
 
 /// `variable.column = value` for every column.
 fn assignments(variable: &str, form: Form, columns: &[(String, Type)]) -> Result<String, StoreError> {
-    let assignment = |(index, (column, _)): (usize, &(String, Type))| {
-        Ok(format!("{variable}.{} = {}", quoted(column)?, form.value(&field(index))))
+    let assignment = |(index, (column, column_type)): (usize, &(String, Type))| {
+        Ok(format!("{variable}.{} = {}", quoted(column)?, form.value(&field(index), column_type)))
     };
     let assignments: Result<Vec<String>, StoreError> = columns.iter().enumerate().map(assignment).collect();
     Ok(assignments?.join(", "))
@@ -212,27 +221,82 @@ pub(crate) fn show_pairs(table: &str) -> String {
     format!("CALL show_connection({}) RETURN *", literal(table))
 }
 
+/// Every node of a table.
+pub(crate) fn node_pattern(table: &str) -> Result<String, StoreError> {
+    Ok(format!("(n:{})", quoted(table)?))
+}
+
+/// Every edge of a table between two others. Without their names Kùzu 0.11.3 looks at the columns of all node tables,
+/// and gives up where two of them share the name of a union.
+pub(crate) fn edge_pattern(table: &str, from: &NodeEnd, to: &NodeEnd) -> Result<String, StoreError> {
+    Ok(format!("(a:{})-[n:{}]->(b:{})", quoted(&from.table)?, quoted(table)?, quoted(&to.table)?))
+}
+
 /// Returns no row of every column, in the table's order.
-pub(crate) fn scan_header(table: &str, is_node: bool) -> Result<String, StoreError> {
-    let table = quoted(table)?;
-    let pattern = if is_node { format!("(n:{table})") } else { format!("()-[n:{table}]->()") };
-    Ok(format!("MATCH {pattern} RETURN n.* LIMIT 0"))
+pub(crate) fn scan_header(pattern: &str) -> String {
+    format!("MATCH {pattern} RETURN n.* LIMIT 0")
 }
 
-/// Returns the named columns of every node.
-pub(crate) fn scan_nodes(table: &str, columns: &[&str]) -> Result<String, StoreError> {
-    let columns = columns.iter().map(|column| Ok(format!("n.{}", quoted(column)?)));
-    let columns = columns.collect::<Result<Vec<_>, StoreError>>()?.join(", ");
-    Ok(format!("MATCH (n:{}) RETURN {columns}", quoted(table)?))
+/// Returns one row with the names of the types of columns.
+pub(crate) fn scan_types(pattern: &str, columns: &[String]) -> Result<String, StoreError> {
+    let types = columns.iter().map(|column| Ok(format!("typeof(n.{})", quoted(column)?)));
+    let types = types.collect::<Result<Vec<_>, StoreError>>()?.join(", ");
+    Ok(format!("OPTIONAL MATCH {pattern} RETURN {types} LIMIT 1"))
 }
 
-/// Returns both keys and the named columns of every edge between two tables.
-pub(crate) fn scan_edges(table: &str, from: &NodeEnd, to: &NodeEnd, columns: &[&str]) -> Result<String, StoreError> {
-    let keys = format!("a.{}, b.{}", quoted(&from.primary_key)?, quoted(&to.primary_key)?);
-    let columns = columns.iter().map(|column| Ok(format!(", e.{}", quoted(column)?)));
-    let columns = columns.collect::<Result<Vec<_>, StoreError>>()?.concat();
-    let pattern = format!("(a:{})-[e:{}]->(b:{})", quoted(&from.table)?, quoted(table)?, quoted(&to.table)?);
-    Ok(format!("MATCH {pattern} RETURN {keys}{columns}"))
+/// What returns the value of column `n.column`: its own expression, and for a union first its tag, which the binding
+/// drops.
+pub(crate) fn selected(column: &str, column_type: &Type) -> Result<Vec<String>, StoreError> {
+    let value = readable("n", column, column_type)?;
+    Ok(match column_type {
+        Type::Union(_) => vec![format!("union_tag({value})"), value],
+        _ => vec![value],
+    })
+}
+
+/// `variable.column` so that the binding reads it exactly: it cuts intervals into months of thirty days and panics at
+/// long decimals, so they come as text.
+fn readable(variable: &str, column: &str, column_type: &Type) -> Result<String, StoreError> {
+    let column = format!("{variable}.{}", quoted(column)?);
+    let shown = match column_type {
+        Type::Decimal { precision, .. } if *precision > DIGITS_MAX => Type::String,
+        other => with_text_for_intervals(other),
+    };
+    Ok(if shown == *column_type { column } else { format!("CAST({column} AS {shown})") })
+}
+
+fn with_text_for_intervals(of: &Type) -> Type {
+    let boxed = |part: &Type| Box::new(with_text_for_intervals(part));
+    match of {
+        Type::Interval => Type::String,
+        Type::List(element) => Type::List(boxed(element)),
+        Type::Array(element, length) => Type::Array(boxed(element), *length),
+        Type::Map(key, value) => Type::Map(boxed(key), boxed(value)),
+        Type::Struct(fields) => {
+            let field = |Field { name, field_type }: &Field| Field {
+                name: name.clone(),
+                field_type: with_text_for_intervals(field_type),
+            };
+            Type::Struct(fields.iter().map(field).collect())
+        }
+        plain => plain.clone(),
+    }
+}
+
+/// Returns what is selected of every node.
+pub(crate) fn scan_nodes(table: &str, selected: &[String]) -> Result<String, StoreError> {
+    Ok(format!("MATCH {} RETURN {}", node_pattern(table)?, selected.join(", ")))
+}
+
+/// Returns both keys and what is selected of every edge between two tables.
+pub(crate) fn scan_edges(
+    table: &str,
+    (from, from_type): (&NodeEnd, &Type),
+    (to, to_type): (&NodeEnd, &Type),
+    selected: &[String],
+) -> Result<String, StoreError> {
+    let (a, b) = (readable("a", &from.primary_key, from_type)?, readable("b", &to.primary_key, to_type)?);
+    Ok(format!("MATCH {} RETURN {a}, {b}, {}", edge_pattern(table, from, to)?, selected.join(", ")))
 }
 
 #[cfg(test)]
@@ -253,7 +317,8 @@ mod tests {
         let end = |table: &str| NodeEnd { table: table.to_owned(), primary_key: "id".to_owned() };
         let columns = vec![("x y".to_owned(), Type::Int64)];
         let nodes = NodeShape { end: end("N"), key_type: Type::Int64, columns: columns.clone() };
-        let edges = EdgeShape { table: "E".to_owned(), from: end("N"), to: end("M"), columns };
+        let key_types = [Type::Int64, Type::Int64];
+        let edges = EdgeShape { table: "E".to_owned(), from: end("N"), to: end("M"), key_types, columns };
         let create = change_nodes(Verb::Create, Form::List, &nodes).unwrap();
         assert_eq!(create, "UNWIND $rows AS r CREATE (:`N` {`id`: r.k, `x y`: r.p0})");
         let update = change_nodes(Verb::Update, Form::Single, &nodes).unwrap();

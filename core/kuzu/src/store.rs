@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
+use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
 use crate::catalogue::{Catalogue, EdgeShape, NewPair, NodeShape};
 use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
 use crate::reading;
 use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
-use crate::value::parameter;
+use crate::value::{children, content, logical_type, single};
 
 /// Rows of one statement at most.
 const ROWS_MAX: usize = 1_000;
@@ -37,8 +37,11 @@ const CELLS_PER_LOOK: usize = 256;
 /// By how much the pool may grow before the store starts again: about 700 updates of four columns.
 const GROWTH_BYTES_MAX: u64 = 32 << 20;
 
-/// The fields of one row and their values; the same fields in the same order for all rows of a statement.
-type Fields = Vec<(String, kuzu::Value)>;
+/// The fields of every row of a statement, with their types.
+type Fields = Vec<(String, Type)>;
+
+/// The contents of one row's fields, in their order.
+type Contents = Vec<kuzu::Value>;
 
 /// A view in an in-memory Kùzu database.
 ///
@@ -122,7 +125,7 @@ impl KuzuStore {
             return Ok(());
         }
         let view = reading::read(&mut self.engine)?;
-        self.start_again(&view)
+        self.start_again_with(&view)
     }
 
     fn carry_out(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
@@ -181,7 +184,15 @@ impl KuzuStore {
         if let Some(Table { kind: TableKind::Edge { pairs }, .. }) = view.tables.get_mut(table) {
             pairs.insert((from.to_owned(), to.to_owned()));
         }
-        self.start_again(&view)
+        self.start_again_with(&view)
+    }
+
+    /// A new database that holds what was read of this one.
+    fn start_again_with(&mut self, read: &View) -> Result<(), StoreError> {
+        let before = std::mem::take(&mut self.catalogue);
+        self.start_again(read)?;
+        self.catalogue.take_types(before);
+        Ok(())
     }
 
     fn alter(&mut self, text: &str) -> Result<(), StoreError> {
@@ -195,12 +206,14 @@ impl KuzuStore {
                 let mut rows = Vec::new();
                 for (key, change) in changes.iter().filter(|(_, change)| verb_of(change) == verb) {
                     self.catalogue.change_node(table, key, change)?;
-                    rows.push(node_fields(&shape, key, change));
+                    rows.push(node_contents(&shape, key, change));
                 }
                 // A table of nothing but its key has nothing to update.
                 if verb != Verb::Update || !shape.columns.is_empty() {
                     let sending = Sending { singles_max: SINGLES_MAX, finds: verb != Verb::Create };
-                    self.send(rows, sending, |form| statement::change_nodes(verb, form, &shape))?;
+                    let key = (KEY.to_owned(), shape.key_type.clone());
+                    let fields = std::iter::once(key).chain(cell_fields(&shape.columns, verb)).collect();
+                    self.send(&fields, rows, sending, |form| statement::change_nodes(verb, form, &shape))?;
                 }
             }
         }
@@ -234,7 +247,7 @@ impl KuzuStore {
         let mut rows = Vec::new();
         for (edge, change) in changes {
             self.catalogue.change_edge(&shape.table, edge, change)?;
-            rows.push(edge_fields(shape, edge, change));
+            rows.push(edge_contents(shape, edge, change));
         }
         if verb == Verb::Update && shape.columns.is_empty() {
             return Ok(());
@@ -242,31 +255,43 @@ impl KuzuStore {
         let nodes = [&shape.from, &shape.to].map(|end| self.catalogue.node_count(&end.table));
         let between_large = verb == Verb::Create && nodes.into_iter().any(|nodes| nodes > NODES_FOR_LIST_MAX);
         let singles_max = if between_large { usize::MAX } else { SINGLES_MAX };
-        self.send(rows, Sending { singles_max, finds: true }, |form| statement::change_edges(verb, form, shape))
+        let [from, to] = shape.key_types.clone();
+        let identity = [(FROM, from), (TO, to), (NAME, Type::String)].map(|(field, of)| (field.to_owned(), of));
+        let fields = identity.into_iter().chain(cell_fields(&shape.columns, verb)).collect();
+        let sending = Sending { singles_max, finds: true };
+        self.send(&fields, rows, sending, |form| statement::change_edges(verb, form, shape))
     }
 
     /// Sends rows and checks that each of them was found, unless they are all new.
-    fn send(&mut self, rows: Vec<Fields>, sending: Sending, text: impl Fn(Form) -> Text) -> Result<(), StoreError> {
+    fn send(
+        &mut self,
+        fields: &Fields,
+        rows: Vec<Contents>,
+        sending: Sending,
+        text: impl Fn(Form) -> Text,
+    ) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.cells_since_look += rows.iter().map(Vec::len).sum::<usize>();
+        self.cells_since_look += rows.len() * fields.iter().map(|(_, of)| cells_of(of)).sum::<usize>();
         if rows.len() <= sending.singles_max {
             let text = text(Form::Single)?;
             for row in rows {
-                let parameters = row.iter().map(|(field, value)| (field.as_str(), value.clone())).collect();
+                let contents = fields.iter().zip(row);
+                let parameters = contents.map(|((field, of), content)| (field.as_str(), single(content, of))).collect();
                 let answer = self.engine.execute(&text, parameters)?;
                 check_found(&text, sending, &[kuzu::Value::Int64(1)], &answer)?;
             }
             return Ok(());
         }
         let text = text(Form::List)?;
-        let mut rows = rows.into_iter().map(kuzu::Value::Struct).peekable();
-        while let Some(first) = rows.peek() {
-            let row_type = kuzu::LogicalType::from(first);
+        let fields = fields.iter().map(|(field, of)| (field.clone(), logical_type(of))).collect();
+        let row_type = kuzu::LogicalType::Struct { fields };
+        let mut rows = rows.into_iter().map(children).peekable();
+        while rows.peek().is_some() {
             let portion: Vec<_> = rows.by_ref().take(ROWS_MAX).collect();
             let count = kuzu::Value::Int64(portion.len() as i64);
-            let answer = self.engine.execute(&text, vec![("rows", kuzu::Value::List(row_type, portion))])?;
+            let answer = self.engine.execute(&text, vec![("rows", kuzu::Value::List(row_type.clone(), portion))])?;
             check_found(&text, sending, &[count], &answer)?;
         }
         Ok(())
@@ -291,6 +316,11 @@ fn check_found(text: &str, sending: Sending, all: &[kuzu::Value], answer: &Rows)
     Ok(())
 }
 
+/// How many values Kùzu keeps for one of the type: one for each column that it divides a nested one into.
+fn cells_of(of: &Type) -> usize {
+    1 + of.parts().into_iter().map(cells_of).sum::<usize>()
+}
+
 fn verb_of(change: &RowChange) -> Verb {
     match change {
         RowChange::Create(_) => Verb::Create,
@@ -299,27 +329,28 @@ fn verb_of(change: &RowChange) -> Verb {
     }
 }
 
-fn node_fields(shape: &NodeShape, key: &Value, change: &RowChange) -> Fields {
-    let key = (KEY.to_owned(), parameter(Some(key), &shape.key_type));
-    std::iter::once(key).chain(cells(&shape.columns, change)).collect()
+fn node_contents(shape: &NodeShape, key: &Value, change: &RowChange) -> Contents {
+    std::iter::once(content(Some(key), &shape.key_type)).chain(cell_contents(&shape.columns, change)).collect()
 }
 
-fn edge_fields(shape: &EdgeShape, edge: &EdgeRef, change: &RowChange) -> Fields {
-    // The catalogue has checked that no key is NULL, so the type given here never stands for a value.
-    let key = |field: &str, key| (field.to_owned(), parameter(Some(key), &Type::String));
-    let name = (NAME.to_owned(), kuzu::Value::String(edge.discriminator.clone()));
-    let identity = [key(FROM, &edge.from.key), key(TO, &edge.to.key), name];
-    identity.into_iter().chain(cells(&shape.columns, change)).collect()
+fn edge_contents(shape: &EdgeShape, edge: &EdgeRef, change: &RowChange) -> Contents {
+    let [from_type, to_type] = &shape.key_types;
+    let name = kuzu::Value::String(edge.discriminator.clone());
+    let identity = [content(Some(&edge.from.key), from_type), content(Some(&edge.to.key), to_type), name];
+    identity.into_iter().chain(cell_contents(&shape.columns, change)).collect()
+}
+
+/// One field for every column; none for a deletion.
+fn cell_fields(columns: &[(String, Type)], verb: Verb) -> Fields {
+    let columns = if verb == Verb::Delete { &[] } else { columns };
+    columns.iter().enumerate().map(|(index, (_, of))| (statement::field(index), of.clone())).collect()
 }
 
 /// Every column of the shape, NULL where the row has no value; none for a deletion.
-fn cells(columns: &[(String, Type)], change: &RowChange) -> Fields {
-    let cell = |row: &Row, index, (column, column_type): &(String, Type)| {
-        (statement::field(index), parameter(row.get(column), column_type))
-    };
+fn cell_contents(columns: &[(String, Type)], change: &RowChange) -> Contents {
     match change {
         RowChange::Create(row) | RowChange::Update(row) => {
-            columns.iter().enumerate().map(|(index, column)| cell(row, index, column)).collect()
+            columns.iter().map(|(column, of)| content(row.get(column), of)).collect()
         }
         RowChange::Delete => Vec::new(),
     }
@@ -327,7 +358,7 @@ fn cells(columns: &[(String, Type)], change: &RowChange) -> Fields {
 
 #[cfg(test)]
 mod tests {
-    use kuzusync_core::view::NodeRef;
+    use kuzusync_core::view::{NodeRef, Row};
 
     use super::*;
 
@@ -419,10 +450,10 @@ mod tests {
 
     #[test]
     fn what_no_view_can_hold_is_not_read() {
-        for statement in ["ALTER TABLE N ADD x INT32", "ALTER TABLE E ADD x DATE"] {
+        for statement in ["ALTER TABLE N ADD x STRUCT(`order` INT8)", "ALTER TABLE E ADD x INT8[100000]"] {
             let mut store = store_after(statement);
             let error = store.read().unwrap_err();
-            is_in_doubt(&mut store, &error, "x has another type");
+            is_in_doubt(&mut store, &error, "column x: ");
         }
         let mut store = store_after("ALTER TABLE E DROP `~discriminator`");
         let error = store.read().unwrap_err();

@@ -128,7 +128,8 @@ impl Registers {
                 if is_planted(Bug::CounterAsValue) {
                     let current = cell.base.greatest(policy).and_then(|base| base.value.addend()).unwrap_or(0);
                     let sum = by.addend().map(|by| current + by);
-                    let value = sum.and_then(|sum| Value::from_sum(sum, by.type_of().as_ref()?)).unwrap_or(Value::Null);
+                    let value =
+                        sum.and_then(|sum| Value::from_sum(sum, by.sum_type().as_ref()?)).unwrap_or(Value::Null);
                     cell.base.raise(Write { value, ..write }, policy);
                 } else {
                     let is_twice = is_planted(Bug::OwnPatchTwice) && place.lsn == Place::UNNUMBERED;
@@ -212,7 +213,7 @@ impl Registers {
 /// A counter's value: what it was set to and everything added since, as a number of the column's type, or if that is no
 /// number, of what was added last.
 fn sum(base: Option<&Value>, added: &[&Write<Value>], last: &Write<Value>, column_type: &Type) -> Option<Value> {
-    let last_type = last.value.type_of()?;
+    let last_type = last.value.sum_type()?;
     let sum_type = if column_type.is_summable() { column_type } else { &last_type };
     let addend = |value: &Value| value.cast(sum_type)?.addend();
     let start = match base {

@@ -16,7 +16,8 @@ use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
 
 use super::console::Console;
-use super::directory::Directory;
+use super::directory::{self, Directory};
+use super::limits::Limits;
 use super::seeds::SeedArguments;
 use super::{End, Stop};
 use crate::failure;
@@ -55,6 +56,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// A bug and the first run that shows it.
@@ -95,7 +98,7 @@ struct BugReport {
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     super::carries_bugs()?;
     let seeds = arguments.seeds.range(SEEDS)?;
-    let crew = super::workers(arguments.jobs.map(usize::from))?;
+    let crew = arguments.limits.crew(arguments.jobs)?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let (start, end, jobs) = (seeds.start, seeds.end, crew.jobs);
     let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [profile {PROFILE}, store memory]");
@@ -152,15 +155,17 @@ fn store_cases(hunts: &[Hunt], directory: Option<&Directory>) -> Result<Vec<Opti
         let seed = found.answer.seed;
         let stored = StoredCase {
             case_version: STORED_VERSION,
+            story: None,
             seed,
             store: StoreChoice::Memory,
             bug: Some(hunt.bug.name().to_owned()),
             plan: swarm::plan(PROFILE, seed),
             failure: Some(found.failure.clone()),
-            digest: found.answer.digest,
+            reaches: Vec::new(),
+            digest: Some(found.answer.digest),
         };
         let file = directory.case_file(&format!("{}-seed-{}", hunt.bug.name(), seed.0));
-        directory.write_json(&file, &stored)?;
+        directory::write_json(&file, &stored)?;
         Ok(Some(file))
     };
     hunts.iter().map(store).collect()
@@ -215,7 +220,7 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
     let (plan, outcome) = with_bug(seed, Some(bug), PROFILE).run().map_err(Stop::Usage)?;
     let again = replay(bug, seed, file.as_ref());
     let provenance = Provenance::of_this_build(format!("{} bugs", program()));
-    Ok(format!("{page}\n{}", failure::page(&outcome, Some(&plan), &provenance, &again, columns)))
+    Ok(format!("{page}\n{}", failure::page(&outcome, plan.as_ref(), &provenance, &again, columns)))
 }
 
 fn replay(bug: Bug, Seed(seed): Seed, file: Option<&PathBuf>) -> String {

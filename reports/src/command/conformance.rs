@@ -2,20 +2,23 @@
 
 use clap::{Args, ValueEnum};
 use kuzusync_scenarios::case::Case;
+use kuzusync_sim::outcome::gravest;
 use kuzusync_sim::store::StoreChoice;
 
 use super::console::Console;
+use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::progress::Meter;
 use super::{End, Stop};
-use crate::conformance;
+use crate::conformance::{self, Verdict};
 
 const EXAMPLES: &str = "Examples:
   kuzusync conformance                 every documented case
   kuzusync conformance D1.1 C3         these two; both have to pass
   kuzusync conformance --format json
 
-Exit code 1 if a case fails, or if one that was named does not pass.";
+Each scenario runs in a worker process, once per store. Exit code 1 if a case fails or one that was named does not pass, 4 if a \
+scenario crashes, 7 if one takes longer than --seconds-max.";
 
 /// What `conformance` takes.
 #[derive(Debug, Args)]
@@ -30,6 +33,11 @@ pub struct Arguments {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Worker processes [default: as many as there are processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,16 +50,19 @@ enum Format {
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let asked = arguments.ids.iter().map(|id| case(id)).collect::<Result<Vec<Case>, Stop>>()?;
     let cases = if asked.is_empty() { Case::ALL } else { &asked };
+    let crew = arguments.limits.crew(arguments.jobs)?;
     let meter = Meter::new();
-    let conformance = conformance::judge(cases, &[StoreChoice::Memory, StoreChoice::Kuzu], |what| meter.tell(what));
+    let conformance = conformance::judge(cases, &[StoreChoice::Memory, StoreChoice::Kuzu], |trials| {
+        conformance::in_workers(&crew, trials, |what| meter.tell(what))
+    });
     meter.finish();
     if arguments.json || arguments.format == Format::Json {
         console.json(&conformance)?;
     } else {
         console.print(&conformance::text(&conformance, console.columns()))?;
     }
-    let failed = conformance.has_failures() || (!asked.is_empty() && !conformance.all_pass());
-    Ok(u8::from(failed))
+    let missing = (!asked.is_empty() && conformance.count(Verdict::Missing) > 0).then_some(1);
+    Ok(gravest([conformance.exit_code()].into_iter().chain(missing)))
 }
 
 fn case(id: &str) -> Result<Case, Stop> {

@@ -35,15 +35,9 @@ impl Directory {
         self.path.join("cases").join(format!("{name}.json"))
     }
 
-    /// Writes a JSON file.
-    pub fn write_json<T: Serialize>(&self, path: &Path, document: &T) -> Result<(), Stop> {
-        let text = serde_json::to_string_pretty(document).expect("documents have text as keys");
-        write(path, &(text + "\n"))
-    }
-
     /// Writes the report of a sweep.
     pub fn write_report(&self, report: &Report, conformance: Option<&Conformance>) -> Result<(), Stop> {
-        self.write_json(&self.path.join("sweep.json"), report)?;
+        write_json(&self.path.join("sweep.json"), report)?;
         write(&self.path.join("junit.xml"), &junit(report, conformance))
     }
 }
@@ -52,6 +46,12 @@ impl Directory {
 pub fn probe(path: &Path) -> Result<(), Stop> {
     let probe = if is_special(path) { Ok(()) } else { NamedTempFile::new_in(parent(path)).map(drop) };
     probe.map_err(|error| unwritable(path, &error))
+}
+
+/// Writes a JSON file.
+pub fn write_json<T: Serialize>(path: &Path, document: &T) -> Result<(), Stop> {
+    let text = serde_json::to_string_pretty(document).expect("documents have text as keys");
+    write(path, &(text + "\n"))
 }
 
 /// Writes a file as a whole or not at all.

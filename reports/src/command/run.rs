@@ -1,4 +1,4 @@
-//! `kuzusync run`: one scenario, or a plan from a file, and its page.
+//! `kuzusync run`: one scenario, a plan from a file, or the plan of a seed, and its page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,13 @@ use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::Profile;
 use kuzusync_sim::outcome::{Failure, Outcome};
+use kuzusync_sim::reading::{BadFile, Problem};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::Plan;
 use kuzusync_sim::store::StoreChoice;
 
 use super::console::Console;
+use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::{End, Stop, built, directory, state};
 use crate::provenance::{Provenance, program, quoted};
@@ -23,58 +25,74 @@ const EXAMPLES: &str = "Examples:
   kuzusync run concurrent-update
   kuzusync run concurrent-update --store both --json
   kuzusync run my-plan.json --seed 7 --trace events.ndjson
+  kuzusync run --profile default --seed 17              the plan that a sweep makes of seed 17
+  kuzusync run my-plan.json --case scenarios/cases/lost-name.json
 
-A plan is a JSON file: {\"version\": 1, \"options\": {\"replicas\": 3}, \"steps\": [{\"wait\": {\"ms\": 50}}, …]}; a stored case
-holds one under \"plan\".";
+A plan is a JSON file: {\"version\": 1, \"options\": {\"replicas\": 3}, \"steps\": [{\"wait\": {\"ms\": 50}}, …]}. \
+`kuzusync schema plan` tells what it may hold. A stored case holds a plan under \"plan\"; run with --case on itself it is \
+brought up to date.
+
+--json prints what each replica ended with: {\"verdict\", \"class\", \"digest\", \"replicas\": [{\"id\", \"role\", \
+\"schema\", \"nodes\", \"edges\", \"queue\", \"audit\"}]}.
+
+The exit code is that of the failure: 1 safety, 3 liveness, 4 crash, 5 nondeterminism, 7 time limit.";
 
 /// What `run` takes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The name of a scenario, a file with a plan, or a stored case
-    #[arg(value_name = "SCENARIO|PLAN.json")]
-    what: String,
-    /// From which everything is drawn [default: the scenario's own, 0 for a plan]
+    #[arg(value_name = "SCENARIO|PLAN.json", required_unless_present = "profile", conflicts_with = "profile")]
+    what: Option<String>,
+    /// Run the plan that this profile makes of the seed: default or quiet
+    #[arg(long, value_name = "P", value_parser = str::parse::<Profile>)]
+    profile: Option<Profile>,
+    /// From which everything is drawn [default: the scenario's or the case's own, 0 for a plan]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// What all replicas feed: memory, kuzu or both [default: memory]
+    /// What all replicas feed: memory, kuzu or both [default: the case's own, else memory]
     #[arg(long, value_name = "S", value_parser = str::parse::<StoreChoice>)]
     store: Option<StoreChoice>,
     /// Where to write every event, a line of JSON each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Where to write the run as a stored case
+    #[arg(long, value_name = "FILE")]
+    case: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// What is to be run.
 enum Target {
     Scenario(Box<Scenario>),
-    Plan { plan: Plan, seed: Option<Seed>, store: Option<StoreChoice>, bug: Option<String> },
+    Plan(Plan),
+    Case(Box<StoredCase>),
+    Generated(Profile),
 }
 
 /// Runs the command.
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
-    let target = target(&arguments.what)?;
-    let own_store = match &target {
-        Target::Plan { store, .. } => *store,
-        Target::Scenario(_) => None,
+    let target = match (&arguments.what, arguments.profile) {
+        (Some(what), _) => target(what)?,
+        (None, profile) => Target::Generated(profile.expect("the command line has a target or a profile")),
     };
-    let store = built(arguments.store.or(own_store).unwrap_or(StoreChoice::Memory))?;
-    if let Some(trace) = &arguments.trace {
-        directory::probe(trace)?;
+    if arguments.case.is_some() && matches!(target, Target::Scenario(_)) {
+        return Err(Stop::usage("a scenario is code and has no plan that a case could hold; give `--case` a plan"));
     }
-    let (plan, outcome) = match &target {
-        Target::Scenario(scenario) => (None, scenario.run(arguments.seed.map_or(scenario.seed, Seed), store)),
-        Target::Plan { plan, seed, bug, .. } => {
-            let seed = arguments.seed.map(Seed).or(*seed).unwrap_or(Seed(0));
-            let (plan, outcome) = run_plan(plan.clone(), seed, store, bug.clone())?;
-            (Some(plan), outcome)
-        }
-    };
-    if let Some(trace) = &arguments.trace {
-        directory::write(trace, &state::trace(&outcome))?;
+    let request = request(&target, arguments)?;
+    for file in arguments.trace.iter().chain(&arguments.case) {
+        directory::probe(file)?;
+    }
+    let (plan, outcome) = arguments.limits.launcher()?.outcome(&request).map_err(Stop::Usage)?;
+    if let Some(file) = &arguments.trace {
+        directory::write(file, &state::trace(&outcome))?;
+    }
+    if let (Some(file), Some(plan)) = (&arguments.case, &plan) {
+        directory::write_json(file, &case(&target, plan, &request, &outcome))?;
     }
     if arguments.json {
         console.json(&state::json(&outcome))?;
@@ -84,7 +102,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
             Target::Scenario(scenario) if outcome.failure.is_none() => {
                 format!("{}\n{}", scenario_page::page(scenario, &outcome, columns), pass(&outcome))
             }
-            _ => page(&outcome, plan.as_ref(), &again(&arguments.what, outcome.seed, store), columns),
+            _ => page(&outcome, plan.as_ref(), &again(arguments, &request), columns),
         })?;
     }
     Ok(outcome.failure.as_ref().map_or(0, Failure::exit_code))
@@ -107,17 +125,19 @@ fn target(what: &str) -> Result<Target, Stop> {
 
 fn plan_file(path: &Path) -> Result<Target, Stop> {
     let text = read(path)?;
-    let is_case = serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json.get("case_version").is_some());
-    let bad = |error| Stop::usage(format!("`{}` cannot be used: {error}", path.display()));
-    if !is_case {
-        let plan = Plan::from_json(&text).map_err(bad)?;
-        return Ok(Target::Plan { plan, seed: None, store: None, bug: None });
+    if StoredCase::is_meant(&text) {
+        return case_file(path, &text).map(|stored| Target::Case(Box::new(stored)));
     }
-    let StoredCase { plan, seed, store, bug, .. } = StoredCase::from_json(&text).map_err(bad)?;
-    if bug.is_some() {
-        super::carries_bugs()?;
+    Plan::from_json(&text).map(Target::Plan).map_err(|error| unusable(path, &error, "plan"))
+}
+
+/// A stored case that this build can run.
+pub fn case_file(path: &Path, text: &str) -> Result<StoredCase, Stop> {
+    let stored = StoredCase::from_json(text).map_err(|error| unusable(path, &error, "case"))?;
+    if let Some(bug) = &stored.bug {
+        super::planted(bug)?;
     }
-    Ok(Target::Plan { plan, seed: Some(seed), store: Some(store), bug })
+    Ok(stored)
 }
 
 /// A file as text.
@@ -125,16 +145,48 @@ pub fn read(path: &Path) -> Result<String, Stop> {
     fs::read_to_string(path).map_err(|error| Stop::usage(format!("`{}` cannot be read: {error}", path.display())))
 }
 
-/// Runs a plan from a file.
-pub fn run_plan(plan: Plan, seed: Seed, store: StoreChoice, bug: Option<String>) -> Result<(Plan, Outcome), Stop> {
-    let profile = Profile::Default.to_string();
-    let request = Request { seed, store, profile, bug, plan: Some(plan), wants_events: false };
-    super::workers(Some(1))?.launcher.outcome(&request).map_err(Stop::Usage)
+fn unusable(path: &Path, error: &BadFile, format: &str) -> Stop {
+    let remedy = match error.problem {
+        Problem::Malformed(_) => format!("; `kuzusync schema {format}` tells what it may hold"),
+        Problem::Newer { .. } | Problem::OutOfRange { .. } => String::new(),
+    };
+    Stop::usage(format!("`{}` cannot be used: {error}{remedy}", path.display()))
+}
+
+/// The run of a target, with what the command line says instead of its own.
+fn request(target: &Target, arguments: &Arguments) -> Result<Request, Stop> {
+    let own = match target {
+        Target::Scenario(scenario) => Request::scenario(scenario.name, scenario.seed, StoreChoice::Memory),
+        Target::Plan(plan) => Request::plan(plan.clone(), Seed(0), StoreChoice::Memory),
+        Target::Case(stored) => Request::stored(stored),
+        Target::Generated(profile) => Request::generated(Seed(0), StoreChoice::Memory, *profile, None),
+    };
+    let store = built(arguments.store.unwrap_or(own.store))?;
+    Ok(Request { seed: arguments.seed.map_or(own.seed, Seed), store, ..own })
+}
+
+/// The run as a case. What people wrote into the case that was run stays, and it gets a digest only if it had one.
+fn case(target: &Target, plan: &Plan, request: &Request, outcome: &Outcome) -> StoredCase {
+    let case = StoredCase::of(plan.clone(), request.store, request.bug.clone(), outcome);
+    match target {
+        Target::Case(stored) => StoredCase {
+            story: stored.story.clone(),
+            reaches: stored.reaches.clone(),
+            digest: case.digest.filter(|_| stored.digest.is_some()),
+            ..case
+        },
+        _ => case,
+    }
 }
 
 /// The command that makes the run again.
-fn again(what: &str, Seed(seed): Seed, store: StoreChoice) -> String {
-    format!("{} run {} --seed {seed} --store {store}", program(), quoted(Path::new(what)))
+fn again(arguments: &Arguments, request: &Request) -> String {
+    let (Seed(seed), store) = (request.seed, request.store);
+    let what = match (&arguments.what, arguments.profile) {
+        (Some(what), _) => quoted(Path::new(what)),
+        (None, profile) => profile.map_or(String::new(), |profile| format!("--profile {profile}")),
+    };
+    format!("{} run {what} --seed {seed} --store {store}", program())
 }
 
 /// The page of a run: of its failure, or how it went and what came of it.

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use kuzusync_core::change::Element;
+use kuzusync_core::change::{ChangeId, Element};
 use kuzusync_core::conflict::{Loss, Write, Written};
+use kuzusync_core::message::{Delivery, Message};
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
 use kuzusync_sim::history::{Event, EventKind};
@@ -97,14 +98,21 @@ fn properties(table: &Table, row: &Row, taken: &[&str]) -> Map<String, Json> {
     table.columns.keys().map(property).collect()
 }
 
+/// The value alone: its column says of which type it is.
 fn plain(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
-        Value::Bool(value) => Json::from(*value),
-        Value::Int64(value) => Json::from(*value),
-        Value::Double(value) if value.get().is_finite() => Json::from(value.get()),
-        Value::Double(value) => Json::from(value.get().to_string()),
-        Value::String(value) => Json::from(value.as_str()),
+        Value::List(elements) | Value::Array(elements) => elements.iter().map(plain).collect(),
+        Value::Struct(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, value)| json!([plain(key), plain(value)])).collect(),
+        Value::Union(tag, value) => Json::from_iter([(tag.clone(), plain(value))]),
+        Value::Int64(number) => Json::from(*number),
+        Value::UInt64(number) => Json::from(*number),
+        plain => {
+            let tagged = serde_json::to_string(plain).ok().and_then(|text| serde_json::from_str(&text).ok());
+            let content = tagged.and_then(|tagged: Map<_, _>| tagged.into_iter().next());
+            content.expect("a value is tagged with the name of its type").1
+        }
     }
 }
 
@@ -190,14 +198,34 @@ pub fn trace(outcome: &Outcome) -> String {
 
 /// An event as it is serialised, except that rows, whose keys are no text, become lists.
 fn event_json(event: &Event) -> Json {
-    let kind = match &event.kind {
+    let mut kind = match &event.kind {
         EventKind::Viewed(delta) => json!({"viewed": delta_json(delta)}),
         EventKind::Rebuilt { is_opening, view } => {
             json!({"rebuilt": {"is_opening": is_opening, "view": delta_json(&view.to_delta())}})
         }
         kind => serde_json::to_value(kind).expect("every other event has text as keys"),
     };
+    if let EventKind::Sent { frame, .. } = &event.kind {
+        kind["sent"]["message"] = message_json(frame);
+    }
     json!({"at_us": event.at_us, "host": event.host, "kind": kind})
+}
+
+/// The kind of a message and the changes it carries.
+fn message_json(frame: &[u8]) -> Json {
+    match Message::decode(frame) {
+        Ok(Message::Hello(hello)) => json!({"kind": "hello", "is_reply": hello.is_reply}),
+        Ok(Message::Changes { deliveries, .. }) => {
+            let changes: Vec<ChangeId> =
+                deliveries.iter().filter_map(Delivery::change).map(|entry| entry.change.id).collect();
+            let rulings: Vec<u64> =
+                deliveries.iter().filter(|delivery| delivery.change().is_none()).filter_map(Delivery::lsn).collect();
+            json!({"kind": "changes", "changes": changes, "rulings": rulings})
+        }
+        Ok(Message::Ack(cursor)) => json!({"kind": "ack", "cursor": cursor}),
+        Ok(Message::Refused(reason)) => json!({"kind": "refused", "reason": reason}),
+        Err(error) => json!({"kind": "none", "error": error.to_string()}),
+    }
 }
 
 fn delta_json(delta: &ViewDelta) -> Json {
@@ -251,6 +279,12 @@ mod tests {
         assert_eq!(plain(&Value::from(f64::NAN)), json!("NaN"));
         assert_eq!(plain(&Value::from(0.1)).to_string(), "0.1");
         assert_eq!(plain(&Value::Null), Json::Null);
+        let nested =
+            r#"{"list":[{"struct":{"a":{"int128":1},"b":{"float":0.1}}},{"map":[[{"int8":1},"null"]]},"null"]}"#;
+        let nested: Value = serde_json::from_str(nested).unwrap();
+        assert_eq!(plain(&nested).to_string(), r#"[{"a":1,"b":0.1},[[1,null]],null]"#);
+        let union = Value::Union("day".into(), Box::new(Value::Date("2024-02-29".parse().unwrap())));
+        assert_eq!(plain(&union), json!({"day": "2024-02-29"}));
     }
 
     #[test]

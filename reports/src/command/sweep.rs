@@ -5,25 +5,25 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
-use kuzusync_sim::outcome::Failure;
+use kuzusync_sim::outcome::{Failure, gravest};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::store::StoreChoice;
 
 use super::console::Console;
-use super::directory::Directory;
+use super::directory::{self, Directory};
+use super::limits::Limits;
 use super::progress::Meter;
 use super::seeds::SeedArguments;
-use super::{End, Stop, built, gravest};
+use super::{End, Stop, built, planted};
 use crate::conformance::{self, Conformance, Verdict};
 use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
 use crate::sweep::{self, BOTH_STORES_EVERY, CaseCounts, Report, Results, Sweep};
 use crate::text::plural;
-use crate::worker::{Crew, Sabotage};
+use crate::worker::Crew;
 
 /// Seeds of a sweep that is not told how many: with Kùzu well under two minutes on two cores.
 const SEEDS: u64 = 10_000;
@@ -34,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   kuzusync sweep --seeds 5000..6000 --check 100       all of them a second time
   kuzusync sweep --count 100 --store both --out out   files for each failure, JSON and JUnit in out/
 
+A run that takes longer than --seconds-max is stopped and fails of the time limit; the sweep goes on.
 Without --store every fiftieth seed feeds both stores and the others the memory store.";
 
 /// What `sweep` takes.
@@ -70,13 +71,13 @@ pub struct Arguments {
     #[arg(long, value_name = "BUG", hide = !cfg!(feature = "planted-bugs"))]
     bug: Option<String>,
     #[command(flatten)]
-    sabotage: Sabotage,
+    limits: Limits,
 }
 
 /// Runs the command.
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let start = Instant::now();
-    let (sweep, crew) = (sweep_of(arguments)?, crew(arguments)?);
+    let (sweep, crew) = (sweep_of(arguments)?, arguments.limits.crew(arguments.jobs)?);
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let options = options(arguments, &sweep, &crew);
     let provenance = Provenance::of_this_build(format!("{} {options}", program()));
@@ -87,13 +88,13 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     }
 
     let mut meter = Meter::new();
-    let conformance = (!arguments.no_cases).then(|| documented_cases(sweep.store, &meter));
+    let conformance = (!arguments.no_cases).then(|| documented_cases(sweep.store, &crew, &meter));
     let results = sweep.run(&crew, |progress| meter.show(progress));
     meter.finish();
 
     let mut report = results.report();
     report.cases = conformance.as_ref().map(case_counts).unwrap_or_default();
-    store_cases(&sweep, &results, directory.as_ref(), &mut report)?;
+    store_cases(arguments, &sweep, &results, directory.as_ref(), &mut report)?;
     report.wall_seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     if let Some(directory) = &directory {
         directory.write_report(&report, conformance.as_ref())?;
@@ -104,7 +105,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         print(&sweep, &crew, &results, &report, conformance.as_ref(), &provenance, console)?;
         console.print(&sweep::verdict(&problems(arguments, &results, &report)))?;
     }
-    Ok(exit_code(arguments, &results, &report))
+    Ok(exit_code(arguments, &results, conformance.as_ref()))
 }
 
 fn sweep_of(arguments: &Arguments) -> Result<Sweep, Stop> {
@@ -112,18 +113,6 @@ fn sweep_of(arguments: &Arguments) -> Result<Sweep, Stop> {
     let bug = arguments.bug.as_deref().map(planted).transpose()?;
     let seeds = arguments.seeds.range(SEEDS)?;
     Ok(Sweep { seeds, profile: arguments.profile, store, check_percent: arguments.check, bug })
-}
-
-fn planted(name: &str) -> Result<Bug, Stop> {
-    super::carries_bugs()?;
-    let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
-    let unknown = || Stop::usage(format!("there is no planted bug `{name}`; choose {}", names.join(" or ")));
-    Bug::named(name).ok_or_else(unknown)
-}
-
-fn crew(arguments: &Arguments) -> Result<Crew, Stop> {
-    let crew = super::workers(arguments.jobs.map(usize::from))?;
-    Ok(Crew { launcher: crew.launcher.with(arguments.sabotage.clone()), ..crew })
 }
 
 /// What runs on which store when no store was asked for.
@@ -141,7 +130,7 @@ fn options(arguments: &Arguments, sweep: &Sweep, crew: &Crew) -> String {
     if let Some(store) = sweep.store {
         line += &format!(" --store {store}");
     }
-    line += &format!(" --jobs {} --check {check_percent}", crew.jobs);
+    line += &format!(" --jobs {} --check {check_percent} --seconds-max {}", crew.jobs, arguments.limits.seconds_max);
     let flags = [
         (arguments.require_sometimes, "--require-sometimes"),
         (arguments.no_cases, "--no-cases"),
@@ -156,10 +145,10 @@ fn options(arguments: &Arguments, sweep: &Sweep, crew: &Crew) -> String {
     arguments.out.as_deref().map_or(line.clone(), |out| format!("{line} --out {}", quoted(out)))
 }
 
-fn documented_cases(store: Option<StoreChoice>, meter: &Meter) -> Conformance {
+fn documented_cases(store: Option<StoreChoice>, crew: &Crew, meter: &Meter) -> Conformance {
     let covered: Vec<Case> = Case::ALL.iter().copied().filter(|case| !case.clauses().is_empty()).collect();
     let stores = store.map_or(vec![StoreChoice::Memory, StoreChoice::Kuzu], |store| vec![store]);
-    conformance::judge(&covered, &stores, |what| meter.tell(what))
+    conformance::judge(&covered, &stores, |trials| conformance::in_workers(crew, trials, |what| meter.tell(what)))
 }
 
 fn case_counts(conformance: &Conformance) -> CaseCounts {
@@ -170,6 +159,7 @@ fn case_counts(conformance: &Conformance) -> CaseCounts {
 
 /// Completes the failures: each with the command that makes it again, and with a file if there is a directory.
 fn store_cases(
+    arguments: &Arguments,
     sweep: &Sweep,
     results: &Results,
     directory: Option<&Directory>,
@@ -179,10 +169,10 @@ fn store_cases(
         let seed = Seed(entry.seed);
         let failure = &results.failures[&seed];
         let file = directory.map(|directory| directory.case_file(&format!("seed-{}", seed.0)));
-        if let (Some(directory), Some(file)) = (directory, &file) {
-            directory.write_json(file, &stored_case(sweep, seed, failure, results))?;
+        if let Some(file) = &file {
+            directory::write_json(file, &stored_case(sweep, seed, failure, results))?;
         }
-        entry.replay = replay(sweep, seed, failure, file.as_deref());
+        entry.replay = replay(arguments, sweep, seed, failure, file.as_deref());
         entry.case_file = file.map(|file| file.to_string_lossy().into_owned());
     }
     Ok(())
@@ -191,24 +181,30 @@ fn store_cases(
 fn stored_case(sweep: &Sweep, seed: Seed, failure: &Failure, results: &Results) -> StoredCase {
     StoredCase {
         case_version: STORED_VERSION,
+        story: None,
         seed,
         store: sweep.store_of(seed),
         bug: sweep.bug.map(|bug| bug.name().to_owned()),
         plan: swarm::plan(sweep.profile, seed),
         failure: Some(failure.clone()),
+        reaches: Vec::new(),
         digest: results.digest(seed),
     }
 }
 
-fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, file: Option<&Path>) -> String {
+fn replay(arguments: &Arguments, sweep: &Sweep, seed: Seed, failure: &Failure, file: Option<&Path>) -> String {
+    let limit = match failure {
+        Failure::TimeLimit { .. } => format!(" --seconds-max {}", arguments.limits.seconds_max),
+        _ => String::new(),
+    };
     if let Some(file) = file {
-        return format!("{} replay {}", program(), quoted(file));
+        return format!("{} replay {}{limit}", program(), quoted(file));
     }
     let (start, end, store) = (seed.0, seed.0.saturating_add(1), sweep.store_of(seed));
     let check = if matches!(failure, Failure::Nondeterminism { .. }) { 100 } else { 0 };
     let bug = sweep.bug.map(|bug| format!(" --bug {}", bug.name())).unwrap_or_default();
     format!(
-        "{} sweep --seeds {start}..{end} --profile {} --store {store} --check {check} --no-cases{bug}",
+        "{} sweep --seeds {start}..{end} --profile {} --store {store} --check {check} --no-cases{limit}{bug}",
         program(),
         sweep.profile
     )
@@ -226,10 +222,15 @@ fn print(
     let columns = console.columns();
     if let Some(entry) = report.failures.first() {
         let seed = Seed(entry.seed);
-        let (plan, mut outcome) = crew.launcher.outcome(&sweep.request(seed)).map_err(Stop::Usage)?;
+        let (request, failure) = (sweep.request(seed), results.failures[&seed].clone());
+        let run = match results.digest(seed) {
+            None => request.outcome_without_history(failure.clone()),
+            Some(_) => crew.launcher.outcome(&request),
+        };
+        let (plan, mut outcome) = run.map_err(Stop::Usage)?;
         // A failure that comes and goes may be absent from this run.
-        outcome.failure = results.failures.get(&seed).cloned();
-        let page = failure::page(&outcome, Some(&plan), provenance, &entry.replay, columns);
+        outcome.failure = Some(failure);
+        let page = failure::page(&outcome, plan.as_ref(), provenance, &entry.replay, columns);
         console.print(&format!("{page}\n"))?;
     }
     if let Some(conformance) = conformance.filter(|conformance| conformance.has_failures()) {
@@ -257,9 +258,9 @@ fn problems(arguments: &Arguments, results: &Results, report: &Report) -> Vec<St
     problems
 }
 
-fn exit_code(arguments: &Arguments, results: &Results, report: &Report) -> u8 {
+fn exit_code(arguments: &Arguments, results: &Results, conformance: Option<&Conformance>) -> u8 {
     let seeds = results.failures.values().map(Failure::exit_code);
-    let cases = (report.cases.failed > 0).then_some(1);
+    let cases = conformance.map(Conformance::exit_code);
     let sometimes = (arguments.require_sometimes && !results.never_reached().is_empty()).then_some(6);
     gravest(seeds.chain(cases).chain(sometimes))
 }

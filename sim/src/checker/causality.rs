@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kuzusync_core::change::{Change, ChangeId};
+use kuzusync_core::change::{Change, ChangeId, Op};
 use kuzusync_core::clock::{Seen, Timestamp};
 use kuzusync_core::id::TableId;
 use kuzusync_core::replica::Notice;
@@ -76,13 +76,13 @@ impl Causality {
 
     /// The stamps of a change and its causes, if it stands after all of them.
     fn stamp(&self, change: &Change, causes: Vec<ChangeId>, own: Stamps, host: u32) -> Result<Stamps, Finding> {
-        let written: BTreeSet<TableId> = change.ops.iter().filter_map(|op| Some(op.element()?.table())).collect();
+        let writes_to = |table| change.ops.iter().filter_map(Op::element).any(|row| row.table() == table);
         let mut stamps = own;
         for cause in causes.into_iter().filter(|cause| !self.rejected.contains(cause)) {
             let Some(earlier) = self.stamps.get(&cause) else { continue };
             let follows = earlier.timestamp < stamps.timestamp && earlier.link_epoch <= stamps.link_epoch;
             let lacks_authority = |(table, epoch): &(&TableId, &u64)| {
-                written.contains(table) && change.authority_epochs.get(table).copied().unwrap_or(0) < **epoch
+                writes_to(**table) && change.authority_epochs.get(table).copied().unwrap_or(0) < **epoch
             };
             if !follows || earlier.authority_epochs.iter().any(|known| lacks_authority(&known)) {
                 let message = format!("change {} is stamped no later than its cause {cause}", change.id);

@@ -150,7 +150,7 @@ impl<'a> Model<'a> {
         let shown = match increments.iter().max_by_key(|(write, _)| write.standing(Policy::PreferMain)) {
             None => base.cast(column_type)?,
             Some((_, last)) => {
-                let sum_type = if column_type.is_summable() { column_type.clone() } else { last.type_of()? };
+                let sum_type = if column_type.is_summable() { column_type.clone() } else { last.sum_type()? };
                 let addends =
                     increments.iter().map(|(_, by)| *by).chain([base]).filter(|addend| **addend != Value::Null);
                 sum(addends, &sum_type)?.cast(column_type)?

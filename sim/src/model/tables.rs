@@ -125,17 +125,22 @@ impl Tables {
         if is_beaten { format!("{name}~{}", id.short()) } else { name.clone() }
     }
 
-    /// Every table as it is shown, by name.
+    /// Every table as it is shown, by name. What touches a table that a rejected change would have made is not there.
     pub fn shown(&self) -> BTreeMap<String, Table> {
-        let shown = |(&id, definition): (&TableId, &Definition)| {
-            let pair = |(from, to): &(TableId, TableId)| (self.name(*from), self.name(*to));
+        let mut shown = BTreeMap::new();
+        for (&id, definition) in &self.definitions {
+            let exist =
+                |(from, to): &&(TableId, TableId)| [from, to].iter().all(|end| self.definition(**end).is_some());
+            let names = |(from, to): &(TableId, TableId)| (self.name(*from), self.name(*to));
+            let pairs: BTreeSet<_> = definition.pairs.iter().filter(exist).map(names).collect();
             let kind = match definition.key {
                 Some(key) => TableKind::Node { primary_key: definition.columns[&key].0.clone() },
-                None => TableKind::Edge { pairs: definition.pairs.iter().map(pair).collect() },
+                None if pairs.is_empty() => continue,
+                None => TableKind::Edge { pairs },
             };
-            (self.name(id), Table { kind, columns: definition.columns.values().cloned().collect() })
-        };
-        self.definitions.iter().map(shown).collect()
+            shown.insert(self.name(id), Table { kind, columns: definition.columns.values().cloned().collect() });
+        }
+        shown
     }
 }
 
@@ -182,6 +187,14 @@ mod tests {
         assert_eq!(user.columns.len(), 4);
         assert_eq!(user.columns["VISITS"], Type::String);
         assert!(matches!(&tables["FOLLOWS"].kind, TableKind::Edge { pairs } if pairs.len() == 2));
+    }
+
+    #[test]
+    fn an_edge_table_shows_while_the_tables_it_touches_are_there() {
+        let nodes = change(id(1, 1), 1, &[], vec![Op::Schema(users())]);
+        let edges = change(id(1, 2), 2, &[], vec![Op::Schema(follows())]);
+        assert_eq!(view(&unnumbered(&[nodes, edges.clone()])).tables.len(), 2);
+        assert_eq!(view(&unnumbered(&[edges])).tables.len(), 0, "the change before was rejected");
     }
 
     #[test]

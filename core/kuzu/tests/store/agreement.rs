@@ -32,12 +32,45 @@ impl Tape {
         if from.is_empty() { None } else { Some(&from[self.below(from.len())]) }
     }
 
-    fn value(&mut self, value_type: &Type) -> Value {
-        match value_type {
-            Type::Bool => (self.below(2) == 0).into(),
-            Type::Int64 => [0, 1, -1, i64::MIN, i64::MAX, 77][self.below(6)].into(),
-            Type::Double => [0.0, -0.0, 0.1, f64::NAN, f64::INFINITY, f64::MIN][self.below(6)].into(),
-            Type::String => ["", "a", "a\0b", "🦀", "'; DROP", "longer than twelve bytes"][self.below(6)].into(),
+    /// Half of all types are samples; the others are made of each other.
+    fn column_type(&mut self, levels: usize) -> Type {
+        let kind = self.below(12);
+        let mut part = || self.column_type(levels - 1);
+        match kind {
+            0 if levels > 1 => Type::List(Box::new(part())),
+            1 if levels > 1 => Type::Array(Box::new(part()), 2),
+            2 if levels > 1 => Type::Map(Box::new(part()), Box::new(part())),
+            3 if levels > 1 => Type::Struct(["a", "B"].map(|name| field(name, part())).into()),
+            4 if levels > 1 => Type::Union(["x", "Y", "z"].map(|name| field(name, part())).into()),
+            _ => self.pick(samples()).expect("there are samples").column_type.clone(),
+        }
+    }
+
+    fn value(&mut self, of: &Type) -> Value {
+        if self.below(8) == 0 {
+            return Value::Null;
+        }
+        let sample = samples().iter().find(|sample| sample.column_type == *of);
+        if let Some(value) = sample.and_then(|sample| self.pick(&sample.values)) {
+            return value.clone();
+        }
+        match of {
+            Type::List(element) => Value::List((0..self.below(4)).map(|_| self.value(element)).collect()),
+            Type::Array(element, length) => Value::Array((0..*length).map(|_| self.value(element)).collect()),
+            Type::Map(key, value) => {
+                let entries: BTreeMap<_, _> =
+                    (0..self.below(4)).map(|_| (self.value(key), self.value(value))).collect();
+                Value::Map(entries.into_iter().filter(|(key, _)| *key != Value::Null).collect())
+            }
+            Type::Struct(fields) => {
+                let value = |field: &Field| (field.name.clone(), self.value(&field.field_type));
+                Value::Struct(fields.iter().map(value).collect())
+            }
+            Type::Union(members) => {
+                let member = &members[self.below(members.len())];
+                Value::Union(member.name.clone(), Box::new(self.value(&member.field_type)))
+            }
+            plain => unreachable!("{plain} is sampled"),
         }
     }
 
@@ -47,7 +80,10 @@ impl Tape {
         let is_key = |column: &str| matches!(&table.kind, TableKind::Node { primary_key } if primary_key == column);
         for (column, column_type) in table.columns.iter().filter(|(column, _)| !is_key(column)) {
             if self.below(3) > 0 {
-                row.insert(column.clone(), self.value(column_type));
+                let value = self.value(column_type);
+                if value != Value::Null {
+                    row.insert(column.clone(), value);
+                }
             }
         }
         row
@@ -55,8 +91,12 @@ impl Tape {
 
     fn columns(&mut self) -> Vec<(&'static str, Type)> {
         let count = self.below(4);
-        COLUMNS.into_iter().take(count).map(|column| (column, Type::ALL[self.below(4)].clone())).collect()
+        COLUMNS.into_iter().take(count).map(|column| (column, self.column_type(3))).collect()
     }
+}
+
+fn field(name: &str, field_type: Type) -> Field {
+    Field { name: name.to_owned(), field_type }
 }
 
 fn node_tables(view: &View) -> Vec<String> {
@@ -71,7 +111,8 @@ fn draw_step(tape: &mut Tape, view: &View) -> Option<SchemaStep> {
     let nodes = node_tables(view);
     match tape.below(8) {
         0 | 1 => {
-            let key_type = [Type::Int64, Type::String][tape.below(2)].clone();
+            let keys: Vec<_> = samples().iter().filter(|sample| sample.column_type.can_be_key()).collect();
+            let key_type = tape.pick(&keys)?.column_type.clone();
             Some(create_table(tape.pick(&free)?, node_table((KEY, key_type), &tape.columns())))
         }
         2 => {
@@ -91,13 +132,13 @@ fn draw_step(tape: &mut Tape, view: &View) -> Option<SchemaStep> {
             let table = tape.pick(&all)?.clone();
             let new: Vec<_> = COLUMNS.into_iter().filter(|c| !view.tables[&table].columns.contains_key(*c)).collect();
             let column = (*tape.pick(&new)?).to_owned();
-            Some(SchemaStep::AddColumn { table, column, column_type: Type::ALL[tape.below(4)].clone() })
+            Some(SchemaStep::AddColumn { table, column, column_type: tape.column_type(3) })
         }
         _ => {
             let table = tape.pick(&all)?.clone();
             let old: Vec<_> = view.tables[&table].columns.keys().filter(|column| *column != KEY).cloned().collect();
             let column = tape.pick(&old)?.clone();
-            Some(SchemaStep::RetypeColumn { table, column, column_type: Type::ALL[tape.below(4)].clone() })
+            Some(SchemaStep::RetypeColumn { table, column, column_type: tape.column_type(3) })
         }
     }
 }
@@ -158,11 +199,8 @@ fn draw_nodes(tape: &mut Tape, view: &View, delta: &mut ViewDelta) {
             }
         }
         for _ in 0..tape.below(8) {
-            let key = match table.columns[KEY] {
-                Type::Int64 => Value::from(tape.below(12) as i64),
-                _ => Value::String(tape.below(12).to_string()),
-            };
-            if !view.nodes[&name].contains_key(&key) {
+            let key = tape.value(&table.columns[KEY]);
+            if key != Value::Null && !view.nodes[&name].contains_key(&key) {
                 let row = tape.row(table);
                 changes.entry(key).or_insert(RowChange::Create(row));
             }
@@ -198,7 +236,8 @@ fn agree(numbers: Vec<u16>) -> Result<(), TestCaseError> {
         if let Err(error) = both.kuzu.apply(&delta) {
             return Err(TestCaseError::fail(format!("{error}\nin {delta:#?}")));
         }
-        let differences = both.kuzu.read().unwrap().differences(both.memory.view(), 10);
+        let held = held(both.memory.view()).into_owned();
+        let differences = both.kuzu.read().unwrap().differences(&held, 10);
         prop_assert!(differences.is_empty(), "{differences:#?}\nafter {delta:#?}");
         // A rebuild in the middle of a history changes nothing.
         if tape.below(20) == 1 {

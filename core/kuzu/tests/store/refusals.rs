@@ -73,11 +73,11 @@ fn columns_that_do_not_exist_hold_no_values() {
 #[test]
 fn a_value_has_the_type_of_its_column() {
     let wrong = RowChange::Update(row(&[("age", "old".into())]));
-    refused(&nodes("User", [(1.into(), wrong)]), "column age is INT64, not STRING");
+    refused(&nodes("User", [(1.into(), wrong)]), "column age is INT64; \"old\" is no such value");
     refused(&nodes("User", [("one".into(), create())]), "id cannot be \"one\"");
     refused(&nodes("User", [(Value::Null, create())]), "id cannot be NULL");
     let wrong = RowChange::Update(row(&[("since", 0.5.into())]));
-    refused(&edges("Follows", [(ends(1, 2), wrong)]), "column since is INT64, not DOUBLE");
+    refused(&edges("Follows", [(ends(1, 2), wrong)]), "column since is INT64; 0.5 is no such value");
 }
 
 #[test]

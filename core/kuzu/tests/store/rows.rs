@@ -2,74 +2,105 @@
 
 use super::*;
 
-fn every_value() -> Vec<Value> {
-    let doubles = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 5e-324, 0.1].map(Value::from);
-    let integers = [0, -1, i64::MIN, i64::MAX].map(Value::from);
-    let long = "more than the twelve bytes that Kùzu holds in place 🦀".repeat(100);
-    let texts = ["", " ", "\0", "a\0b", "🦀", "é", "e\u{301}", "\u{feff}", "\n", "\\n", "'\"`", "NULL", long.as_str()];
-    let others = [Value::Bool(true), Value::Bool(false)];
-    doubles.into_iter().chain(integers).chain(texts.map(Value::from)).chain(others).collect()
+/// A column for every sampled type.
+fn columns() -> Vec<(String, Type)> {
+    samples().iter().enumerate().map(|(place, sample)| (format!("c{place}"), sample.column_type.clone())).collect()
 }
 
-fn column_of(value: &Value) -> &'static str {
-    match value.type_of().unwrap() {
-        Type::Bool => "bool",
-        Type::Int64 => "int",
-        Type::Double => "double",
-        Type::String => "text",
-    }
+fn named(columns: &[(String, Type)]) -> Vec<(&str, Type)> {
+    columns.iter().map(|(name, of)| (name.as_str(), of.clone())).collect()
 }
 
-const COLUMNS: [(&str, Type); 4] =
-    [("bool", Type::Bool), ("int", Type::Int64), ("double", Type::Double), ("text", Type::String)];
+/// Rows that hold every sample, each in its column, and nothing where there are no more.
+fn every_row() -> Vec<Row> {
+    let rows = samples().iter().map(|sample| sample.values.len()).max().unwrap();
+    let row = |at: usize| {
+        let cell = |((name, _), values): (&(String, Type), &Vec<Value>)| Some((name.clone(), values.get(at)?.clone()));
+        columns().iter().zip(samples().iter().map(|sample| &sample.values)).filter_map(cell).collect()
+    };
+    (0..=rows).map(row).collect()
+}
 
 #[test]
-fn every_value_survives_as_property_of_nodes_and_edges_in_small_and_large_deltas() {
+fn every_sample_survives_as_property_of_nodes_and_edges_in_small_and_large_deltas() {
+    let columns = columns();
     for portion in [1, 1_000] {
         let mut both = Both::new();
-        let tables = [("N", node_table(("id", Type::Int64), &COLUMNS)), ("E", edge_table(&[("N", "N")], &COLUMNS))];
+        let nodes_table = node_table(("id", Type::Int64), &named(&columns));
+        let tables = [("N", nodes_table), ("E", edge_table(&[("N", "N")], &named(&columns)))];
         both.apply(schema(tables.map(|(name, table)| create_table(name, table))));
-        let rows: Vec<_> = every_value().iter().map(|value| row(&[(column_of(value), value.clone())])).collect();
-        for (start, rows) in rows.chunks(portion).enumerate().map(|(index, rows)| (index * portion, rows)) {
-            let keys = (start as i64..).map(Value::from);
-            let change = |(key, row): (Value, &Row)| (key, RowChange::Create(row.clone()));
-            both.apply(nodes("N", keys.clone().zip(rows).map(change)));
-            let change = |(key, row): (Value, &Row)| {
-                (edge(("N", key.clone()), ("N", key), "a\0b"), RowChange::Create(row.clone()))
+        let mut rows = every_row();
+        // Every value comes to each place, and goes to NULL and comes back from it.
+        for round in 0..rows.len() {
+            let change = |row: &Row| {
+                let row = row.clone();
+                if round == 0 { RowChange::Create(row) } else { RowChange::Update(row) }
             };
-            both.apply(edges("E", keys.zip(rows).map(change)));
+            for (start, rows) in rows.chunks(portion).enumerate().map(|(index, rows)| (index * portion, rows)) {
+                let keys = (start as i64..).map(Value::from);
+                both.apply(nodes("N", keys.clone().zip(rows).map(|(key, row)| (key, change(row)))));
+                let loops = keys.map(|key| edge(("N", key.clone()), ("N", key), "a\0b"));
+                both.apply(edges("E", loops.zip(rows).map(|(edge, row)| (edge, change(row)))));
+            }
+            rows.rotate_left(1);
         }
     }
+}
+
+#[test]
+fn every_sample_survives_a_rebuild() {
+    let columns = columns();
+    let mut both = Both::new();
+    both.apply(schema([create_table("N", node_table(("id", Type::Int64), &named(&columns)))]));
+    both.apply(nodes("N", (0..).map(Value::from).zip(every_row().into_iter().map(RowChange::Create))));
+    both.kuzu.rebuild(both.memory.view()).unwrap();
+    both.check();
+    both.apply(nodes("N", [(0.into(), RowChange::Update(Row::new()))]));
+}
+
+#[test]
+fn every_sample_survives_in_a_table_whose_name_has_a_dot() {
+    let columns = columns();
+    let mut both = Both::new();
+    both.apply(schema([create_table("a.b", node_table(("id", Type::Int64), &named(&columns)))]));
+    both.apply(schema([create_table("e.f", edge_table(&[("a.b", "a.b")], &named(&columns)))]));
+    both.apply(nodes("a.b", (0..).map(Value::from).zip(every_row().into_iter().map(RowChange::Create))));
 }
 
 #[test]
 fn every_key_survives_and_is_found_again() {
-    for portion in [1, 1_000] {
-        let mut both = Both::new();
-        let numbered = node_table(("key", Type::Int64), &COLUMNS);
-        let named = node_table(("key", Type::String), &COLUMNS);
-        let pairs = edge_table(&[("Numbered", "Numbered"), ("Named", "Named")], &COLUMNS);
-        let tables = [("Numbered", numbered), ("Named", named), ("E", pairs)];
-        both.apply(schema(tables.map(|(name, table)| create_table(name, table))));
-        for (table, key_type) in [("Numbered", Type::Int64), ("Named", Type::String)] {
-            let keys: Vec<_> =
-                every_value().into_iter().filter(|value| value.type_of().as_ref() == Some(&key_type)).collect();
-            for keys in keys.chunks(portion) {
+    let number: &[(&str, Type)] = &[("n", Type::Int64)];
+    for sample in samples().iter().filter(|sample| sample.column_type.can_be_key()) {
+        for portion in [1, 1_000] {
+            let mut both = Both::new();
+            let tables = [
+                create_table("N", node_table(("key", sample.column_type.clone()), number)),
+                create_table("E", edge_table(&[("N", "N")], number)),
+            ];
+            both.apply(schema(tables));
+            for keys in sample.values.chunks(portion) {
                 let loops = |change: RowChange| {
-                    let own = |key: &Value| edge((table, key.clone()), (table, key.clone()), "");
+                    let own = |key: &Value| edge(("N", key.clone()), ("N", key.clone()), "");
                     edges("E", keys.iter().map(move |key| (own(key), change.clone())))
                 };
-                let all = |change: RowChange| nodes(table, keys.iter().map(move |key| (key.clone(), change.clone())));
-                both.apply(all(RowChange::Create(row(&[("int", 1.into())]))));
-                both.apply(loops(RowChange::Create(row(&[("int", 1.into())]))));
-                both.apply(all(RowChange::Update(row(&[("int", 2.into())]))));
-                both.apply(loops(RowChange::Update(row(&[("text", "changed".into())]))));
-                both.apply(loops(RowChange::Delete));
-                both.apply(all(RowChange::Delete));
+                let all = |change: RowChange| nodes("N", keys.iter().map(move |key| (key.clone(), change.clone())));
+                both.apply(all(RowChange::Create(row(&[("n", 1.into())]))));
+                both.apply(loops(RowChange::Create(row(&[("n", 1.into())]))));
+                both.apply(all(RowChange::Update(row(&[("n", 2.into())]))));
+                both.apply(loops(RowChange::Update(row(&[("n", 3.into())]))));
+            }
+            for keys in sample.values.chunks(portion) {
+                let own = |key: &Value| (edge(("N", key.clone()), ("N", key.clone()), ""), RowChange::Delete);
+                both.apply(edges("E", keys.iter().map(own)));
+                both.apply(nodes("N", keys.iter().map(|key| (key.clone(), RowChange::Delete))));
             }
         }
     }
 }
+
+/// A column of each of some types.
+const COLUMNS: [(&str, Type); 4] =
+    [("bool", Type::Bool), ("int", Type::Int64), ("double", Type::Double), ("text", Type::String)];
 
 #[test]
 fn an_update_sets_exactly_the_row_and_everything_else_to_null() {
@@ -159,6 +190,17 @@ fn tables_of_nothing_but_a_key_take_updates() {
     both.apply(edges("E", [(own.clone(), RowChange::Create(Row::new()))]));
     both.apply(nodes("N", [("a".into(), RowChange::Update(Row::new()))]));
     both.apply(edges("E", [(own, RowChange::Update(Row::new()))]));
+}
+
+#[test]
+fn a_store_that_starts_again_still_takes_what_it_holds_otherwise() {
+    let columns = columns();
+    let mut both = Both::new();
+    both.apply(schema([create_table("N", node_table(("id", Type::Int64), &named(&columns)))]));
+    both.apply(nodes("N", [(0.into(), RowChange::Create(Row::new()))]));
+    for row in every_row().into_iter().cycle().take(40) {
+        both.apply(nodes("N", [(0.into(), RowChange::Update(row))]));
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every schema step, on tables that hold rows.
 
+use kuzusync_core::value::sample::Sample;
+
 use super::*;
 
 fn rename(from: &str, to: &str) -> SchemaStep {
@@ -71,33 +73,30 @@ fn a_name_changes_its_case() {
 fn a_new_column_is_null_and_takes_values() {
     let mut both = Both::new();
     both.apply(users());
-    for (index, column_type) in Type::ALL.into_iter().enumerate() {
+    for (index, sample) in samples().iter().enumerate() {
         let column = format!("new {index}");
-        both.apply(schema([
-            add_column("User", &column, column_type.clone()),
-            add_column("Follows", &column, column_type),
-        ]));
+        let add = |table| add_column(table, &column, sample.column_type.clone());
+        both.apply(schema([add("User"), add("Follows")]));
     }
-    let cells = [("new 0", true.into()), ("new 1", 1.into()), ("new 2", 0.5.into()), ("new 3", "x".into())];
-    both.apply(nodes("User", [(1.into(), RowChange::Update(row(&cells)))]));
+    let value = |(index, sample): (usize, &Sample)| (format!("new {index}"), sample.values[0].clone());
+    let cells: Row = samples().iter().enumerate().map(value).collect();
+    both.apply(nodes("User", [(1.into(), RowChange::Update(cells.clone()))]));
     let first = edge(("User", 1.into()), ("User", 2.into()), "");
-    both.apply(edges("Follows", [(first, RowChange::Update(row(&cells)))]));
-    both.apply(nodes("User", (10..20).map(|id| (Value::from(id), RowChange::Create(row(&cells))))));
+    both.apply(edges("Follows", [(first, RowChange::Update(cells.clone()))]));
+    both.apply(nodes("User", (10..20).map(|id| (Value::from(id), RowChange::Create(cells.clone())))));
 }
 
 #[test]
 fn a_column_changes_its_type_and_its_values_come_back() {
     let mut both = Both::new();
     both.apply(users());
-    let mut types = Type::ALL.into_iter().cycle();
-    for round in 0..8_i64 {
-        let column_type = types.next().unwrap();
-        let value = Value::from(round).cast(&column_type).unwrap_or(Value::Bool(true));
-        let cells = row(&[("age", value.clone())]);
-        let mut delta = schema([retype("User", "age", column_type.clone()), retype("Follows", "since", column_type)]);
-        delta.nodes = nodes("User", [(1.into(), RowChange::Update(cells))]).nodes;
+    for sample in samples() {
+        let value = &sample.values[0];
+        let retype = |table, column| retype(table, column, sample.column_type.clone());
+        let mut delta = schema([retype("User", "age"), retype("Follows", "since")]);
+        delta.nodes = nodes("User", [(1.into(), RowChange::Update(row(&[("age", value.clone())])))]).nodes;
         let first = edge(("User", 1.into()), ("User", 2.into()), "");
-        delta.edges = edges("Follows", [(first, RowChange::Update(row(&[("since", value)])))]).edges;
+        delta.edges = edges("Follows", [(first, RowChange::Update(row(&[("since", value.clone())])))]).edges;
         both.apply(delta);
     }
 }
