@@ -3,9 +3,12 @@
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::ddl::{Column, Rule};
 use kuzusync_core::policy::Policy;
+use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_sim::cluster::Cluster;
+use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::{LinkOptions, Options};
 
 // ---- worlds ----
@@ -130,10 +133,16 @@ pub async fn write_strictly(cluster: &mut Cluster, host: u32, statement: Stateme
 
 // ---- what people look at ----
 
+/// What is to be said of each host.
+#[must_use]
+pub fn each<T>(cluster: &Cluster, look: impl Fn(u32) -> T) -> Vec<T> {
+    cluster.hosts().map(look).collect()
+}
+
 /// What each host shows of one property of one node.
 #[must_use]
 pub fn shown(cluster: &Cluster, table: &str, key: &str, column: &str) -> Vec<String> {
-    cluster.hosts().map(|host| shown_at(cluster, host, table, key, column)).collect()
+    each(cluster, |host| shown_at(cluster, host, table, key, column))
 }
 
 /// What one host shows of one property of one node.
@@ -147,11 +156,20 @@ pub fn shown_at(cluster: &Cluster, host: u32, table: &str, key: &str, column: &s
     }
 }
 
-/// How many nodes of a table each host shows.
+/// How many nodes of a table one host shows.
 #[must_use]
-pub fn rows(cluster: &Cluster, table: &str) -> Vec<usize> {
-    let count = |host| cluster.view(host).nodes.get(table).map_or(0, std::collections::BTreeMap::len);
-    cluster.hosts().map(count).collect()
+pub fn rows(cluster: &Cluster, host: u32, table: &str) -> usize {
+    cluster.view(host).nodes.get(table).map_or(0, std::collections::BTreeMap::len)
+}
+
+/// How many epochs each host has heard of.
+#[must_use]
+pub fn epochs(cluster: &Cluster) -> Vec<String> {
+    let epoch = |kind: &EventKind| match kind {
+        EventKind::Notified(Notice::Ruled { ruling: Ruling::Epoch(number), .. }) => Some(*number),
+        _ => None,
+    };
+    each(cluster, |host| format!("{} epochs", cluster.events_at(host, epoch).len()))
 }
 
 /// The operations of a host that nobody has acknowledged.
@@ -169,7 +187,11 @@ pub fn check_list<F: ToString, E: ToString>(
 ) {
     let found: Vec<String> = found.into_iter().map(|item| item.to_string()).collect();
     let expected: Vec<String> = expected.into_iter().map(|item| item.to_string()).collect();
-    let words = |list: &[String]| if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
+    let words = |list: &[String]| match list {
+        [] => "nothing".to_owned(),
+        _ if list.iter().any(|item| item.contains(',')) => list.join("; "),
+        _ => list.join(", "),
+    };
     let holds = found == expected;
     let otherwise = if holds { String::new() } else { format!(" instead of {}", words(&expected)) };
     cluster.check(clause, holds, format!("{}{otherwise}", words(&found)));
