@@ -59,7 +59,7 @@ impl Node {
     }
 
     fn submit(&mut self, tx: u8, statements: Vec<Statement>) -> Result<Vec<Vec<u8>>, Error> {
-        self.input(Input::Local(Transaction { tx: TxId([tx; 16]), statements, depends_on: Vec::new() }))
+        self.input(Input::Local(Transaction { tx: TxId([tx; 16]), statements, ..Transaction::default() }))
     }
 }
 

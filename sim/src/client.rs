@@ -319,7 +319,6 @@ mod tests {
     use kuzusync_core::view::Table;
 
     use super::*;
-    use std::collections::BTreeMap;
 
     /// Where the given sample tables exist.
     fn surroundings(migrations: &[usize], has_main: bool) -> Surroundings {
@@ -411,7 +410,7 @@ mod tests {
     #[test]
     fn every_type_is_a_column_that_two_replicas_disagree_about() {
         let definition = |table: &str| {
-            let found = sample_tables().into_iter().find_map(|statement| match statement {
+            let found = sample_tables().into_iter().flatten().find_map(|statement| match statement {
                 Statement::CreateNodeTable { table: name, columns, primary_key } if name == table => {
                     Some(Ddl::CreateNodeTable { name, birth: 0, columns, primary_key })
                 }
