@@ -469,7 +469,7 @@ mod tests {
         assert_eq!(names.message(&ack.encode()), "word that it has 3 changes");
         let refusal = Message::Refused("replica 1 is of another database".into());
         assert_eq!(names.message(&refusal.encode()), "a refusal (edge 1 is of another database)");
-        let empty = Message::Changes { clock: VectorClock::default(), entries: Vec::new() };
+        let empty = Message::Changes { clock: VectorClock::default(), deliveries: Vec::new() };
         assert_eq!(names.message(&empty.encode()), "no changes");
         assert_eq!(names.message(b"noise"), "what is no message");
     }

@@ -74,7 +74,7 @@ fn left_behind<'a>(change: &Change, node: &Node, writes: &EdgeWrites<'a>) -> Opt
             let before = |(delete, other, is_insert): &&(&Change, usize, bool)| {
                 *is_insert || insert.seen.contains(delete.id) || (insert.id == delete.id && other < index)
             };
-            *is_insert && seen.iter().all(|write| before(write))
+            *is_insert && seen.iter().all(before)
         };
         seen.iter().any(|write| is_last(write))
     };

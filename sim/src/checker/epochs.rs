@@ -80,10 +80,8 @@ impl Checker for Epochs {
                 self.connected.clear();
             }
             EventKind::WentOffline if host == MAIN => self.disconnected.append(&mut self.connected),
-            EventKind::WentOffline => {
-                if self.connected.remove(&host) {
-                    self.disconnected.insert(host);
-                }
+            EventKind::WentOffline if self.connected.remove(&host) => {
+                self.disconnected.insert(host);
             }
             _ => {}
         }
