@@ -6,118 +6,65 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::WallTime;
 use crate::id::Digest;
-use crate::value::{Type, Value};
+use crate::value::{Blob, Date, Decimal, Double, Float, Interval, Json, Moment, Type};
 
-/// A type by its text. Whether the text names one is told when the file is read.
-impl JsonSchema for Type {
-    fn schema_name() -> Cow<'static, str> {
-        "Type".into()
-    }
+macro_rules! by_hand {
+    ($({ $($parameters:tt)* })? $name:ty, $title:literal, $schema:tt) => {
+        impl $(<$($parameters)*>)? JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                $title.into()
+            }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "Kùzu's name of a type.",
-            "type": "string",
-            "examples": ["INT64", "DECIMAL(18, 3)", "STRING[]", "STRUCT(a INT64, b STRING)", "MAP(STRING, INT64)"],
-        })
-    }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
 }
 
-/// A value, tagged with the name of its type in lower case.
-impl JsonSchema for Value {
-    fn schema_name() -> Cow<'static, str> {
-        "Value".into()
-    }
+/// An integer of up to 128 bits: a number, or its digits where a number loses some.
+pub(crate) struct Integer;
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let value = generator.subschema_for::<Value>();
-        let integer = |bits: u32, is_signed: bool| {
-            let (least, most) = match (bits, is_signed) {
-                (64.., true) => return json_schema!({ "anyOf": [{ "type": "integer" }, digits("^-?[0-9]+$")] }),
-                (64.., false) => {
-                    return json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, digits("^[0-9]+$")] });
-                }
-                (_, true) => (-(1_i64 << (bits - 1)), (1_i64 << (bits - 1)) - 1),
-                (_, false) => (0, (1_i64 << bits) - 1),
-            };
-            let text = digits(if is_signed { "^-?[0-9]+$" } else { "^[0-9]+$" });
-            json_schema!({ "anyOf": [{ "type": "integer", "minimum": least, "maximum": most }, text] })
-        };
-        let float = || json_schema!({ "anyOf": [{ "type": "number" }, { "enum": ["NaN", "inf", "-inf"] }] });
-        let text = || json_schema!({ "type": "string" });
-        let list = || json_schema!({ "type": "array", "items": value.clone() });
-        let pair = json_schema!({ "type": "array", "items": value.clone(), "minItems": 2, "maxItems": 2 });
-        let union = json_schema!({
-            "type": "array",
-            "prefixItems": [{ "type": "string" }, value.clone()],
-            "minItems": 2,
-            "maxItems": 2,
-        });
-        let variants = [
-            ("bool", json_schema!({ "type": "boolean" })),
-            ("int8", integer(8, true)),
-            ("int16", integer(16, true)),
-            ("int32", integer(32, true)),
-            ("int64", integer(64, true)),
-            ("int128", integer(128, true)),
-            ("uint8", integer(8, false)),
-            ("uint16", integer(16, false)),
-            ("uint32", integer(32, false)),
-            ("uint64", integer(64, false)),
-            ("float", float()),
-            ("double", float()),
-            ("decimal", digits("^-?[0-9]+(\\.[0-9]+)?$")),
-            ("string", text()),
-            ("blob", text()),
-            ("date", text()),
-            ("timestamp", text()),
-            ("timestamp_sec", text()),
-            ("timestamp_ms", text()),
-            ("timestamp_ns", text()),
-            ("timestamp_tz", text()),
-            ("interval", text()),
-            ("uuid", text()),
-            ("json", text()),
-            ("list", list()),
-            ("array", list()),
-            ("struct", json_schema!({ "type": "object", "additionalProperties": value.clone() })),
-            ("map", json_schema!({ "type": "array", "items": pair })),
-            ("union", union),
-        ];
-        let variant = |(tag, content): (&str, Schema)| {
-            json_schema!({
-                "type": "object",
-                "properties": { tag: content },
-                "required": [tag],
-                "additionalProperties": false,
-            })
-        };
-        let all: Vec<Schema> =
-            [json_schema!({ "const": "null" })].into_iter().chain(variants.into_iter().map(variant)).collect();
-        json_schema!({ "description": "A property value.", "anyOf": all })
-    }
-}
+/// A universally unique identifier.
+pub(crate) struct Uuid;
 
-fn digits(pattern: &str) -> Schema {
-    json_schema!({ "type": "string", "pattern": pattern })
-}
+by_hand!(Digest, "Digest", {
+    "description": "32 hexadecimal digits.", "type": "string", "pattern": "^[0-9a-fA-F]{32}$"
+});
+by_hand!(Type, "Type", {
+    "description": "A column's type, by Kùzu's name for it.", "type": "string", "minLength": 1,
+    "examples": ["BOOL", "INT64", "STRING", "DECIMAL(18, 3)", "STRING[]", "INT64[3]", "STRUCT(a INT64, b STRING)", "MAP(STRING, INT64)"]
+});
+by_hand!(Integer, "Integer", {
+    "description": "A number, or its digits as text.",
+    "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]{1,39}$" }]
+});
+by_hand!(Float, "Float", {
+    "description": "A number; what JSON has no number for is text.",
+    "anyOf": [{ "type": "number" }, { "enum": ["NaN", "inf", "-inf"] }]
+});
+by_hand!(Double, "Double", {
+    "description": "A number; what JSON has no number for is text.",
+    "anyOf": [{ "type": "number" }, { "enum": ["NaN", "inf", "-inf"] }]
+});
+by_hand!(Decimal, "Decimal", {
+    "description": "A decimal number of at most 38 digits, with all digits behind the point that its column has.",
+    "type": "string", "pattern": "^-?[0-9]+([.][0-9]+)?$", "examples": ["12.50"]
+});
+by_hand!(Blob, "Blob", {
+    "description": "Two hexadecimal digits for each byte.", "type": "string", "pattern": "^([0-9a-fA-F]{2})*$"
+});
+by_hand!(Date, "Date", { "description": "A day.", "type": "string", "examples": ["2024-02-29"] });
+by_hand!({ const PER_SECOND: i64 } Moment<PER_SECOND>, "Moment", {
+    "description": "A time; in UTC if it has no offset.", "type": "string", "examples": ["2024-02-29T12:00:00Z"]
+});
+by_hand!(Interval, "Interval", {
+    "description": "Years, months, days and a time.", "type": "string", "examples": ["1 year 2 months 3 days 04:05:06"]
+});
+by_hand!(Uuid, "Uuid", { "description": "A UUID.", "type": "string", "format": "uuid" });
+by_hand!(Json, "Json", { "description": "JSON, as text.", "type": "string", "examples": ["{\"a\": [1, 2]}"] });
 
-impl JsonSchema for WallTime {
-    fn schema_name() -> Cow<'static, str> {
-        "WallTime".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "An instant with its offset, as in RFC 3339.", "type": "string" })
-    }
-}
-
-impl JsonSchema for Digest {
-    fn schema_name() -> Cow<'static, str> {
-        "Digest".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "32 hexadecimal digits.", "type": "string", "pattern": "^[0-9a-fA-F]{32}$" })
-    }
-}
+by_hand!(WallTime, "WallTime", {
+    "description": "An instant with its offset, as in RFC 3339.", "type": "string",
+    "examples": ["2025-01-31T09:30:00.25+01:00"]
+});

@@ -322,7 +322,7 @@ impl ChangeLog {
                 Numbered::Change(id) => self.change_bytes(*id),
                 Numbered::Ruling(_) => 0,
             };
-            let next = (cursor.lsn + 1..).zip(&self.numbered[known..]).take(BATCH_CHANGES_MAX);
+            let next = (known as Lsn + 1..).zip(&self.numbered[known..]).take(BATCH_CHANGES_MAX);
             let next = next.take_while(|(_, numbered)| fits(size(numbered)));
             return next.map(|(lsn, numbered)| self.deliver(numbered, lsn)).collect();
         }

@@ -774,10 +774,12 @@ impl Replica {
     /// Numbers come from the database's main and never change.
     fn check_number(&self, entry: &Entry) -> Result<(), Error> {
         let Some(lsn) = entry.lsn else { return Ok(()) };
-        let is_known = || self.log.lsn(entry.change.id) == Some(lsn) && lsn <= self.log.lsn_known();
         let is_ours = match self.config.role {
-            Role::Main => is_known(),
-            Role::Edge => lsn > self.log.lsn_known() || is_known(),
+            Role::Main => self.log.lsn(entry.change.id) == Some(lsn),
+            Role::Edge => match self.log.lsn(entry.change.id) {
+                Some(known) => known == lsn,
+                None => lsn > self.log.lsn_known(),
+            },
             Role::Peer => false,
         };
         if is_ours {

@@ -5,8 +5,6 @@
 
 pub mod memory;
 
-use std::borrow::Cow;
-
 use crate::view::{View, ViewDelta};
 
 /// A statement that a store could not carry out.
@@ -38,14 +36,9 @@ pub trait GraphStore {
     /// The statement that failed.
     fn rebuild(&mut self, view: &View) -> Result<(), StoreError>;
 
-    /// What the database holds, read back from the database itself: what is [`held`](GraphStore::held) of the view.
+    /// What the database holds, read back from the database itself.
     ///
     /// # Errors
     /// The statement that failed.
     fn read(&mut self) -> Result<View, StoreError>;
-
-    /// What the database can hold of `view`: all of it, unless the store says by name what it holds otherwise.
-    fn held<'v>(&self, view: &'v View) -> Cow<'v, View> {
-        Cow::Borrowed(view)
-    }
 }

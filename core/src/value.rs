@@ -40,6 +40,7 @@ pub use types::{Field, Type, TypeError};
 
 /// One property value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Value {
     /// No value; writing it is a write like any other.
@@ -53,9 +54,17 @@ pub enum Value {
     /// An `INT32`.
     Int32(i32),
     /// An `INT64`.
-    Int64(#[serde(serialize_with = "integer::serialize")] i64),
+    Int64(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        i64,
+    ),
     /// An `INT128`.
-    Int128(#[serde(serialize_with = "integer::serialize")] i128),
+    Int128(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        i128,
+    ),
     /// A `UINT8`.
     UInt8(u8),
     /// A `UINT16`.
@@ -63,7 +72,11 @@ pub enum Value {
     /// A `UINT32`.
     UInt32(u32),
     /// A `UINT64`.
-    UInt64(#[serde(serialize_with = "integer::serialize")] u64),
+    UInt64(
+        #[serde(serialize_with = "integer::serialize")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Integer"))]
+        u64,
+    ),
     /// A `FLOAT`.
     Float(Float),
     /// A `DOUBLE`.
@@ -93,7 +106,7 @@ pub enum Value {
     /// An `INTERVAL`.
     Interval(Interval),
     /// A `UUID`.
-    Uuid(Uuid),
+    Uuid(#[cfg_attr(feature = "json-schema", schemars(with = "crate::json_schema::Uuid"))] Uuid),
     /// A `JSON`.
     Json(Json),
     /// A list; an element may be NULL.
@@ -103,7 +116,11 @@ pub enum Value {
     /// A value for each field of a `STRUCT`, NULL or not.
     Struct(BTreeMap<String, Value>),
     /// A `MAP`. Its order is that of the keys, whatever order they were written in; a key is never NULL.
-    Map(#[serde(serialize_with = "pairs")] BTreeMap<Value, Value>),
+    Map(
+        #[serde(serialize_with = "pairs")]
+        #[cfg_attr(feature = "json-schema", schemars(with = "Vec<(Value, Value)>"))]
+        BTreeMap<Value, Value>,
+    ),
     /// The name of a `UNION`'s member, and its value.
     Union(String, Box<Value>),
 }

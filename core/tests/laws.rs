@@ -27,7 +27,7 @@ const REPLICAS: u8 = 3;
 /// A client's wish at a replica, an exchange with another, or a lost connection.
 #[derive(Clone, Debug)]
 enum Action {
-    Submit { replica: u8, wall_ms: i64, statement: Statement },
+    Submit { replica: u8, wall_ms: i64, statement: Box<Statement> },
     Pull { replica: u8, from: u8 },
     Disconnect { replica: u8 },
 }
@@ -92,7 +92,7 @@ fn rule() -> impl Strategy<Value = (&'static str, Rule<String>)> {
 fn action() -> impl Strategy<Value = Action> {
     let submit = (0..REPLICAS, 0..1_000_i64, statement());
     prop_oneof![
-        12 => submit.prop_map(|(replica, wall_ms, statement)| Action::Submit { replica, wall_ms, statement }),
+        12 => submit.prop_map(|(replica, wall_ms, statement)| Action::Submit { replica, wall_ms, statement: Box::new(statement) }),
         4 => (0..REPLICAS, 0..REPLICAS).prop_map(|(replica, from)| Action::Pull { replica, from }),
         1 => (1..REPLICAS).prop_map(|replica| Action::Disconnect { replica }),
     ]
@@ -101,7 +101,7 @@ fn action() -> impl Strategy<Value = Action> {
 /// Random actions, mostly after all replicas have heard of two tables and three nodes, so that they can disagree about
 /// edges and not only about tables.
 fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let submit = |statement| Action::Submit { replica: 0, wall_ms: 0, statement };
+    let submit = |statement| Action::Submit { replica: 0, wall_ms: 0, statement: Box::new(statement) };
     let node =
         |id: i64| Statement::CreateNode { table: "T".into(), properties: Properties::from([("id".into(), id.into())]) };
     let edges = Statement::CreateEdgeTable { table: "E".into(), from: "T".into(), to: "T".into(), columns: vec![] };
@@ -174,7 +174,8 @@ impl Cluster {
             Action::Submit { replica, wall_ms, statement } => {
                 let mut tx = TxId::default();
                 tx.0[..8].copy_from_slice(&number.to_le_bytes());
-                let transaction = Transaction { tx, statements: vec![statement.clone()], ..Transaction::default() };
+                let transaction =
+                    Transaction { tx, statements: vec![statement.as_ref().clone()], ..Transaction::default() };
                 // A statement that is not legal there is refused and nothing happens.
                 self.input(*replica, *wall_ms, Input::Local(transaction));
                 transmitted(&mut self.replicas[*replica as usize]);

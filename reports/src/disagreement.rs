@@ -15,11 +15,12 @@ use kuzusync_core::policy::{Place, Policy};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::{EdgeName, Statement};
-use kuzusync_core::value::Value;
+use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, View};
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::model;
 use kuzusync_sim::outcome::{Outcome, Property, ReplicaState, Violation};
+use kuzusync_sim::store;
 
 use crate::words::{Names, edge, stamp};
 
@@ -90,17 +91,24 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
             held.push(Held { name: "the model".to_owned(), host: None, is_view: false, view: &expected, log });
         }
         Property::StoreAgreement => {
-            held.retain(|held| held.host.is_some_and(|host| violation.hosts.contains(&host)));
-            for replica in outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host)) {
-                for (store, view) in &replica.stores {
-                    let name = format!("the {store} store of {}", names.host(replica.host));
-                    held.push(Held { name, view, is_view: false, ..of_replica(replica) });
-                }
-            }
+            let of_violation = outcome.replicas.iter().filter(|replica| violation.hosts.contains(&replica.host));
+            return of_violation.flat_map(|replica| compare_stores(replica, names)).collect();
         }
         _ => return Vec::new(),
     }
     compare(&held, names)
+}
+
+/// Each store of a replica against what it should hold.
+fn compare_stores(replica: &ReplicaState, names: &Names) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (store, view) in &replica.stores {
+        let expected = store::held(store, &replica.view);
+        let name = format!("the {store} store of {}", names.host(replica.host));
+        let own = Held { view: &expected, ..of_replica(replica) };
+        found.extend(compare(&[own, Held { name, view, is_view: false, ..of_replica(replica) }], names));
+    }
+    found
 }
 
 fn of_replica(replica: &ReplicaState) -> Held<'_> {
@@ -264,7 +272,7 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
     };
     let shows = |written: &Value| match value {
         None => *written == Value::Null,
-        Some(value) => written == value || written.to_string() == value.to_string(),
+        Some(value) => column_type(held.view, subject, column).and_then(|of| written.cast(of)).as_ref() == Some(value),
     };
     let writes = writes(held, subject, names);
     let policy = policy(held, &writes, Some(column), names);
@@ -294,6 +302,15 @@ fn of_cell(held: &Held<'_>, subject: &Subject, column: &str, value: Option<&Valu
             }
         }
     }
+}
+
+fn column_type<'a>(view: &'a View, subject: &Subject, column: &str) -> Option<&'a Type> {
+    let table = match subject {
+        Subject::Node(node) => &node.table,
+        Subject::Edge(table, _) => table,
+        Subject::Table(_) | Subject::Cell(..) | Subject::Change(_) => return None,
+    };
+    view.tables.get(table)?.columns.get(column)
 }
 
 /// The greatest operation of its log that makes or deletes a row.

@@ -222,7 +222,7 @@ fn concerns(violation: &Violation, host: u32) -> bool {
 /// What happens to the network, and to the hosts that a violation concerns.
 fn is_context(event: &Event, violation: &Violation) -> bool {
     match &event.kind {
-        EventKind::Partitioned { .. } | EventKind::Healed | EventKind::Settling => true,
+        EventKind::Partitioned(_) | EventKind::LinkCut { .. } | EventKind::Healed | EventKind::Settling => true,
         EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
             event.host.is_some_and(|host| concerns(violation, host))
         }
@@ -279,15 +279,24 @@ fn kind(step: &Step) -> (String, Json) {
 /// A step with where it happens.
 fn step(step: &Step, replicas: u32, names: &Names) -> String {
     let (kind, fields) = kind(step);
+    let host = |replica: u32| names.host(replica % replicas.max(1));
     let replica = fields.get("replica").and_then(Json::as_u64).and_then(|replica| u32::try_from(replica).ok());
     let at = match replica {
-        Some(replica) => format!("{kind} at {}", names.host(replica % replicas.max(1))),
-        None => kind,
+        Some(replica) => format!("{kind} at {}", host(replica)),
+        None => kind.clone(),
     };
     match step {
         Step::Wait { ms } => format!("{at} {ms} ms"),
         Step::Partition { group } => format!("{at} {}", timeline::split(*group, names)),
+        Step::PartitionOneWay { group } => format!("{at} {}", timeline::one_way(*group, names)),
+        Step::CutLink { replica, other, after_messages } => {
+            let after = plural(usize::try_from(*after_messages).unwrap_or(usize::MAX), "message");
+            format!("{kind} between {} and {} after {after}", host(*replica), host(*other))
+        }
         Step::JumpClock { ms, .. } => format!("{at} by {ms:+} ms"),
+        Step::Inject { from, bytes, .. } => {
+            format!("{at} as if from {}: {}", host(*from), plural(bytes.len(), "byte"))
+        }
         Step::Submit { statements, .. } => {
             let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();
             format!("{at}: {}", statements.join("; "))
@@ -314,18 +323,31 @@ fn faults(outcome: &Outcome) -> String {
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
     let Options { replicas, has_main, links, skew_ms, settle_ms_max, turns_max } = options;
-    let LinkOptions { loss_permille, repeat_permille, reorder_permille, latency_ms_min, latency_ms_max, jitter_ms_max } =
-        links;
+    let LinkOptions {
+        loss_permille,
+        repeat_permille,
+        reorder_permille,
+        corrupt_permille,
+        latency_ms_min,
+        latency_ms_max,
+        jitter_ms_max,
+    } = links;
     let mut words = vec![if *has_main {
         format!("a main and {}", plural(*replicas as usize - 1, "edge"))
     } else {
         plural(*replicas as usize, "peer")
     }];
     words.push(format!("latency {latency_ms_min} to {latency_ms_max} ms"));
-    let permille = [("lost", loss_permille), ("repeated", repeat_permille), ("overtaken", reorder_permille)];
+    let permille = [
+        ("lost", loss_permille),
+        ("repeated", repeat_permille),
+        ("overtaken", reorder_permille),
+        ("damaged", corrupt_permille),
+    ];
     let rates: Vec<String> =
         permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")).collect();
-    words.push(if rates.is_empty() { "no message lost, repeated or overtaken".to_owned() } else { rates.join("; ") });
+    let none = || "no message lost, repeated, overtaken or damaged".to_owned();
+    words.push(if rates.is_empty() { none() } else { rates.join("; ") });
     if *jitter_ms_max > 0 {
         words.push(format!("jitter up to {jitter_ms_max} ms"));
     }

@@ -9,6 +9,7 @@ use kuzusync_core::view::{Describe, TableKind, View};
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_sim::outcome::{Check, Outcome, ReplicaState};
+use kuzusync_sim::store;
 
 use crate::failure::options;
 use crate::text::{labelled, plural, rule};
@@ -40,6 +41,10 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, width: usize) -> String {
     }
     for case in scenario.cases {
         page.push_str(&requirement(*case, &outcome.checks, width));
+    }
+    if !scenario.claims.is_empty() {
+        page.push_str(&format!("\n{}\n", rule("claims", width)));
+        page.push_str(&clauses(scenario.claims, &outcome.checks, width));
     }
     page.push_str(&format!("\n{}\n", rule("what happened", width)));
     page.push_str(&labelled("", LEGEND, 0, width));
@@ -75,7 +80,13 @@ fn requirement(case: Case, checks: &[Check], width: usize) -> String {
     let mut page = format!("\n{}\n", rule(&title, width));
     page.push_str(&labelled("", case.requirement(), 0, width));
     page.push('\n');
-    for clause in case.clauses() {
+    page.push_str(&clauses(case.clauses(), checks, width));
+    page
+}
+
+fn clauses(clauses: &[&str], checks: &[Check], width: usize) -> String {
+    let mut page = String::new();
+    for clause in clauses {
         let check = checks.iter().find(|check| check.clause == *clause);
         let (mark, found) = match check {
             None => ('✗', "never checked"),
@@ -119,6 +130,9 @@ fn end(replica: &ReplicaState, names: &Names, width: usize) -> String {
     page.push_str(&line("queue", &queue));
     let losses: Vec<String> = replica.audit.iter().map(|loss| names.audited(loss)).collect();
     page.push_str(&lines("audit", &or(losses, "empty: no concurrent write was lost"), width));
+    for name in replica.stores.keys() {
+        page.push_str(&lines(name, &store::held_otherwise(name, &replica.view), width));
+    }
     page
 }
 

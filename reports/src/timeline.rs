@@ -11,7 +11,7 @@ use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
 use kuzusync_sim::history::{Event, EventKind};
-use kuzusync_sim::network::Fate;
+use kuzusync_sim::network::{Fate, Partition};
 use kuzusync_sim::outcome::Outcome;
 
 use crate::text::{fit, ms, pad, plural, rule, width as width_of, wrap};
@@ -219,6 +219,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
             let lost = plural(usize::try_from(*lost_records).unwrap_or(usize::MAX), "record");
             at('✗', format!("dies and loses {lost} not yet synced"))
         }
+        EventKind::DiskReplaced => at('○', "gets another disk".to_owned()),
         EventKind::WentOffline => at('○', "goes offline".to_owned()),
         EventKind::WentOnline => at('●', "is online again".to_owned()),
         EventKind::ClockJumped { ms } => at('●', format!("clock jumps by {ms:+} ms")),
@@ -236,9 +237,15 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
             let place = Place::Arrives { from: *from, to: host, is_heard: false };
             Some((place, format!("misses ← {} #{number}: down or cut off", names.host(*from))))
         }
-        EventKind::Partitioned { .. } | EventKind::Healed | EventKind::Settling | EventKind::Settled => {
-            Some((Place::Band, band(&event.kind, names)))
+        EventKind::Injected { from, bytes, .. } => {
+            let bytes = plural(usize::try_from(*bytes).unwrap_or(usize::MAX), "byte");
+            at('✗', format!("gets {bytes} from somebody who claims to be {}", names.host(*from)))
         }
+        EventKind::Partitioned(_)
+        | EventKind::LinkCut { .. }
+        | EventKind::Healed
+        | EventKind::Settling
+        | EventKind::Settled => Some((Place::Band, band(&event.kind, names))),
         _ => None,
     }
 }
@@ -251,7 +258,9 @@ fn became(is_cut: bool, fate: &Fate) -> String {
         1 => "",
         _ => ", arrives twice",
     };
-    format!("{copies}{}", if fate.is_reordered { ", overtaken" } else { "" })
+    let overtaken = if fate.is_reordered { ", overtaken" } else { "" };
+    let damaged = if fate.flipped_bit.is_some() { ", damaged on the way" } else { "" };
+    format!("{copies}{overtaken}{damaged}")
 }
 
 /// The notices that are not told together; what is left is bookkeeping.
@@ -280,21 +289,44 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
 
 fn band(kind: &EventKind, names: &Names) -> String {
     match kind {
-        EventKind::Partitioned { group } => format!("the network splits: {}", split(*group, names)),
+        EventKind::Partitioned(partition) => partitioned(*partition, names),
+        EventKind::LinkCut { one, other } => {
+            format!("the link between {} and {} is cut", names.host(*one), names.host(*other))
+        }
         EventKind::Healed => "the network is whole again".to_owned(),
         EventKind::Settling => SETTLING.to_owned(),
         _ => AT_REST.to_owned(),
     }
 }
 
+fn partitioned(partition: Partition, names: &Names) -> String {
+    match partition {
+        Partition::Split { group } => format!("the network splits: {}", split(group, names)),
+        Partition::OneWay { group } => format!("one way is cut: {}", one_way(group, names)),
+        Partition::Isolation { host } => format!("{} is cut off", names.host(host)),
+        Partition::Ring { .. } => "only neighbours in a ring reach each other".to_owned(),
+    }
+}
+
 /// The two sides of a split network.
 pub(crate) fn split(group: u64, names: &Names) -> String {
-    let side = |is_in: bool| {
+    let [group, others] = sides(group, names);
+    format!("{group} │ {others}")
+}
+
+/// Who is not heard by whom.
+pub(crate) fn one_way(group: u64, names: &Names) -> String {
+    let [group, others] = sides(group, names);
+    format!("{group} ─✗ {others}")
+}
+
+/// The hosts whose bit is set and the others.
+fn sides(group: u64, names: &Names) -> [String; 2] {
+    [true, false].map(|is_in| {
         let hosts = (0..names.host_count()).filter(|host| (group >> host & 1 == 1) == is_in);
         let shown = names.hosts(hosts);
         if shown.is_empty() { "nobody".to_owned() } else { shown }
-    };
-    format!("{} │ {}", side(true), side(false))
+    })
 }
 
 // ---- lines to a page ----

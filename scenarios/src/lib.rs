@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`reconciliation`] | the scenarios, a file per section of the case list |
-//! | [`sample`] | the small graph they use |
+//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`change_log`] | the scenarios, a file per section of the case list |
+//! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
+//! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
 //! | [`stored`], [`mod@format`] | runs as files, and the schema of such files |
 
 pub mod case;
+pub mod change_log;
 pub mod conflict;
+pub mod counterexample;
 pub mod format;
 pub mod offline;
 pub mod reconciliation;

@@ -1,46 +1,84 @@
-//! Distributed Sync Engine §4: working offline.
+//! Distributed Sync Engine §4: working offline; and what may go wrong while a queue is flushed.
 
-use kuzusync_core::statement::{EdgeName, Properties, Statement};
-use kuzusync_core::value::Value;
+use kuzusync_core::Error;
+use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
+use kuzusync_core::ruling::Ruling;
+use kuzusync_core::value::Type;
 use kuzusync_sim::cluster::Cluster;
+use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::Options;
 use kuzusync_sim::seed::Seed;
 
 use crate::case::Case;
-use crate::sample::{create_user, create_user_table, set_email};
+use crate::sample::{
+    bad_links, check_list, connect, create, create_user, create_user_table, edge_table, node_table, queued, rename,
+    rows, set_email, shown, timed_links, update, write,
+};
 use crate::scenario::Scenario;
 
 /// The scenarios of this section.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "offline-queue",
-        story: "An edge goes offline, adds a node and an edge and sets a property, and comes back.",
-        cases: &[Case::D4_1],
-        seed: Seed(41),
-        options: Options::default(),
-        body: |cluster| Box::pin(offline_queue(cluster)),
-    }]
+    vec![
+        Scenario {
+            name: "offline-queue",
+            story: "An edge goes offline, adds a node and an edge and sets a property, and comes back.",
+            cases: &[Case::D4_1],
+            claims: &[],
+            seed: Seed(41),
+            options: Options::default(),
+            body: |cluster| Box::pin(offline_queue(cluster)),
+        },
+        Scenario {
+            name: "offline-conflict",
+            story: "Edge 1 is offline when edge 2 bans a user, and a second later calls the same user inactive.",
+            cases: &[Case::D4_2],
+            claims: &[],
+            seed: Seed(42),
+            options: Options { links: bad_links(), ..Options::default() },
+            body: |cluster| Box::pin(offline_conflict(cluster)),
+        },
+        Scenario {
+            name: "full-queue",
+            story: "An edge is offline until its queue is full, dies, starts again and comes back.",
+            cases: &[Case::DP3],
+            claims: &[],
+            seed: Seed(43),
+            options: Options::default(),
+            body: |cluster| Box::pin(full_queue(cluster)),
+        },
+        Scenario {
+            name: "flush-interrupted-at-every-message",
+            story: "An edge comes back with a queue, again and again, and each time the link breaks one message later.",
+            cases: &[],
+            claims: &["what is not acknowledged stays queued", "every change is applied exactly once"],
+            seed: Seed(44),
+            options: Options::default(),
+            body: |cluster| Box::pin(flush_interrupted(cluster)),
+        },
+        Scenario {
+            name: "main-restart-mid-flush",
+            story: "Messages take 10 ms. An edge comes back with a queue of ten batches, and the main dies in the midst of \
+                    taking them in, again and again.",
+            cases: &[],
+            claims: &["the main dies with a part of the queue", "the queue is empty in the end", "nothing is lost"],
+            seed: Seed(45),
+            options: timed_links(10),
+            body: |cluster| Box::pin(main_restart_mid_flush(cluster)),
+        },
+    ]
 }
 
 async fn offline_queue(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
-    let follows = Statement::CreateEdgeTable {
-        table: "FOLLOWS".into(),
-        from: "User".into(),
-        to: "User".into(),
-        columns: Vec::new(),
-    };
+    let follows = edge_table("FOLLOWS", "User", "User");
     let users = [create_user("user_1", "Alice"), create_user("user_2", "Carol")];
     let base = [vec![create_user_table(), follows], users.to_vec()].concat();
     let mut written = vec![cluster.submit(main, base).await];
     cluster.settle().await;
 
     cluster.go_offline(edge).await;
-    let end = |id: &str| ("User".to_owned(), Value::from(id));
-    let (from, to) = (end("user_1"), end("user_2"));
-    let follow = EdgeName { table: "FOLLOWS".into(), from, to, discriminator: String::new() };
-    let add_edge = Statement::CreateEdge { edge: follow, properties: Properties::new() };
+    let add_edge = connect("FOLLOWS", ("User", "user_1"), ("User", "user_2"));
     for statement in [create_user("bob", "Bob"), add_edge, set_email("user_1", "alice@a.com")] {
         written.push(cluster.submit(edge, vec![statement]).await);
     }
@@ -65,4 +103,132 @@ async fn offline_queue(cluster: &mut Cluster) {
     cluster.check("no conflict is resolved", losses == 0 && !replicas.is_empty(), format!("{losses} conflicts"));
     let (operations, _) = queue(cluster);
     cluster.check("the queue is empty", operations == 0, format!("{operations} operations"));
+}
+
+async fn offline_conflict(cluster: &mut Cluster) {
+    let (main, offline, online) = (0, 1, 2);
+    write(cluster, main, node_table("User", &[("id", Type::String), ("status", Type::String)])).await;
+    write(cluster, main, create("User", [("id", "user_1".into()), ("status", "active".into())])).await;
+    cluster.settle().await;
+    let set_status = |status: &str| update("User", "user_1", [("status", status.into())]);
+
+    cluster.go_offline(offline).await;
+    // The epoch begins at the end of its window; bad links may need some time to carry it.
+    cluster.wait(EPOCH_WINDOW.as_millis() as u64 + 10_000).await;
+    let epochs = |kind: &EventKind| {
+        matches!(kind, EventKind::Notified(Notice::Ruled { ruling: Ruling::Epoch(_), .. })).then_some(())
+    };
+    let epochs = cluster.hosts().map(|host| cluster.events_at(host, epochs).len()).collect::<Vec<_>>();
+    check_list(cluster, "the connected replicas know of a new epoch and the other does not", epochs, [1, 0, 1]);
+    write(cluster, online, set_status("banned")).await;
+    cluster.wait(1_000).await;
+    write(cluster, offline, set_status("inactive")).await;
+    let replicas = cluster.settle().await;
+
+    let resolutions = replicas.iter().flat_map(|replica| replica.audit.iter().map(|loss| loss.resolution.name()));
+    check_list(cluster, "resolved online_wins", resolutions, ["online_wins"; 3]);
+    let statuses = shown(cluster, "User", "user_1", "status");
+    check_list(cluster, "the value is banned everywhere", statuses, ["banned"; 3]);
+}
+
+async fn full_queue(cluster: &mut Cluster) {
+    let (batches, in_one) = (100, 100);
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    cluster.settle().await;
+    cluster.go_offline(edge).await;
+    for batch in 0..batches {
+        let users = (0..in_one).map(|number| create_user(&format!("{batch}-{number}"), "Offline")).collect();
+        drop(cluster.submit(edge, users).await);
+    }
+    let operations = queued(cluster, edge);
+    cluster.check("10,000 operations are queued", operations == 10_000, format!("{operations} operations"));
+    let one_more = cluster.submit(edge, vec![create_user("one more", "Offline")]).await;
+    let full = Error::QueueFull { queued: 10_000, max: 10_000 }.to_string();
+    let found = one_more.as_ref().err().cloned().unwrap_or_default();
+    cluster.check("the next one is refused as QueueFull", one_more == Err(full), found);
+
+    cluster.crash(edge, 0);
+    cluster.restart(edge).await;
+    let operations = queued(cluster, edge);
+    cluster.settle().await;
+    let found = [vec![operations], rows(cluster, "User")].concat();
+    check_list(cluster, "nothing queued is lost", found, [10_000; 4]);
+    let accepted = cluster.submit(edge, vec![create_user("one more", "Online")]).await;
+    let found = accepted.as_ref().map_or_else(Clone::clone, |_| "accepted".to_owned());
+    cluster.check("once synchronised it takes more", accepted.is_ok(), found);
+}
+
+/// A link that breaks after any message of a flush costs nothing but time: what the main has not acknowledged is queued
+/// still, what it has taken in without saying so is not taken in again.
+async fn flush_interrupted(cluster: &mut Cluster) {
+    const ROUNDS: u64 = 16;
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    write(cluster, main, create_user("alice", "Alice")).await;
+    cluster.settle().await;
+    let mut unaccounted = Vec::new();
+    for messages in 0..ROUNDS {
+        cluster.go_offline(edge).await;
+        write(cluster, edge, rename("alice", &format!("Alice {messages}"))).await;
+        write(cluster, edge, create_user(&format!("user {messages}"), "")).await;
+        cluster.go_online(edge).await;
+        cluster.cut_link(main, edge, messages);
+        cluster.wait(1_000).await;
+        let numbered = numbered(cluster, edge);
+        let written = cluster.ask(edge, |replica| replica.log().seen().head(replica.id())).unwrap_or_default();
+        if queued(cluster, edge) + numbered != written as usize {
+            unaccounted.push(messages);
+        }
+        cluster.settle().await;
+    }
+    check_list(cluster, "what is not acknowledged stays queued", unaccounted, [0; 0]);
+    let found = (rows(cluster, "User"), numbered(cluster, edge), shown(cluster, "User", "alice", "name"));
+    let rounds = ROUNDS as usize;
+    let expected = (vec![1 + rounds; 3], 2 * rounds, vec![format!("Alice {}", ROUNDS - 1); 3]);
+    cluster.check("every change is applied exactly once", found == expected, format!("{found:?}"));
+}
+
+/// How many of its own changes a host has heard back with their numbers.
+fn numbered(cluster: &Cluster, host: u32) -> usize {
+    let own = cluster.ask(host, |replica| replica.id()).unwrap_or_default();
+    let is_own = |kind: &EventKind| match kind {
+        EventKind::Notified(Notice::Numbered { id, .. }) => (id.replica == own).then_some(()),
+        _ => None,
+    };
+    cluster.events_at(host, is_own).len()
+}
+
+/// A main that dies has numbered a part of what an edge sent it, and told a part of that. When it is back, the edge sends the
+/// rest, whatever that is.
+async fn main_restart_mid_flush(cluster: &mut Cluster) {
+    const CHANGES: usize = 1_000;
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    cluster.settle().await;
+    cluster.go_offline(edge).await;
+    for number in 0..CHANGES {
+        write(cluster, edge, create_user(&format!("user {number}"), "")).await;
+    }
+    cluster.go_online(edge).await;
+    let mut taken_in = Vec::new();
+    // Long enough for a hello each way and the first batches.
+    for _ in 0..8 {
+        cluster.wait(30).await;
+        cluster.crash(main, 0);
+        cluster.wait(1_000).await;
+        cluster.restart(main).await;
+        taken_in.push(rows(cluster, "User")[main as usize]);
+    }
+    let is_part = taken_in.iter().any(|users| (1..CHANGES).contains(users));
+    cluster.check(
+        "the main dies with a part of the queue",
+        is_part,
+        format!("it starts again with {taken_in:?} of {CHANGES}"),
+    );
+    cluster.settle().await;
+    let operations = queued(cluster, edge);
+    cluster.check("the queue is empty in the end", operations == 0, format!("{operations} operations"));
+    let users = rows(cluster, "User");
+    check_list(cluster, "nothing is lost", users, [CHANGES; 3]);
 }

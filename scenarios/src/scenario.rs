@@ -1,5 +1,6 @@
-//! Scenarios: scripted runs of documented cases.
+//! Scenarios: scripted runs of documented cases, and of what else has to be shown.
 
+use kuzusync_core::planted::Bug;
 use kuzusync_sim::options::Options;
 use kuzusync_sim::outcome::{Failure, Outcome, Property, Violation};
 use kuzusync_sim::seed::Seed;
@@ -8,7 +9,7 @@ use kuzusync_sim::store::StoreChoice;
 
 use crate::case::Case;
 
-/// A scripted run of one or more cases.
+/// A scripted run of documented cases, or of claims of its own.
 #[derive(Clone)]
 pub struct Scenario {
     /// Its name on the command line.
@@ -17,6 +18,8 @@ pub struct Scenario {
     pub story: &'static str,
     /// What it shows.
     pub cases: &'static [Case],
+    /// What it shows beyond them, checked by name like the clauses of a case.
+    pub claims: &'static [&'static str],
     /// The seed it runs with unless another is asked for.
     pub seed: Seed,
     /// Every knob.
@@ -34,6 +37,8 @@ impl Scenario {
             crate::conflict::scenarios(),
             crate::offline::scenarios(),
             crate::reconciliation::scenarios(),
+            crate::change_log::scenarios(),
+            crate::counterexample::scenarios(),
         ];
         sections.concat()
     }
@@ -47,11 +52,22 @@ impl Scenario {
         found.ok_or_else(|| format!("there is no scenario `{name}`; `kuzusync list` shows them all"))
     }
 
-    /// Runs it. A clause of its cases that it does not check is a failure, and so is a check that is no clause.
+    /// Every clause it has to check: those of its cases, and its own claims.
+    pub fn clauses(&self) -> impl Iterator<Item = &'static str> {
+        self.cases.iter().flat_map(|case| case.clauses()).chain(self.claims).copied()
+    }
+
+    /// Runs it. A clause that it does not check is a failure, and so is a check that is no clause.
     #[must_use]
     pub fn run(&self, seed: Seed, store: StoreChoice) -> Outcome {
+        self.run_with(seed, store, None)
+    }
+
+    /// Like [`Scenario::run`], with a bug planted in the engine; it does nothing without the feature `planted-bugs`.
+    #[must_use]
+    pub fn run_with(&self, seed: Seed, store: StoreChoice, bug: Option<Bug>) -> Outcome {
         let script = Script::Body(self.body);
-        let mut outcome = simulate(&Run { seed, options: &self.options, store, script, bug: None });
+        let mut outcome = simulate(&Run { seed, options: &self.options, store, script, bug });
         if outcome.failure.is_none()
             && let Some(message) = self.mismatch(&outcome)
         {
@@ -64,11 +80,11 @@ impl Scenario {
     }
 
     fn mismatch(&self, outcome: &Outcome) -> Option<String> {
-        let clauses: Vec<&str> = self.cases.iter().flat_map(|case| case.clauses()).copied().collect();
-        let unchecked = clauses.iter().find(|clause| !outcome.checks.iter().any(|check| check.clause == **clause));
-        let unknown = outcome.checks.iter().find(|check| !clauses.contains(&check.clause.as_str()));
+        let is_checked = |clause: &&str| outcome.checks.iter().any(|check| check.clause == *clause);
+        let unchecked = self.clauses().find(|clause| !is_checked(clause));
+        let unknown = outcome.checks.iter().find(|check| self.clauses().all(|clause| clause != check.clause));
         let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
-        unchecked.or_else(|| unknown.map(|check| format!("`{}` is no clause of its cases", check.clause)))
+        unchecked.or_else(|| unknown.map(|check| format!("`{}` is none of its clauses", check.clause)))
     }
 }
 
@@ -83,6 +99,7 @@ mod tests {
         for scenario in &scenarios {
             assert_eq!(scenarios.iter().filter(|other| other.name == scenario.name).count(), 1, "{}", scenario.name);
             assert!(scenario.cases.iter().all(|case| !case.clauses().is_empty()), "{}", scenario.name);
+            assert!(scenario.clauses().next().is_some(), "{} shows nothing", scenario.name);
         }
         for case in Case::ALL.iter().filter(|case| !case.clauses().is_empty()) {
             assert!(scenarios.iter().any(|scenario| scenario.cases.contains(case)), "{case}");
@@ -119,6 +136,6 @@ mod tests {
                 cluster.check("something else", true, "");
             })
         }));
-        assert_eq!(other, "`something else` is no clause of its cases");
+        assert_eq!(other, "`something else` is none of its clauses");
     }
 }

@@ -1,14 +1,18 @@
-//! Distributed Sync Engine §1: handshake, exchange under vector clocks, gossip.
+//! Distributed Sync Engine §1: handshake, exchange under vector clocks, gossip; and who is refused a session.
 
+use kuzusync_core::Error;
+use kuzusync_core::change::ChangeId;
+use kuzusync_core::id::ReplicaId;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::value::Value;
 use kuzusync_sim::cluster::Cluster;
+use kuzusync_sim::disk::Disk;
 use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::Options;
 use kuzusync_sim::seed::Seed;
 
 use crate::case::Case;
-use crate::sample::{create_user, create_user_table};
+use crate::sample::{bad_links, check_list, create_user, create_user_table, queued, rename, rows, shown, write};
 use crate::scenario::Scenario;
 
 /// The scenarios of this section.
@@ -20,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
             name: "handshake",
             story: "Two replicas meet and agree on how to synchronise.",
             cases: &[Case::D1_1],
+            claims: &[],
             seed: Seed(11),
             options: peers.clone(),
             body: |cluster| Box::pin(handshake(cluster)),
@@ -28,6 +33,7 @@ pub fn scenarios() -> Vec<Scenario> {
             name: "vector-clock-exchange",
             story: "Replica a writes one change; replica b receives it, and its clock counts the receipt.",
             cases: &[Case::D1_2],
+            claims: &[],
             seed: Seed(12),
             options: peers,
             body: |cluster| Box::pin(vector_clock_exchange(cluster)),
@@ -36,9 +42,49 @@ pub fn scenarios() -> Vec<Scenario> {
             name: "gossip",
             story: "Five peers; what peer 0 tells peer 1 alone reaches the others while peer 0 is cut off from them.",
             cases: &[Case::DA1],
+            claims: &[],
             seed: Seed(13),
             options: Options { replicas: 5, has_main: false, ..Options::default() },
             body: |cluster| Box::pin(gossip(cluster)),
+        },
+        Scenario {
+            name: "wiped-edge",
+            story: "An edge loses its disk, with a change that nobody else has, and comes back with an empty one.",
+            cases: &[],
+            claims: &[
+                "it comes back as a new replica",
+                "it gets everything again",
+                "what it writes is its first change",
+            ],
+            seed: Seed(14),
+            options: Options { links: bad_links(), ..Options::default() },
+            body: |cluster| Box::pin(wiped_edge(cluster)),
+        },
+        Scenario {
+            name: "cloned-edge",
+            story: "Somebody starts edge 2 from a copy of edge 1's disk, and both write. Then the copy is wiped.",
+            cases: &[],
+            claims: &[
+                "the copy is refused by the name it shares",
+                "its change is nobody's",
+                "wiped it joins as another replica",
+            ],
+            seed: Seed(15),
+            options: Options::default(),
+            body: |cluster| Box::pin(cloned_edge(cluster)),
+        },
+        Scenario {
+            name: "foreign-main",
+            story: "While edge 1 has a change to tell, somebody starts the main from an empty disk. Then its own is put back.",
+            cases: &[],
+            claims: &[
+                "edges refuse another main by name",
+                "they lose nothing to it",
+                "with the main's own disk back they go on",
+            ],
+            seed: Seed(16),
+            options: Options::default(),
+            body: |cluster| Box::pin(foreign_main(cluster)),
         },
     ]
 }
@@ -101,4 +147,94 @@ async fn gossip(cluster: &mut Cluster) {
     let equal = replicas.iter().filter(|replica| replica.view == first).count();
     let users = first.nodes.get("User").map_or(0, |users| users.len());
     cluster.check("all end with one graph", done && equal == 5 && users == 2, format!("{equal} equal, {users} users"));
+}
+
+fn id_of(cluster: &Cluster, host: u32) -> ReplicaId {
+    cluster.ask(host, |replica| replica.id()).unwrap_or_default()
+}
+
+/// What a host has refused so far.
+fn refusals(cluster: &Cluster, host: u32) -> Vec<String> {
+    cluster.events_at(host, |kind| match kind {
+        EventKind::Refused { error } => Some(error.clone()),
+        _ => None,
+    })
+}
+
+/// A replica that comes back without its memory must not be taken for the one it was: whoever counts its changes from where
+/// the old one had stopped would wait for ever, or pass over its first ones as known.
+async fn wiped_edge(cluster: &mut Cluster) {
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    cluster.settle().await;
+    write(cluster, edge, create_user("alice", "Alice")).await;
+    write(cluster, edge, create_user("bob", "Bob")).await;
+    cluster.settle().await;
+    cluster.isolate(edge);
+    write(cluster, edge, create_user("nobody knows", "")).await;
+    let old = id_of(cluster, edge);
+    cluster.replace_disk(edge, Disk::default()).await;
+    let new = id_of(cluster, edge);
+    cluster.check("it comes back as a new replica", old != new, format!("{} after {}", new.short(), old.short()));
+    cluster.settle().await;
+    check_list(cluster, "it gets everything again", rows(cluster, "User"), [2; 3]);
+    let first = write(cluster, edge, create_user("carol", "Carol")).await;
+    cluster.settle().await;
+    let holds = first == Some(ChangeId { replica: new, seq: 1 }) && rows(cluster, "User") == [3; 3];
+    let found = format!("{}; users: {:?}", first.map_or("none".to_owned(), |id| id.to_string()), rows(cluster, "User"));
+    cluster.check("what it writes is its first change", holds, found);
+}
+
+/// Two replicas that write under one identity give two changes one name. Whoever took both for one change would end with
+/// another graph than the others, for ever. So each change carries the digest of its author's one before.
+async fn cloned_edge(cluster: &mut Cluster) {
+    let (main, original, copy) = (0, 1, 2);
+    write(cluster, main, create_user_table()).await;
+    cluster.settle().await;
+    write(cluster, original, create_user("alice", "Alice")).await;
+    cluster.settle().await;
+    let disk = cluster.copy_disk(original);
+    cluster.replace_disk(copy, disk).await;
+    cluster.go_offline(copy).await;
+    write(cluster, copy, rename("alice", "by the copy")).await;
+    write(cluster, original, rename("alice", "by the original")).await;
+    cluster.wait(1_000).await;
+    cluster.go_online(copy).await;
+    cluster.wait(5_000).await;
+    let cloned = Error::ClonedReplica { replica: id_of(cluster, original) }.to_string();
+    let refused = [refusals(cluster, main), refusals(cluster, copy)].concat();
+    let by_name = !refused.is_empty() && refused.iter().all(|error| *error == cloned);
+    cluster.check("the copy is refused by the name it shares", by_name, refused.join(", "));
+    let names = shown(cluster, "User", "alice", "name");
+    check_list(cluster, "its change is nobody's", names, ["by the original", "by the original", "by the copy"]);
+    cluster.replace_disk(copy, Disk::default()).await;
+    cluster.settle().await;
+    write(cluster, copy, rename("alice", "by edge 2 as itself")).await;
+    cluster.settle().await;
+    let names = shown(cluster, "User", "alice", "name");
+    check_list(cluster, "wiped it joins as another replica", names, ["by edge 2 as itself"; 3]);
+}
+
+/// A main without its memory would number from one again, and everybody's numbers would mean two things.
+async fn foreign_main(cluster: &mut Cluster) {
+    let (main, edges) = (0, [1, 2]);
+    write(cluster, main, create_user_table()).await;
+    write(cluster, main, create_user("alice", "Alice")).await;
+    cluster.settle().await;
+    let expected = id_of(cluster, main);
+    cluster.isolate(main);
+    write(cluster, edges[0], rename("alice", "by the edge")).await;
+    let disk = cluster.replace_disk(main, Disk::default()).await;
+    cluster.heal();
+    cluster.wait(5_000).await;
+    let foreign = Error::ForeignMain { found: id_of(cluster, main), expected }.to_string();
+    let refused = edges.map(|edge| refusals(cluster, edge));
+    let by_name = refused.iter().all(|errors| !errors.is_empty() && errors.iter().all(|error| *error == foreign));
+    cluster.check("edges refuse another main by name", by_name, refused.concat().join(", "));
+    let found = [shown(cluster, "User", "alice", "name"), vec![queued(cluster, edges[0]).to_string()]].concat();
+    check_list(cluster, "they lose nothing to it", found, ["no row", "by the edge", "Alice", "1"]);
+    cluster.replace_disk(main, disk).await;
+    cluster.settle().await;
+    let names = shown(cluster, "User", "alice", "name");
+    check_list(cluster, "with the main's own disk back they go on", names, ["by the edge"; 3]);
 }

@@ -118,16 +118,19 @@ fn options(profile: Profile) -> BoxedStrategy<Options> {
 
 fn links() -> impl Strategy<Value = LinkOptions> {
     let latency = prop_oneof![(Just(1), 2..20_u64), (5..50_u64, 50..400_u64)];
-    (sometimes(1..250), sometimes(1..250), sometimes(1..250), latency, sometimes(1..200)).prop_map(
-        |(loss_permille, repeat_permille, reorder_permille, (latency_ms_min, latency_ms_max), jitter)| LinkOptions {
+    let rates = (sometimes(1..250), sometimes(1..250), sometimes(1..250), sometimes(1..250));
+    (rates, latency, sometimes(1..200)).prop_map(|(rates, (latency_ms_min, latency_ms_max), jitter)| {
+        let (loss_permille, repeat_permille, reorder_permille, corrupt_permille) = rates;
+        LinkOptions {
             loss_permille,
             repeat_permille,
             reorder_permille,
+            corrupt_permille,
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max: u64::from(jitter),
-        },
-    )
+        }
+    })
 }
 
 /// How often each kind of step comes, relative to the others.
@@ -136,6 +139,8 @@ struct Weights {
     crash: u32,
     offline: u32,
     partition: u32,
+    link_cut: u32,
+    injection: u32,
     clock: u32,
     schema: u32,
     rule: u32,
@@ -150,20 +155,25 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
         Profile::Quiet => Just(0).boxed(),
         Profile::Default => sometimes(range).boxed(),
     };
-    let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..4));
+    let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..6), fault(1..6), fault(1..4));
     let writes = (1..8_u32, sometimes(1..6), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     (faults, writes)
-        .prop_map(|((crash, offline, partition, clock), (schema, rule, increment, strict, again, delete))| Weights {
-            crash,
-            offline,
-            partition,
-            clock,
-            schema,
-            rule,
-            increment,
-            strict,
-            again,
-            delete,
+        .prop_map(|(faults, (schema, rule, increment, strict, again, delete))| {
+            let (crash, offline, partition, link_cut, injection, clock) = faults;
+            Weights {
+                crash,
+                offline,
+                partition,
+                link_cut,
+                injection,
+                clock,
+                schema,
+                rule,
+                increment,
+                strict,
+                again,
+                delete,
+            }
         })
         .boxed()
 }
@@ -258,14 +268,43 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
         (3 * weights.crash, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
         (weights.offline, replica().prop_map(|replica| Step::GoOffline { replica }).boxed()),
         (weights.offline, replica().prop_map(|replica| Step::GoOnline { replica }).boxed()),
-        (weights.partition, (1..31_u64).prop_map(|group| Step::Partition { group }).boxed()),
-        (weights.partition, Just(Step::Heal).boxed()),
+        (weights.partition, partition()),
+        (
+            weights.link_cut,
+            (replica(), replica(), 0..6_u64)
+                .prop_map(|(replica, other, after_messages)| Step::CutLink { replica, other, after_messages })
+                .boxed(),
+        ),
+        (weights.partition + weights.link_cut, Just(Step::Heal).boxed()),
+        (
+            weights.injection,
+            (replica(), replica(), garbage())
+                .prop_map(|(replica, from, bytes)| Step::Inject { replica, from, bytes })
+                .boxed(),
+        ),
         (
             weights.clock,
             (replica(), -100_000..100_000_i64).prop_map(|(replica, ms)| Step::JumpClock { replica, ms }).boxed(),
         ),
     ];
     Union::new_weighted(choices.into_iter().filter(|(weight, _)| *weight > 0).collect())
+}
+
+fn partition() -> BoxedStrategy<Step> {
+    let group = || 1..31_u64;
+    prop_oneof![
+        2 => group().prop_map(|group| Step::Partition { group }),
+        2 => group().prop_map(|group| Step::PartitionOneWay { group }),
+        1 => (0..64_u32).prop_map(|replica| Step::Isolate { replica }),
+        1 => Just(Step::PartitionRing),
+    ]
+    .boxed()
+}
+
+/// Bytes that no replica sends: a frame's checksum is not hit by chance. Some look like a frame up to there.
+fn garbage() -> BoxedStrategy<Vec<u8>> {
+    let any_bytes = || vec(any::<u8>(), 0..48);
+    prop_oneof![any_bytes(), any_bytes().prop_map(|bytes| [vec![0x4B, 1], bytes].concat())].boxed()
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! Steps name tables and rows by number; the client turns them into statements that are legal where they are submitted.
 //! The sample schema is made to collide: two replicas may create one table with different columns, one name with
-//! different keys, or one edge table between different ends.
+//! different keys, or one edge table between different ends. One table has a column of every type, named after it.
+
+use std::sync::LazyLock;
 
 use kuzusync_core::clock::WallTime;
 use kuzusync_core::ddl::{Column, Multiplicity, Rule};
@@ -16,6 +18,9 @@ use crate::step::Step;
 
 /// Keys that generated nodes have: few, so that replicas create the same ones.
 const KEYS: u32 = 8;
+
+/// Columns of a wide table that one value of a step can reach.
+const COLUMNS_PER_STEP: u32 = 3;
 
 /// What a client knows of the place where it submits.
 pub struct Surroundings {
@@ -108,7 +113,7 @@ fn edge_table(table: &str, from: &str, to: &str, definition: &[(&str, Type)]) ->
 
 /// The sample schema, a migration for each table. What stands here twice is what replicas disagree about.
 fn sample_tables() -> Vec<Vec<Statement>> {
-    use Type::{Bool, Double, Int64, String};
+    use Type::{Bool, Double, Int64, Interval, String};
     let person =
         [("id", Int64), ("name", String), ("age", Int64), ("score", Double), ("active", Bool), ("visits", Int64)];
     let lives_in = edge_table("LIVES_IN", "Person", "City", &[("since", Int64)]);
@@ -124,7 +129,32 @@ fn sample_tables() -> Vec<Vec<Statement>> {
         vec![node_table("City", "id", &[("id", Int64), ("name", String)])],
         // One edge table, other ends.
         vec![edge_table("KNOWS", "City", "City", &[("since", Int64)])],
+        // A column of every type, and edges with values that cannot be bound as they are.
+        vec![node_table("Sample", "id", &every_column("id", 0))],
+        vec![edge_table(
+            "MARKS",
+            "Sample",
+            "Sample",
+            &[("of", Interval), ("as", sampled("UNION")), ("with", sampled("JSON["))],
+        )],
+        // The same table, each column of the type that comes after it.
+        vec![node_table("sample", "ID", &every_column("ID", 1))],
     ]
+}
+
+/// A key and a column named after every sampled type, of the type so many places further.
+fn every_column(key: &'static str, further: usize) -> Vec<(&'static str, Type)> {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| samples().iter().map(|sample| sample.column_type.to_string()).collect());
+    let types = samples().iter().map(|sample| &sample.column_type).cycle().skip(further);
+    let columns = NAMES.iter().zip(types).map(|(name, of)| (name.as_str(), of.clone()));
+    std::iter::once((key, Type::Uuid)).chain(columns).collect()
+}
+
+/// The first sampled type whose name begins so.
+fn sampled(begin: &str) -> Type {
+    let found = samples().iter().find(|sample| sample.column_type.to_string().starts_with(begin));
+    found.expect("the type is sampled").column_type.clone()
 }
 
 fn create_table(choice: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
@@ -174,11 +204,13 @@ fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Vec<Stat
     let definition = &view.tables[*name];
     let TableKind::Node { primary_key } = &definition.kind else { return Err("it is no node table") };
     let rows = &view.nodes[*name];
-    let keys = (0..KEYS).map(|offset| (key + offset) % KEYS).map(|number| match definition.columns[primary_key] {
+    let key_type = &definition.columns[primary_key];
+    let mut keys = (0..KEYS).map(|offset| (key + offset) % KEYS).map(|number| match key_type {
         Type::String => Value::String(format!("k{number}")),
-        _ => Value::Int64(i64::from(number)),
+        Type::Int64 => Value::Int64(i64::from(number)),
+        other => sample(other, number),
     });
-    let free = keys.into_iter().find(|key| !rows.contains_key(key)).ok_or("every sample node exists")?;
+    let free = keys.find(|key| !rows.contains_key(key)).ok_or("every sample node exists")?;
     let mut properties = all_properties(name, value, view);
     properties.insert(primary_key.clone(), free);
     Ok(vec![Statement::CreateNode { table: (*name).clone(), properties }])
@@ -240,6 +272,9 @@ fn number(table: &str, column: u32, view: &View) -> Result<String, &'static str>
 
 fn one_property(table: &str, column: u32, value: u32, view: &View) -> Result<Properties, &'static str> {
     let columns = writable(table, view);
+    // Steps number few columns, so that replicas meet in them.
+    let is_wide = columns.len() > 2 * COLUMNS_PER_STEP as usize;
+    let column = if is_wide { column % COLUMNS_PER_STEP + value / 32 * COLUMNS_PER_STEP } else { column };
     let (name, column_type) = pick(&columns, column).ok_or("the table has no property")?;
     Ok(Properties::from([(name.clone(), property(column_type, value))]))
 }

@@ -1,9 +1,11 @@
-//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, heal, settle.
+//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, inject, heal, settle.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::id::{Digest, TxId};
 use kuzusync_core::replica::{Input, Replica};
@@ -17,14 +19,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checker::liveness;
 use crate::client;
+use crate::disk::Disk;
 use crate::history::EventKind;
 use crate::host::{self, Arrival};
+use crate::network::Partition;
 use crate::options::Options;
 use crate::outcome::{Check, Property, ReplicaState, Violation};
 use crate::seed::Seed;
 use crate::step::Step;
 use crate::store::StoreChoice;
-use crate::world::{Shared, World};
+use crate::world::{Answer, Shared, World};
 
 /// How often a settling cluster is looked at.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -122,10 +126,39 @@ impl Cluster {
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
             Step::GoOnline { replica } => self.go_online(self.host(*replica)).await,
             Step::Partition { group } => self.partition(*group),
+            Step::PartitionOneWay { group } => self.partition_one_way(*group),
+            Step::Isolate { replica } => self.isolate(self.host(*replica)),
+            Step::PartitionRing => self.partition_ring(),
+            Step::CutLink { replica, other, after_messages } => {
+                let one = self.host(*replica);
+                match self.other_host(one, *other) {
+                    Some(other) => self.cut_link(one, other, *after_messages),
+                    None => self.skip(one, "there is no other host"),
+                }
+            }
             Step::Heal => self.heal(),
             Step::JumpClock { replica, ms } => self.world.borrow_mut().jump_clock(self.host(*replica), *ms),
+            Step::Inject { replica, from, bytes } => {
+                let host = self.host(*replica);
+                match self.other_host(host, *from) {
+                    Some(from) => drop(self.inject(host, from, bytes.clone()).await),
+                    None => self.skip(host, "there is no other host"),
+                }
+            }
             Step::Settle => drop(self.settle().await),
         }
+    }
+
+    /// The host of that number, or the next one if that is `host` itself; `None` if there is no other.
+    fn other_host(&self, host: u32, other: u32) -> Option<u32> {
+        let other = self.host(other);
+        let next = self.host(host + 1);
+        (next != host).then_some(if other == host { next } else { other })
+    }
+
+    /// A step can do nothing.
+    fn skip(&self, host: u32, reason: &str) {
+        self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason: reason.to_owned() });
     }
 
     fn host(&self, replica: u32) -> u32 {
@@ -162,15 +195,10 @@ impl Cluster {
             }
             Some((at, transaction)) if replicas > 1 => {
                 let elsewhere = if at == host { (host + 1) % replicas } else { host };
-                self.invocations += 1;
                 drop(self.submit_transaction(elsewhere, transaction).await);
             }
             _ => self.skip(host, "there is nothing to submit again, or nowhere else"),
         }
-    }
-
-    fn skip(&self, host: u32, reason: &str) {
-        self.world.borrow_mut().record(Some(host), EventKind::Skipped { reason: reason.to_owned() });
     }
 
     /// Submits a transaction and waits for the answer: its change, or why there is none.
@@ -182,9 +210,10 @@ impl Cluster {
         self.submit_transaction(host, Transaction { tx, statements, ..Transaction::default() }).await
     }
 
-    fn next_tx(&mut self) -> TxId {
-        self.invocations += 1;
-        TxId(Digest::of(&[b"transaction", &self.invocations.to_le_bytes()]).0)
+    /// An identity for the transaction of the next client.
+    #[must_use]
+    pub fn next_tx(&self) -> TxId {
+        TxId(Digest::of(&[b"transaction", &(self.invocations + 1).to_le_bytes()]).0)
     }
 
     /// Like [`Cluster::submit`], for a transaction with an identity of the caller's.
@@ -192,18 +221,20 @@ impl Cluster {
     /// # Errors
     /// The refusal, or that the host died first.
     pub async fn submit_transaction(&mut self, host: u32, transaction: Transaction) -> Result<ChangeId, String> {
+        self.invocations += 1;
         let invocation = self.invocations;
         let statements = transaction.statements.clone();
         let again = (host, transaction.clone());
         self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
-        let answer = self.input(host, Input::Local(transaction)).await;
+        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to)).await;
         let mut world = self.world.borrow_mut();
-        match answer {
-            Some(Some(result)) => {
+        match answer.and_then(|answer| answer.result) {
+            Some(result) => {
+                let result = result.map_err(|error| error.to_string());
                 world.record(Some(host), EventKind::Returned { invocation, result: result.clone() });
                 result
             }
-            _ => {
+            None => {
                 world.record(Some(host), EventKind::Abandoned { invocation });
                 self.abandoned.push(again);
                 Err("the host died before it answered".to_owned())
@@ -211,28 +242,40 @@ impl Cluster {
         }
     }
 
-    /// Feeds a running host an input and waits until it is carried out; `None` if the host died or was down.
-    async fn input(&self, host: u32, input: Input) -> Option<Option<Result<ChangeId, String>>> {
+    /// Hands a running host something and waits until it is dealt with; `None` if the host died or was down.
+    async fn ask_host(&self, host: u32, arrival: impl FnOnce(oneshot::Sender<Answer>) -> Arrival) -> Option<Answer> {
         let (answer_to, answer) = oneshot::channel();
         let inbox = self.inboxes.borrow()[host as usize].clone()?;
         let is_up = self.world.borrow().replica(host).is_some();
-        if !is_up || inbox.send(Arrival::Local(input, answer_to)).is_err() {
+        if !is_up || inbox.send(arrival(answer_to)).is_err() {
             return None;
         }
         drop(inbox);
         answer.await.ok()
     }
 
+    async fn input(&self, host: u32, input: Input) {
+        self.ask_host(host, |answer_to| Arrival::Local(input, answer_to)).await;
+    }
+
+    /// Makes a host's replica believe that another sent it these bytes; nothing of this passes the network. Returns what
+    /// the replica said to them, `None` if the host died or was down.
+    pub async fn inject(&mut self, host: u32, from: u32, bytes: Vec<u8>) -> Option<Result<(), Error>> {
+        if self.world.borrow().replica(host).is_none() {
+            self.skip(host, "the host is down");
+        }
+        let answer = self.ask_host(host, |answer_to| Arrival::Forgery { from, bytes, answer_to }).await?;
+        Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
+    }
+
     /// Kills a host: now, or once it has carried out so many more outputs.
     pub fn crash(&mut self, host: u32, after_outputs: u32) {
-        let mut world = self.world.borrow_mut();
-        if world.replica(host).is_none() {
-            drop(world);
+        if self.world.borrow().replica(host).is_none() {
             self.skip(host, "the host is down already");
         } else if after_outputs > 0 {
-            world.crash_after(host, after_outputs);
+            self.world.borrow_mut().crash_after(host, after_outputs);
         } else {
-            world.crash(host);
+            self.world.borrow_mut().crash(host);
             Handle::current().kill(self.hosts[host as usize].id());
         }
     }
@@ -257,9 +300,32 @@ impl Cluster {
             std::mem::take(&mut self.abandoned).into_iter().partition(|(at, _)| *at == host);
         self.abandoned = others;
         for (host, transaction) in own {
-            self.invocations += 1;
             drop(self.submit_transaction(host, transaction).await);
         }
+    }
+
+    /// A host dies, gets another disk in the place of its own, and starts from that. Returns the disk it had. An empty one
+    /// makes it a new replica; a copy of another host's makes it that host's clone.
+    pub async fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
+        if self.world.borrow().replica(host).is_some() {
+            self.crash(host, 0);
+        }
+        let old = self.world.borrow_mut().replace_disk(host, disk);
+        self.restart(host).await;
+        old
+    }
+
+    /// A copy of what a host's disk holds durably.
+    #[must_use]
+    pub fn copy_disk(&self, host: u32) -> Disk {
+        self.world.borrow().copy_disk(host)
+    }
+
+    /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the replica
+    /// said to that, `None` if the host died or was down.
+    pub async fn retry(&mut self, host: u32, id: ChangeId) -> Option<Result<(), Error>> {
+        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Retry(id), answer_to)).await?;
+        Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
     }
 
     /// Takes a host off the network; it knows, and so do those it was linked to. What nobody notices is a
@@ -286,17 +352,52 @@ impl Cluster {
         self.world.borrow().neighbours(host)
     }
 
-    /// Splits the network; nobody is told.
+    /// Cuts the hosts whose bit is set off from the others; nobody is told. Of this and the next three only the last
+    /// one counts.
     pub fn partition(&mut self, group: u64) {
-        let mut world = self.world.borrow_mut();
-        world.network.partition(Some(group));
-        world.record(None, EventKind::Partitioned { group });
+        self.split(Partition::Split { group });
     }
 
-    /// Ends the split.
+    /// Lets nothing pass from the hosts whose bit is set to the others; what the others send arrives.
+    pub fn partition_one_way(&mut self, group: u64) {
+        self.split(Partition::OneWay { group });
+    }
+
+    /// Cuts one host off from all others.
+    pub fn isolate(&mut self, host: u32) {
+        self.split(Partition::Isolation { host });
+    }
+
+    /// Lets only neighbours in the ring of all hosts reach each other. With a main that leaves it the first and the last
+    /// edge. In a ring of three all are neighbours, so it takes four hosts.
+    pub fn partition_ring(&mut self) {
+        let hosts = self.hosts.len() as u32;
+        if hosts < 4 {
+            self.skip(0, "in a ring of fewer than four hosts all are neighbours");
+        } else {
+            self.split(Partition::Ring { hosts });
+        }
+    }
+
+    fn split(&mut self, partition: Partition) {
+        let mut world = self.world.borrow_mut();
+        world.network.partition(partition);
+        world.record(None, EventKind::Partitioned(partition));
+    }
+
+    /// Cuts the link between two hosts once so many more messages have arrived over it, either way; nobody is told.
+    pub fn cut_link(&mut self, one: u32, other: u32, after_messages: u64) {
+        let mut world = self.world.borrow_mut();
+        world.network.cut_link(one, other, after_messages);
+        if after_messages == 0 {
+            world.record(None, EventKind::LinkCut { one, other });
+        }
+    }
+
+    /// Ends every partition and cut.
     pub fn heal(&mut self) {
         let mut world = self.world.borrow_mut();
-        world.network.partition(None);
+        world.network.end_partition();
         world.record(None, EventKind::Healed);
     }
 
@@ -338,6 +439,12 @@ impl Cluster {
     }
 
     // ---- what scenarios look at ----
+
+    /// Every host, by number.
+    #[must_use]
+    pub fn hosts(&self) -> Range<u32> {
+        0..self.hosts.len() as u32
+    }
 
     /// Asks a host's replica something; `None` if the host is down.
     pub fn ask<T>(&self, host: u32, question: impl FnOnce(&Replica) -> T) -> Option<T> {

@@ -13,7 +13,7 @@ use kuzusync_core::view::{View, ViewDelta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::network::Fate;
+use crate::network::{Fate, Partition};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,15 @@ pub enum EventKind {
         /// Its number on the link.
         number: u64,
     },
+    /// Somebody made the replica believe that a peer had sent something.
+    Injected {
+        /// As if from which host.
+        from: u32,
+        /// How many bytes.
+        bytes: u64,
+        /// Their digest.
+        digest: Digest,
+    },
     /// The replica refused an input.
     Refused {
         /// Why.
@@ -130,16 +139,22 @@ pub enum EventKind {
         /// Records written and not synced.
         lost_records: u64,
     },
+    /// The host, which is down, got another disk: an empty one, a copy of another's, or one it had before.
+    DiskReplaced,
     /// The host lost its network and knows it.
     WentOffline,
     /// The host has its network back and knows it.
     WentOnline,
     /// The network split, unannounced.
-    Partitioned {
-        /// The hosts of one side, as bits.
-        group: u64,
+    Partitioned(Partition),
+    /// The link between two hosts was cut, unannounced.
+    LinkCut {
+        /// One of them.
+        one: u32,
+        /// The other.
+        other: u32,
     },
-    /// The split ended.
+    /// Every partition and cut ended.
     Healed,
     /// The host's wall clock was set.
     ClockJumped {
@@ -219,7 +234,9 @@ mod tests {
     /// One event of every kind that carries something, each with another in which one field differs.
     fn pairs() -> Vec<(EventKind, EventKind)> {
         let id = |seq| ChangeId { replica: ReplicaId([1; 16]), seq };
-        let fate = |delay| Fate { delays_us: vec![delay], is_reordered: false };
+        let fate = |delay| Fate { delays_us: vec![delay], ..Fate::default() };
+        let damaged = |bit| Fate { flipped_bit: Some(bit), ..fate(1) };
+        let injected = |byte| EventKind::Injected { from: 1, bytes: 9, digest: Digest([byte; 16]) };
         let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
         let frame = Arc::from([]);
         let sent = |checksum, fate| {
@@ -247,6 +264,8 @@ mod tests {
             (EventKind::Persisted { bytes: 1, checksum: 1 }, EventKind::Persisted { bytes: 1, checksum: 2 }),
             (sent(1, fate(1)), sent(2, fate(1))),
             (sent(1, fate(1)), sent(1, fate(2))),
+            (sent(1, damaged(1)), sent(1, damaged(2))),
+            (injected(1), injected(2)),
             (EventKind::Received { from: 1, number: 1 }, EventKind::Received { from: 1, number: 2 }),
             (EventKind::Missed { from: 1, number: 1 }, EventKind::Missed { from: 2, number: 1 }),
             (EventKind::Refused { error: "a".into() }, EventKind::Refused { error: "b".into() }),
@@ -254,9 +273,18 @@ mod tests {
             (rebuilt(true), rebuilt(false)),
             (EventKind::StoreFailed { error: "a".into() }, EventKind::StoreFailed { error: "b".into() }),
             (EventKind::Crashed { lost_records: 1 }, EventKind::Crashed { lost_records: 2 }),
-            (EventKind::Partitioned { group: 1 }, EventKind::Partitioned { group: 2 }),
+            (
+                EventKind::Partitioned(Partition::Split { group: 1 }),
+                EventKind::Partitioned(Partition::OneWay { group: 1 }),
+            ),
+            (
+                EventKind::Partitioned(Partition::Isolation { host: 1 }),
+                EventKind::Partitioned(Partition::Isolation { host: 2 }),
+            ),
+            (EventKind::LinkCut { one: 0, other: 1 }, EventKind::LinkCut { one: 0, other: 2 }),
             (EventKind::ClockJumped { ms: 1 }, EventKind::ClockJumped { ms: -1 }),
             (EventKind::WentOffline, EventKind::WentOnline),
+            (EventKind::Settling, EventKind::DiskReplaced),
             (EventKind::Settling, EventKind::Settled),
             (EventKind::Synced, EventKind::Healed),
             (

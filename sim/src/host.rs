@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use kuzusync_core::change::ChangeId;
+use kuzusync_core::id::Digest;
 use kuzusync_core::replica::Input;
 use kuzusync_core::session::Peer;
 use madsim::net::Endpoint;
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::history::EventKind;
 use crate::network::Packet;
-use crate::world::Shared;
+use crate::world::{Answer, Shared};
 
 /// The tag under which madsim carries our datagrams.
 const TAG: u64 = 1;
@@ -40,7 +40,16 @@ pub enum Arrival {
     /// From the network.
     Packet(Packet),
     /// From the client beside it, who waits for the answer.
-    Local(Input, oneshot::Sender<Option<Result<ChangeId, String>>>),
+    Local(Input, oneshot::Sender<Answer>),
+    /// From somebody who pretends to be another host, and waits for the answer.
+    Forgery {
+        /// As if from which host.
+        from: u32,
+        /// What.
+        bytes: Vec<u8>,
+        /// Where the answer goes.
+        answer_to: oneshot::Sender<Answer>,
+    },
 }
 
 /// Runs a host until it dies: opens its replica and feeds it what arrives.
@@ -79,6 +88,7 @@ pub async fn run(
     }
 }
 
+/// Feeds the replica what arrived. Says whether the host survived.
 fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
     let mut world = world.borrow_mut();
     match arrival {
@@ -88,17 +98,28 @@ fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
                 return true;
             }
             world.record(Some(host), EventKind::Received { from, number });
+            if world.network.note_arrival(from, host) {
+                world.record(None, EventKind::LinkCut { one: from, other: host });
+            }
             world.input(host, Input::Receive { from: Peer(from), bytes }).is_alive
         }
-        Arrival::Local(input, answer_to) => {
-            let answer = world.input(host, input);
-            if answer.is_alive {
-                // A client that stopped waiting does not want the answer.
-                drop(answer_to.send(answer.result));
-            }
-            answer.is_alive
+        Arrival::Local(input, answer_to) => reply(world.input(host, input), answer_to),
+        Arrival::Forgery { from, bytes, answer_to } => {
+            let (length, digest) = (bytes.len() as u64, Digest::of(&[&bytes]));
+            world.record(Some(host), EventKind::Injected { from, bytes: length, digest });
+            reply(world.input(host, Input::Receive { from: Peer(from), bytes }), answer_to)
         }
     }
+}
+
+/// Answers whoever waits, unless the host has died.
+fn reply(answer: Answer, answer_to: oneshot::Sender<Answer>) -> bool {
+    let is_alive = answer.is_alive;
+    if is_alive {
+        // A client that stopped waiting does not want the answer.
+        drop(answer_to.send(answer));
+    }
+    is_alive
 }
 
 /// Sleeps so long, or for ever.

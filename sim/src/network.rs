@@ -2,7 +2,8 @@
 //!
 //! A message's [`Fate`] is drawn from a stream that belongs to that message alone. What it decides waits here, ordered by
 //! when it is due, and is then carried to its host over madsim's network by the wire (see [`crate::host`]), so a
-//! message outlives a sender that crashes. A partition takes what is on its way; nobody is told.
+//! message outlives a sender that crashes. A partition takes what is on its way; nobody is told. Damage is left to the
+//! checksum of the frame: what it refuses is lost, and comes again like anything lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +13,70 @@ use crate::options::LinkOptions;
 use crate::seed::Seed;
 
 /// What becomes of one message: when each of its copies arrives, in microseconds from now. Lost if there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fate {
     /// The delay of each copy.
     pub delays_us: Vec<u64>,
     /// Whether it was held back for others to overtake.
     pub is_reordered: bool,
+    /// Which of its bits arrives wrong, counted modulo its length.
+    pub flipped_bit: Option<u64>,
+}
+
+/// Where nothing passes. Nobody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partition {
+    /// Between the hosts whose bit is set and the others.
+    Split {
+        /// Bit n stands for host n.
+        group: u64,
+    },
+    /// From the hosts whose bit is set to the others. What the others send arrives.
+    OneWay {
+        /// Bit n stands for host n.
+        group: u64,
+    },
+    /// To and from one host.
+    Isolation {
+        /// Which.
+        host: u32,
+    },
+    /// Between hosts that are no neighbours when all stand in a ring by number. With a main, host 0, that leaves it
+    /// hosts 1 and n − 1; the other edges are cut off, since edges have no links to each other.
+    Ring {
+        /// How many hosts there are.
+        hosts: u32,
+    },
+}
+
+impl Fate {
+    /// The bytes that arrive.
+    fn carried(&self, sent: &[u8]) -> Vec<u8> {
+        let mut bytes = sent.to_vec();
+        if let (Some(bit), false) = (self.flipped_bit, bytes.is_empty()) {
+            let bit = bit % (8 * bytes.len() as u64);
+            bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+        bytes
+    }
+}
+
+impl Partition {
+    /// Whether nothing passes from one host to another.
+    #[must_use]
+    pub fn cuts(self, from: u32, to: u32) -> bool {
+        let is_in = |group: u64, host: u32| group.checked_shr(host).is_some_and(|bits| bits & 1 == 1);
+        match self {
+            Partition::Split { group } => is_in(group, from) != is_in(group, to),
+            Partition::OneWay { group } => is_in(group, from) && !is_in(group, to),
+            Partition::Isolation { host } => from == host || to == host,
+            Partition::Ring { hosts } => {
+                let apart = from.abs_diff(to);
+                apart != 1 && apart != hosts - 1
+            }
+        }
+    }
 }
 
 /// A message on its way.
@@ -43,7 +102,9 @@ pub struct Network {
     /// Ordered by when they are due, then by when they were sent.
     on_their_way: BTreeMap<(u64, u64), Packet>,
     sent: u64,
-    partition: Option<u64>,
+    partition: Option<Partition>,
+    /// Single links that will be cut, and how many messages still arrive over each before.
+    cut_links: BTreeMap<(u32, u32), u64>,
     offline: BTreeSet<u32>,
     is_healed: bool,
 }
@@ -60,15 +121,16 @@ impl Network {
             on_their_way: BTreeMap::new(),
             sent: 0,
             partition: None,
+            cut_links: BTreeMap::new(),
             offline: BTreeSet::new(),
             is_healed: false,
         }
     }
 
-    /// From now on nothing is lost, repeated or reordered, and no host is cut off. Latencies stay.
+    /// From now on nothing is lost, repeated, reordered or damaged, and no host is cut off. Latencies stay.
     pub fn heal_all(&mut self) {
         self.is_healed = true;
-        self.partition = None;
+        self.end_partition();
         self.offline.clear();
     }
 
@@ -77,9 +139,27 @@ impl Network {
         self.is_healed = false;
     }
 
-    /// Splits the hosts whose bit is set from the others, or ends the split.
-    pub fn partition(&mut self, group: Option<u64>) {
-        self.partition = group;
+    /// Splits the network. There is one partition at a time: a new one takes the place of the one before.
+    pub fn partition(&mut self, partition: Partition) {
+        self.partition = Some(partition);
+    }
+
+    /// Ends the partition and repairs the links that were cut.
+    pub fn end_partition(&mut self) {
+        self.partition = None;
+        self.cut_links.clear();
+    }
+
+    /// Cuts the link between two hosts once so many more messages have arrived over it, either way.
+    pub fn cut_link(&mut self, one: u32, other: u32, after_messages: u64) {
+        self.cut_links.insert(link(one, other), after_messages);
+    }
+
+    /// A message has arrived. Says whether it is the last one before its link is cut.
+    pub fn note_arrival(&mut self, from: u32, to: u32) -> bool {
+        let Some(left) = self.cut_links.get_mut(&link(from, to)).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        *left == 0
     }
 
     /// Takes a host off the network or brings it back.
@@ -100,8 +180,9 @@ impl Network {
     /// Whether nothing passes from one host to the other.
     #[must_use]
     pub fn is_cut(&self, from: u32, to: u32) -> bool {
-        let side = |host: u32| self.partition.is_some_and(|group| group >> host & 1 == 1);
-        self.is_offline(from) || self.is_offline(to) || side(from) != side(to)
+        let is_split = self.partition.is_some_and(|partition| partition.cuts(from, to));
+        let is_link_cut = self.cut_links.get(&link(from, to)) == Some(&0);
+        self.is_offline(from) || self.is_offline(to) || is_split || is_link_cut
     }
 
     /// Takes a message. Returns its number on the link and what becomes of it.
@@ -112,7 +193,7 @@ impl Network {
         let fate = self.fate(from, to, number);
         for delay_us in &fate.delays_us {
             self.sent += 1;
-            let packet = Packet { from, to, number, bytes: bytes.to_vec() };
+            let packet = Packet { from, to, number, bytes: fate.carried(bytes) };
             self.on_their_way.insert((now_us.saturating_add(*delay_us), self.sent), packet);
         }
         (number, fate)
@@ -128,7 +209,7 @@ impl Network {
 
     fn fate(&mut self, from: u32, to: u32, number: u64) -> Fate {
         if self.is_cut(from, to) {
-            return Fate { delays_us: Vec::new(), is_reordered: false };
+            return Fate::default();
         }
         let latency_us = self.latency_us(from, to);
         let options = &self.options;
@@ -143,7 +224,9 @@ impl Network {
         if is_repeated && !is_lost {
             delays_us.push(delay_us() + 2 * latency_us);
         }
-        Fate { is_reordered: is_reordered && !is_lost, delays_us }
+        let is_damaged = stream.chance_permille(options.corrupt_permille) && !self.is_healed;
+        let flipped_bit = (is_damaged && !is_lost).then(|| stream.draw());
+        Fate { is_reordered: is_reordered && !is_lost, delays_us, flipped_bit }
     }
 
     /// When the next message is due.
@@ -163,6 +246,11 @@ impl Network {
     pub fn on_their_way(&self) -> usize {
         self.on_their_way.len()
     }
+}
+
+/// Both directions of a link are one.
+fn link(one: u32, other: u32) -> (u32, u32) {
+    (one.min(other), one.max(other))
 }
 
 #[cfg(test)]
@@ -187,13 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn loss_repeats_and_reordering_fire_as_often_as_asked() {
+    fn loss_repeats_reordering_and_damage_fire_as_often_as_asked() {
         let rate = |options, fired: fn(&Fate) -> bool| fates(options).iter().filter(|fate| fired(fate)).count();
         let good = LinkOptions::default;
         let lost = rate(LinkOptions { loss_permille: 200, ..good() }, |fate| fate.delays_us.is_empty());
         let repeated = rate(LinkOptions { repeat_permille: 200, ..good() }, |fate| fate.delays_us.len() == 2);
         let reordered = rate(LinkOptions { reorder_permille: 200, ..good() }, |fate| fate.is_reordered);
-        for count in [lost, repeated, reordered] {
+        let damaged = rate(LinkOptions { corrupt_permille: 200, ..good() }, |fate| fate.flipped_bit.is_some());
+        for count in [lost, repeated, reordered, damaged] {
             assert!((150..250).contains(&count), "{count} of 1000 at 200 ‰");
         }
     }
@@ -215,15 +304,64 @@ mod tests {
     }
 
     #[test]
-    fn partitions_and_offline_hosts_cut_both_ways_until_healed() {
+    fn damage_flips_one_bit_of_every_copy_and_nothing_else() {
+        let options = LinkOptions { corrupt_permille: 1_000, repeat_permille: 1_000, ..LinkOptions::default() };
+        let mut network = network(options);
+        let sent = [0_u8; 40];
+        let (_, fate) = network.send(0, 0, 1, &sent);
+        assert_eq!(fate.delays_us.len(), 2);
+        while let Some(packet) = network.take_due(u64::MAX) {
+            assert_eq!(packet.bytes.len(), sent.len());
+            assert_eq!(packet.bytes.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+        }
+        network.send(0, 0, 1, &[]);
+        assert_eq!(network.take_due(u64::MAX).map(|packet| packet.bytes), Some(Vec::new()), "nothing to damage");
+    }
+
+    /// The directions that a partition cuts among so many hosts.
+    fn cut(partition: Partition, hosts: u32) -> Vec<(u32, u32)> {
         let mut network = network(LinkOptions::default());
-        network.partition(Some(0b011));
-        assert!(network.is_cut(0, 2) && network.is_cut(2, 1) && !network.is_cut(0, 1));
-        network.partition(None);
+        network.partition(partition);
+        let pairs = (0..hosts).flat_map(|from| (0..hosts).map(move |to| (from, to))).filter(|(from, to)| from != to);
+        let cut = pairs.clone().filter(|(from, to)| network.is_cut(*from, *to)).collect();
+        network.end_partition();
+        assert!(pairs.into_iter().all(|(from, to)| !network.is_cut(from, to)), "all of them end");
+        cut
+    }
+
+    #[test]
+    fn each_kind_of_partition_cuts_what_it_says() {
+        assert_eq!(cut(Partition::Split { group: 0b011 }, 3), [(0, 2), (1, 2), (2, 0), (2, 1)]);
+        assert_eq!(cut(Partition::OneWay { group: 0b011 }, 3), [(0, 2), (1, 2)]);
+        assert_eq!(cut(Partition::Isolation { host: 1 }, 3), [(0, 1), (1, 0), (1, 2), (2, 1)]);
+        assert_eq!(cut(Partition::Ring { hosts: 4 }, 4), [(0, 2), (1, 3), (2, 0), (3, 1)]);
+        assert_eq!(cut(Partition::Ring { hosts: 3 }, 3), [], "in a ring of three all are neighbours");
+        assert_eq!(cut(Partition::Split { group: 1 << 63 }, 2), []);
+    }
+
+    #[test]
+    fn the_last_partition_counts_and_offline_hosts_are_cut_off_until_healed() {
+        let mut network = network(LinkOptions::default());
+        network.partition(Partition::Isolation { host: 0 });
+        network.partition(Partition::Isolation { host: 2 });
+        assert!(network.is_cut(1, 2) && !network.is_cut(0, 1));
+        network.end_partition();
         network.set_offline(1, true);
         assert!(network.is_cut(0, 1) && network.is_cut(1, 2) && !network.is_cut(0, 2));
         network.heal_all();
         assert!(!network.is_cut(0, 1));
+    }
+
+    #[test]
+    fn a_link_is_cut_after_as_many_messages_as_asked_either_way() {
+        let mut network = network(LinkOptions::default());
+        network.cut_link(1, 0, 2);
+        assert!(!network.note_arrival(0, 1) && !network.note_arrival(0, 2) && !network.is_cut(0, 1));
+        assert!(network.note_arrival(1, 0) && network.is_cut(0, 1) && network.is_cut(1, 0) && !network.is_cut(0, 2));
+        network.cut_link(0, 2, 0);
+        assert!(network.is_cut(0, 2));
+        network.end_partition();
+        assert!(!network.is_cut(0, 1) && !network.is_cut(0, 2));
     }
 
     #[test]

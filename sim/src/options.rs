@@ -24,6 +24,9 @@ pub struct LinkOptions {
     /// Messages held back so that later ones overtake them, in a thousand.
     #[schemars(range(max = 1_000))]
     pub reorder_permille: u32,
+    /// Messages of which one bit arrives wrong, in a thousand.
+    #[schemars(range(max = 1_000))]
+    pub corrupt_permille: u32,
     /// Each direction of each link has a latency of its own; the shortest that is drawn.
     pub latency_ms_min: u64,
     /// The longest that is drawn.
@@ -35,12 +38,13 @@ pub struct LinkOptions {
 }
 
 impl Default for LinkOptions {
-    /// A good network: nothing lost, repeated or reordered, 1 to 10 ms.
+    /// A good network: nothing lost, repeated, reordered or damaged, 1 to 10 ms.
     fn default() -> Self {
         LinkOptions {
             loss_permille: 0,
             repeat_permille: 0,
             reorder_permille: 0,
+            corrupt_permille: 0,
             latency_ms_min: 1,
             latency_ms_max: 10,
             jitter_ms_max: 0,
@@ -97,11 +101,18 @@ impl LinkOptions {
             loss_permille,
             repeat_permille,
             reorder_permille,
+            corrupt_permille,
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max,
         } = self;
-        for (name, permille) in [("loss", loss_permille), ("repeat", repeat_permille), ("reorder", reorder_permille)] {
+        let permille = [
+            ("loss", loss_permille),
+            ("repeat", repeat_permille),
+            ("reorder", reorder_permille),
+            ("corrupt", corrupt_permille),
+        ];
+        for (name, permille) in permille {
             let field = format!("options.links.{name}_permille");
             in_range(field, *permille, *permille <= 1_000, "at most 1000")?;
         }

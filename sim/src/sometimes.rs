@@ -17,11 +17,12 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 37] = [
+    const SITUATIONS: [&str; 38] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
+        "message_refused",
         "change_numbered",
         "change_acknowledged",
         "concurrent_update_lost",
@@ -85,6 +86,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             _ => {}
         }
     }
+    if outcome.events.windows(2).any(|pair| matches!(pair, [before, after] if refuses(before, after))) {
+        reached.insert("message_refused");
+    }
     if shares_an_epoch(&outcome.events) {
         reached.insert("disconnections_shared_an_epoch");
     }
@@ -92,6 +96,12 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
         reached.extend(in_state(replica));
     }
     reached
+}
+
+/// Whether the second event says that a message was refused whose arrival is the first.
+fn refuses(before: &Event, after: &Event) -> bool {
+    let is_arrival = matches!(before.kind, EventKind::Received { .. } | EventKind::Injected { .. });
+    is_arrival && matches!(after.kind, EventKind::Refused { .. }) && before.host == after.host
 }
 
 fn in_notice(notice: &Notice) -> Option<&'static str> {

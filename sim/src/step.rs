@@ -179,12 +179,35 @@ pub enum Step {
         /// Which host.
         replica: u32,
     },
-    /// The network splits and nobody is told: nothing passes between the hosts whose bit is set and the others.
+    /// Nothing passes between the hosts whose bit is set and the others, and nobody is told. Of this step and the next
+    /// three only the last one counts.
     Partition {
         /// Bit n stands for host n.
         group: u64,
     },
-    /// The split ends.
+    /// Nothing passes from the hosts whose bit is set to the others, and nobody is told. What the others send arrives.
+    PartitionOneWay {
+        /// Bit n stands for host n.
+        group: u64,
+    },
+    /// Nothing passes to or from one host, and nobody is told.
+    Isolate {
+        /// Which host.
+        replica: u32,
+    },
+    /// Nothing passes but between neighbours in the ring of all hosts, and nobody is told. With a main that leaves it
+    /// the first and the last edge.
+    PartitionRing,
+    /// Nothing passes between two hosts, and nobody is told.
+    CutLink {
+        /// One of them.
+        replica: u32,
+        /// The other; if it is the same, the next one.
+        other: u32,
+        /// How many more messages arrive before.
+        after_messages: u64,
+    },
+    /// Every partition and cut ends.
     Heal,
     /// A host's wall clock is set.
     JumpClock {
@@ -194,8 +217,37 @@ pub enum Step {
         #[schemars(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS))]
         ms: i64,
     },
+    /// Somebody makes a replica believe that a peer sent it these bytes.
+    Inject {
+        /// Where.
+        replica: u32,
+        /// As if from which host; if it is the same, the next one.
+        from: u32,
+        /// What, as hexadecimal digits.
+        #[serde(with = "hexadecimal")]
+        #[schemars(with = "String", regex(pattern = r"^([0-9a-fA-F]{2})*$"))]
+        bytes: Vec<u8>,
+    },
     /// Everything is healed and given time until nothing is under way; then links misbehave again.
     Settle,
+}
+
+/// Bytes as text, two digits each.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        bytes.filter(|_| rest.is_empty()).ok_or_else(|| de::Error::custom("bytes are pairs of hexadecimal digits"))
+    }
 }
 
 /// The version of the plan format.
@@ -267,10 +319,14 @@ mod tests {
             Step::IncrementNode { replica: 1, row: 0, column: 1, by: -2 },
             Step::SetRule { replica: 1, table: 0, rule: 3 },
             Step::Crash { replica: 2, after_outputs: 4 },
+            Step::PartitionOneWay { group: 5 },
+            Step::PartitionRing,
+            Step::Inject { replica: 1, from: 0, bytes: vec![0x4B, 0x01, 0xFF] },
             Step::Settle,
         ];
         let plan = Plan::new(Options::default(), steps);
         let json = serde_json::to_string_pretty(&plan).unwrap();
+        assert!(json.contains(r#""bytes": "4b01ff""#), "{json}");
         assert_eq!(Plan::from_json(&json), Ok(plan));
     }
 
@@ -312,6 +368,11 @@ mod tests {
             let refused = refused(&format!("{{\"version\": 1,\n\"options\": {options}, \"steps\": []}}"));
             assert!(matches!(refused.problem, Problem::OutOfRange { .. }), "{options}: {refused}");
             assert_eq!((refused.place.line, refused.place.field.as_str()), (2, field), "{refused}");
+        }
+        for bytes in ["4", "4b0", "4g", "zz", "4b 01", "é"] {
+            let step = format!(r#"{{"inject": {{"replica": 0, "from": 1, "bytes": "{bytes}"}}}}"#);
+            let refused = refused(&format!(r#"{{"version": 1, "steps": [{step}]}}"#));
+            assert!(refused.to_string().contains("pairs of hexadecimal digits"), "{bytes}: {refused}");
         }
         let steps = r#"[{"wait": {"ms": 31535999999}}, {"wait": {"ms": 1}}, {"wait": {"ms": 1}}]"#;
         let long = refused(&format!(r#"{{"version": 1, "steps": {steps}}}"#));

@@ -1,10 +1,14 @@
 //! Which graph stores the replicas of a run feed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use kuzusync_core::store::memory::MemoryStore;
 use kuzusync_core::store::{GraphStore, StoreError};
+use kuzusync_core::view::View;
+#[cfg(feature = "kuzu")]
+use kuzusync_kuzu::fidelity;
 use serde::{Deserialize, Serialize};
 
 /// Which graph stores the replicas of a run feed.
@@ -55,6 +59,20 @@ impl StoreChoice {
     }
 }
 
+/// Without Kùzu no store holds anything otherwise.
+#[cfg(not(feature = "kuzu"))]
+mod fidelity {
+    use super::{Cow, View};
+
+    pub fn held(view: &View) -> Cow<'_, View> {
+        Cow::Borrowed(view)
+    }
+
+    pub fn held_otherwise(_: &View) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 #[cfg(feature = "kuzu")]
 fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
     Ok(Box::new(kuzusync_kuzu::KuzuStore::in_memory()?))
@@ -64,6 +82,24 @@ fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
 fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
     let message = "this build has no Kùzu; build with the feature `kuzu`".to_owned();
     Err(StoreError { store: "kuzu", statement: "open".to_owned(), message })
+}
+
+/// What the store of that name can hold of a view; [`held_otherwise`] names what that is not.
+#[must_use]
+pub fn held<'v>(store: &str, view: &'v View) -> Cow<'v, View> {
+    match store {
+        "kuzu" => fidelity::held(view),
+        _ => Cow::Borrowed(view),
+    }
+}
+
+/// Every column of a view that the store of that name holds otherwise, and how.
+#[must_use]
+pub fn held_otherwise(store: &str, view: &View) -> Vec<String> {
+    match store {
+        "kuzu" => fidelity::held_otherwise(view),
+        _ => Vec::new(),
+    }
 }
 
 impl fmt::Display for StoreChoice {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest};
@@ -231,7 +232,7 @@ impl World {
         }
         let (is_alive, change) = self.carry_out(host, false);
         let result = match result {
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(error)),
             Ok(()) => change.map(Ok),
         };
         Answer { is_alive, result: result.filter(|_| is_alive) }
@@ -359,6 +360,18 @@ impl World {
         self.hosts[host as usize].crash_after = Some(outputs);
     }
 
+    /// Gives a host that is down another disk. Returns the one it had.
+    pub fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
+        self.record(Some(host), EventKind::DiskReplaced);
+        std::mem::replace(&mut self.hosts[host as usize].disk, disk)
+    }
+
+    /// A copy of what a host's disk holds durably.
+    #[must_use]
+    pub fn copy_disk(&self, host: u32) -> Disk {
+        self.hosts[host as usize].disk.copy()
+    }
+
     /// Sets a host's wall clock.
     pub fn jump_clock(&mut self, host: u32, ms: i64) {
         self.hosts[host as usize].clock.jump(ms);
@@ -461,5 +474,5 @@ pub struct Answer {
     /// Whether the host survived carrying it out.
     pub is_alive: bool,
     /// The own change it became, or why it was refused; `None` if it was neither.
-    pub result: Option<Result<ChangeId, String>>,
+    pub result: Option<Result<ChangeId, Error>>,
 }

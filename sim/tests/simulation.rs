@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use kuzusync_core::replica::Notice;
 use kuzusync_sim::fault::Fault;
-use kuzusync_sim::history::EventKind;
+use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::outcome::{Failure, Outcome, Property};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Body, Run, Script, simulate};
+use kuzusync_sim::sometimes;
 use kuzusync_sim::step::Step;
 use kuzusync_sim::store::StoreChoice;
 
@@ -30,15 +32,30 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
         loss_permille: 200,
         repeat_permille: 200,
         reorder_permille: 200,
+        corrupt_permille: 200,
         jitter_ms_max: 20,
         ..LinkOptions::default()
     };
-    let options = Options { links, skew_ms: vec![5_000, -5_000], ..Options::default() };
+    let options = Options { replicas: 4, links, skew_ms: vec![5_000, -5_000], ..Options::default() };
     let trouble = [
         Step::Partition { group: 0b001 },
         Step::CreateNode { replica: 2, table: 0, key: 6, value: 6 },
         Step::Wait { ms: 1_000 },
+        Step::PartitionOneWay { group: 0b001 },
+        Step::UpdateNode { replica: 0, row: 1, column: 1, value: 3 },
+        Step::Wait { ms: 1_000 },
+        Step::Isolate { replica: 3 },
+        Step::UpdateNode { replica: 3, row: 1, column: 1, value: 4 },
+        Step::Wait { ms: 1_000 },
+        Step::PartitionRing,
+        Step::UpdateNode { replica: 2, row: 1, column: 1, value: 5 },
+        Step::Wait { ms: 1_000 },
         Step::Heal,
+        Step::CutLink { replica: 0, other: 1, after_messages: 3 },
+        Step::UpdateNode { replica: 1, row: 2, column: 1, value: 6 },
+        Step::Wait { ms: 3_000 },
+        Step::Heal,
+        Step::Inject { replica: 0, from: 1, bytes: vec![0x4B, 1, 2, 3] },
         Step::GoOffline { replica: 1 },
         Step::UpdateNode { replica: 1, row: 0, column: 1, value: 9 },
         Step::GoOnline { replica: 1 },
@@ -54,6 +71,79 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
     let outcome = run(3, &options, Script::Plan(&plan));
     assert_eq!(outcome.failure, None);
     assert_eq!(faults(&outcome), Fault::ALL.into_iter().collect());
+}
+
+/// The hosts that apply a change of `writer` while the network is split like that, before it is healed.
+fn reached_by(writer: u32, split: Step, replicas: u32, has_main: bool) -> Vec<u32> {
+    let options = Options { replicas, has_main, ..Options::default() };
+    let update = Step::UpdateNode { replica: writer, row: 0, column: 1, value: 9 };
+    let plan = [steps(0), vec![Step::Settle, split, update, Step::Wait { ms: 20_000 }]].concat();
+    let outcome = run(4, &options, Script::Plan(&plan));
+    assert_eq!(outcome.failure, None, "what was cut off hears of it after healing");
+    let since = outcome.events.iter().skip_while(|event| event.kind != EventKind::Settled);
+    let until = since.take_while(|event| event.kind != EventKind::Settling);
+    let applied = until.filter(|event| matches!(event.kind, EventKind::Notified(Notice::Applied { .. })));
+    applied.filter_map(|event| event.host).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[test]
+fn what_a_one_way_partition_lets_through_arrives_and_the_rest_does_not() {
+    let one_way = || Step::PartitionOneWay { group: 0b001 };
+    assert_eq!(reached_by(1, one_way(), 3, true), [0, 1], "the main hears its edge and is not heard");
+    assert_eq!(reached_by(0, one_way(), 3, true), [0]);
+    assert_eq!(reached_by(1, one_way(), 3, false), [0, 1, 2]);
+}
+
+#[test]
+fn an_isolated_host_hears_of_nothing_and_the_others_go_on() {
+    let isolate = || Step::Isolate { replica: 2 };
+    assert_eq!(reached_by(1, isolate(), 4, true), [0, 1, 3]);
+    assert_eq!(reached_by(2, isolate(), 4, false), [2]);
+}
+
+#[test]
+fn in_a_ring_changes_travel_from_neighbour_to_neighbour_and_a_main_keeps_two_edges() {
+    assert_eq!(reached_by(2, Step::PartitionRing, 5, false), [0, 1, 2, 3, 4], "over the others");
+    assert_eq!(reached_by(1, Step::PartitionRing, 5, true), [0, 1, 4]);
+    assert_eq!(reached_by(2, Step::PartitionRing, 5, true), [2]);
+}
+
+#[test]
+fn a_cut_link_carries_as_many_messages_as_asked_and_spares_the_others() {
+    let cut = |after_messages| Step::CutLink { replica: 0, other: 1, after_messages };
+    assert_eq!(reached_by(1, cut(0), 3, true), [1]);
+    assert_eq!(reached_by(1, cut(1), 3, true), [0, 1, 2]);
+}
+
+#[test]
+fn a_message_that_arrives_wrong_is_refused_and_comes_again() {
+    let links = LinkOptions { corrupt_permille: 500, ..LinkOptions::default() };
+    let options = Options { links, ..Options::default() };
+    let plan = [steps(1), vec![Step::Wait { ms: 10_000 }]].concat();
+    let outcome = run(8, &options, Script::Plan(&plan));
+    assert_eq!(outcome.failure, None);
+    let refused =
+        |event: &Event| matches!(&event.kind, EventKind::Refused { error } if error.contains("cannot be read"));
+    assert!(outcome.events.iter().any(refused));
+    assert!(sometimes::reached(&outcome).contains("message_refused"));
+    let arrived = outcome.events.iter().take_while(|event| event.kind != EventKind::Settling);
+    let arrived = arrived.filter(|event| matches!(event.kind, EventKind::Notified(Notice::Applied { .. }))).count();
+    assert_eq!(arrived, 15, "five changes at three replicas, before anything was healed");
+}
+
+#[test]
+fn injected_bytes_are_refused_and_nothing_comes_of_them() {
+    let inject = |bytes: &[u8]| Step::Inject { replica: 0, from: 1, bytes: bytes.to_vec() };
+    let plan = [steps(1), vec![Step::Settle, inject(b""), inject(b"garbage"), inject(&[0x4B; 100])]].concat();
+    let outcome = run(2, &Options::default(), Script::Plan(&plan));
+    assert_eq!(outcome.failure, None);
+    let since = outcome.events.iter().skip_while(|event| !matches!(event.kind, EventKind::Injected { .. }));
+    let kinds: Vec<_> = since.take_while(|event| event.kind != EventKind::Settling).map(|event| &event.kind).collect();
+    let pairs: Vec<_> = kinds.chunks(2).collect();
+    assert_eq!(pairs.len(), 3, "{kinds:?}");
+    for pair in pairs {
+        assert!(matches!(pair, [EventKind::Injected { .. }, EventKind::Refused { .. }]), "{pair:?}");
+    }
 }
 
 #[test]
@@ -146,9 +236,11 @@ fn steps_that_can_do_nothing_are_passed_over_and_noted() {
     let plan = [
         Step::DeleteNode { replica: 0, row: 3 },
         Step::Restart { replica: 1 },
+        Step::PartitionRing,
         Step::Crash { replica: 2, after_outputs: 0 },
         Step::Crash { replica: 2, after_outputs: 0 },
         Step::CreateNode { replica: 2, table: 0, key: 0, value: 0 },
+        Step::Inject { replica: 2, from: 0, bytes: Vec::new() },
     ];
     let outcome = run(1, &Options::default(), Script::Plan(&plan));
     let reasons: Vec<_> = outcome
@@ -159,7 +251,15 @@ fn steps_that_can_do_nothing_are_passed_over_and_noted() {
             _ => None,
         })
         .collect();
-    assert_eq!(reasons, ["there is no node", "the host is up", "the host is down already", "the host is down"]);
+    let expected = [
+        "there is no node",
+        "the host is up",
+        "in a ring of fewer than four hosts all are neighbours",
+        "the host is down already",
+        "the host is down",
+        "the host is down",
+    ];
+    assert_eq!(reasons, expected);
     assert_eq!(outcome.failure, None);
 }
 

@@ -3,7 +3,7 @@
 //! The log keeps every value. In Kùzu a column of its own is exact for every type; only *inside* another type four are
 //! held as something else, because their parameters cannot be bound or their values not be read back. That is decided by
 //! the type alone, done before anything is written, and said here: a comparison of a store with its log compares with
-//! [`held`], and [`Loss`] names each difference.
+//! [`held`], and [`Substitution`] names each difference.
 //!
 //! Measured:
 //!
@@ -24,7 +24,7 @@ use kuzusync_core::view::{Row, Table, View};
 
 /// A type that is held as another when it stands inside a third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Loss {
+pub enum Substitution {
     /// A decimal of more than 28 digits, as its text.
     WideDecimal,
     /// JSON, as its text.
@@ -35,18 +35,19 @@ pub enum Loss {
     IntervalInUnion,
 }
 
-impl Loss {
-    /// Every loss.
-    pub const ALL: [Loss; 4] = [Loss::WideDecimal, Loss::Json, Loss::Union, Loss::IntervalInUnion];
+impl Substitution {
+    /// Every substitution.
+    pub const ALL: [Substitution; 4] =
+        [Substitution::WideDecimal, Substitution::Json, Substitution::Union, Substitution::IntervalInUnion];
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for Substitution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Loss::WideDecimal => "a DECIMAL of more than 28 digits inside another type is held as STRING",
-            Loss::Json => "a JSON inside another type is held as STRING",
-            Loss::IntervalInUnion => "an INTERVAL inside a UNION is held as STRING",
-            Loss::Union => {
+            Substitution::WideDecimal => "a DECIMAL of more than 28 digits inside another type is held as STRING",
+            Substitution::Json => "a JSON inside another type is held as STRING",
+            Substitution::IntervalInUnion => "an INTERVAL inside a UNION is held as STRING",
+            Substitution::Union => {
                 "a UNION inside another type is held as STRUCT, its members after a `tag` with the name of one"
             }
         })
@@ -59,11 +60,11 @@ pub(crate) const DIGITS_MAX: u8 = 28;
 /// The field of a struct that stands for a union; no member has that name.
 const TAG: &str = "tag";
 
-/// What is lost of a column's type.
+/// What is held otherwise of a column's type.
 #[must_use]
-pub fn losses(column_type: &Type) -> BTreeSet<Loss> {
-    fn collect(place: Place, found: &mut BTreeSet<Loss>) {
-        found.extend(place.loss());
+pub fn substitutions(column_type: &Type) -> BTreeSet<Substitution> {
+    fn collect(place: Place, found: &mut BTreeSet<Substitution>) {
+        found.extend(place.substitution());
         place.of.parts().into_iter().for_each(|part| collect(place.part(part), found));
     }
     let mut found = BTreeSet::new();
@@ -91,12 +92,14 @@ impl<'t> Place<'t> {
     }
 
     /// What becomes of the type here, whatever becomes of its parts.
-    fn loss(self) -> Option<Loss> {
+    fn substitution(self) -> Option<Substitution> {
         match self.of {
-            Type::Decimal { precision, .. } if *precision > DIGITS_MAX && self.is_inside => Some(Loss::WideDecimal),
-            Type::Json if self.is_inside => Some(Loss::Json),
-            Type::Union(_) if self.is_inside => Some(Loss::Union),
-            Type::Interval if self.is_inside_union => Some(Loss::IntervalInUnion),
+            Type::Decimal { precision, .. } if *precision > DIGITS_MAX && self.is_inside => {
+                Some(Substitution::WideDecimal)
+            }
+            Type::Json if self.is_inside => Some(Substitution::Json),
+            Type::Union(_) if self.is_inside => Some(Substitution::Union),
+            Type::Interval if self.is_inside_union => Some(Substitution::IntervalInUnion),
             _ => None,
         }
     }
@@ -107,8 +110,8 @@ impl<'t> Place<'t> {
             name: name.clone(),
             field_type: self.part(field_type).held_type(),
         };
-        match (self.loss(), self.of) {
-            (Some(Loss::Union), Type::Union(members)) => {
+        match (self.substitution(), self.of) {
+            (Some(Substitution::Union), Type::Union(members)) => {
                 let tag = Field { name: TAG.to_owned(), field_type: Type::String };
                 Type::Struct(std::iter::once(tag).chain(members.iter().map(field)).collect())
             }
@@ -124,8 +127,8 @@ impl<'t> Place<'t> {
 
     fn held_value(self, value: &Value) -> Value {
         let all = |values: &[Value], element| values.iter().map(|value| self.part(element).held_value(value)).collect();
-        match (self.loss(), value, self.of) {
-            (Some(Loss::Union), Value::Union(tag, value), Type::Union(members)) => {
+        match (self.substitution(), value, self.of) {
+            (Some(Substitution::Union), Value::Union(tag, value), Type::Union(members)) => {
                 let member = |member: &'t Field| {
                     let value = if member.name == *tag { value } else { &Value::Null };
                     (member.name.clone(), self.part(&member.field_type).held_value(value))
@@ -159,7 +162,7 @@ impl<'t> Place<'t> {
 /// The type of the column that stands for one of `column_type`.
 #[must_use]
 pub fn held_type(column_type: &Type) -> Cow<'_, Type> {
-    if losses(column_type).is_empty() {
+    if substitutions(column_type).is_empty() {
         return Cow::Borrowed(column_type);
     }
     Cow::Owned(Place::column(column_type).held_type())
@@ -168,7 +171,7 @@ pub fn held_type(column_type: &Type) -> Cow<'_, Type> {
 /// The value that stands for `value`, which is one of `column_type`.
 #[must_use]
 pub fn held_value<'v>(value: &'v Value, column_type: &Type) -> Cow<'v, Value> {
-    if losses(column_type).is_empty() {
+    if substitutions(column_type).is_empty() {
         return Cow::Borrowed(value);
     }
     Cow::Owned(Place::column(column_type).held_value(value))
@@ -177,7 +180,7 @@ pub fn held_value<'v>(value: &'v Value, column_type: &Type) -> Cow<'v, Value> {
 /// What the store holds of a view.
 #[must_use]
 pub fn held(view: &View) -> Cow<'_, View> {
-    if view.tables.values().flat_map(|table| table.columns.values()).all(|column| losses(column).is_empty()) {
+    if view.tables.values().flat_map(|table| table.columns.values()).all(|column| substitutions(column).is_empty()) {
         return Cow::Borrowed(view);
     }
     let mut held = view.clone();
@@ -192,6 +195,17 @@ pub fn held(view: &View) -> Cow<'_, View> {
     Cow::Owned(held)
 }
 
+/// Every column of a view that is held otherwise, and how.
+#[must_use]
+pub fn held_otherwise(view: &View) -> Vec<String> {
+    let columns = view.tables.iter().flat_map(|(name, table)| table.columns.iter().map(move |column| (name, column)));
+    let named = |(table, (column, of)): (&String, (&String, &Type))| {
+        let substitutions = substitutions(of).into_iter();
+        substitutions.map(|substitution| format!("{table}.{column}: {substitution}")).collect::<Vec<_>>()
+    };
+    columns.flat_map(named).collect()
+}
+
 fn hold_row(row: &mut Row, table: &Table) {
     for (column, value) in row {
         *value = held_value(value, &table.columns[column]).into_owned();
@@ -201,6 +215,7 @@ fn hold_row(row: &mut Row, table: &Table) {
 #[cfg(test)]
 mod tests {
     use kuzusync_core::value::sample::samples;
+    use kuzusync_core::view::TableKind;
 
     use super::*;
 
@@ -213,7 +228,7 @@ mod tests {
     #[test]
     fn a_column_of_its_own_loses_nothing() {
         for sample in samples().iter().filter(|sample| sample.column_type.parts().is_empty()) {
-            assert_eq!(losses(&sample.column_type), BTreeSet::new(), "{}", sample.column_type);
+            assert_eq!(substitutions(&sample.column_type), BTreeSet::new(), "{}", sample.column_type);
         }
         for text in ["UNION(a INT8, b INT8)", "INTERVAL[]", "DECIMAL(28, 28)[2]", "STRUCT(a MAP(DATE, BLOB[]))"] {
             assert_eq!(held_as(text), text);
@@ -221,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_loss_is_one_type_inside_another() {
+    fn every_substitution_is_of_a_type_inside_another() {
         assert_eq!(held_as("DECIMAL(29, 0)[]"), "STRING[]");
         assert_eq!(held_as("MAP(STRING, JSON[2])"), "MAP(STRING, STRING[2])");
         assert_eq!(held_as("UNION(a JSON, b INTERVAL[])"), "UNION(a STRING, b STRING[])");
@@ -229,9 +244,9 @@ mod tests {
             held_as("STRUCT(u UNION(a INT8, b UNION(c JSON)))"),
             "STRUCT(u STRUCT(tag STRING, a INT8, b STRUCT(tag STRING, c STRING)))"
         );
-        let losses = |text: &str| losses(&text.parse().unwrap());
-        assert_eq!(losses("DECIMAL(29, 0)[]"), [Loss::WideDecimal].into());
-        assert_eq!(losses("UNION(a UNION(b JSON), c MAP(INTERVAL, DECIMAL(38, 3)))"), Loss::ALL.into());
+        let of = |text: &str| substitutions(&text.parse().unwrap());
+        assert_eq!(of("DECIMAL(29, 0)[]"), [Substitution::WideDecimal].into());
+        assert_eq!(of("UNION(a UNION(b JSON), c MAP(INTERVAL, DECIMAL(38, 3)))"), Substitution::ALL.into());
     }
 
     #[test]
@@ -239,15 +254,32 @@ mod tests {
         let mut seen = BTreeSet::new();
         for sample in samples() {
             let held_type = held_type(&sample.column_type);
-            seen.extend(losses(&sample.column_type));
+            seen.extend(substitutions(&sample.column_type));
             for value in &sample.values {
                 let held = held_value(value, &sample.column_type);
                 assert!(held.is_of(&held_type), "{held} of {held_type}");
-                assert!(*held == *value || !losses(&sample.column_type).is_empty(), "{held} for {value}");
+                assert!(*held == *value || !substitutions(&sample.column_type).is_empty(), "{held} for {value}");
             }
             assert_eq!(*held_value(&Value::Null, &sample.column_type), Value::Null);
         }
-        assert!(seen.into_iter().eq(Loss::ALL), "a loss is not sampled");
+        assert!(seen.into_iter().eq(Substitution::ALL), "a substitution is not sampled");
+    }
+
+    #[test]
+    fn a_view_that_is_held_otherwise_is_so_by_name() {
+        let kind = TableKind::Node { primary_key: "id".into() };
+        let columns = [("id", "INT64"), ("tags", "JSON[]")].map(|(name, of)| (name.to_owned(), of.parse().unwrap()));
+        let mut view = View::default();
+        view.tables.insert("T".into(), Table { kind, columns: columns.into() });
+        let tags = |element| Row::from([("tags".to_owned(), Value::List(vec![element]))]);
+        let json = Value::Json("[1]".parse().unwrap());
+        view.nodes.insert("T".into(), [(Value::from(1), tags(json)), (Value::from(2), tags(Value::Null))].into());
+        assert_eq!(held_otherwise(&view), ["T.tags: a JSON inside another type is held as STRING"]);
+        let held = held(&view);
+        assert_eq!(held.tables["T"].columns["tags"].to_string(), "STRING[]");
+        assert_eq!(held.node("T", &1.into()), Some(&tags("[1]".into())));
+        assert_eq!(held.node("T", &2.into()), Some(&tags(Value::Null)));
+        assert!(matches!(super::held(&held), Cow::Borrowed(again) if *again == *held), "it is held as it is");
     }
 
     #[test]

@@ -9,7 +9,6 @@
 //! thousands of updates fill any pool. So the store looks at the pool from time to time and, when it has
 //! grown enough, reads the view and starts again with a new database.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kuzusync_core::store::{GraphStore, StoreError};
@@ -18,7 +17,6 @@ use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, Table, TableKind, View
 
 use crate::catalogue::{Catalogue, EdgeShape, NewPair, NodeShape};
 use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
-use crate::fidelity;
 use crate::reading;
 use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
 use crate::value::{children, content, logical_type, single};
@@ -88,10 +86,6 @@ impl GraphStore for KuzuStore {
 
     fn read(&mut self) -> Result<View, StoreError> {
         self.without_doubt("read", |store| reading::read(&mut store.engine))
-    }
-
-    fn held<'v>(&self, view: &'v View) -> Cow<'v, View> {
-        fidelity::held(view)
     }
 }
 

@@ -3,8 +3,10 @@
 //! A type is its text: in JSON, on the wire and in a CREATE statement. So there is one reader for types from outside,
 //! and it bounds their length and depth before anything recurses into them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -280,11 +282,7 @@ fn check_fields(what: &'static str, fields: &[Field], levels: usize) -> Result<(
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let is_name = name.chars().all(is_word) && name.starts_with(|c: char| !c.is_ascii_digit());
         let is_taken = what == UNION && same_name(name, "tag");
-        if !is_name
-            || is_taken
-            || name.len() > FIELD_NAME_BYTES_MAX
-            || RESERVED_FIELDS.split(' ').any(|word| same_name(word, name))
-        {
+        if !is_name || is_taken || name.len() > FIELD_NAME_BYTES_MAX || is_reserved(name) {
             return Err(TypeError::FieldName(name.clone()));
         }
         if fields[..place].iter().any(|before| same_name(&before.name, name)) {
@@ -293,6 +291,11 @@ fn check_fields(what: &'static str, fields: &[Field], levels: usize) -> Result<(
         field.field_type.check_levels(levels)?;
     }
     Ok(())
+}
+
+fn is_reserved(name: &str) -> bool {
+    static WORDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| RESERVED_FIELDS.split(' ').collect());
+    WORDS.contains(name.to_ascii_uppercase().as_str())
 }
 
 impl fmt::Display for Type {
@@ -443,7 +446,7 @@ impl<'a> Reader<'a> {
 
 impl Serialize for Type {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_string())
     }
 }
 

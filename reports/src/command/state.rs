@@ -279,6 +279,12 @@ mod tests {
         assert_eq!(plain(&Value::from(f64::NAN)), json!("NaN"));
         assert_eq!(plain(&Value::from(0.1)).to_string(), "0.1");
         assert_eq!(plain(&Value::Null), Json::Null);
+        let nested =
+            r#"{"list":[{"struct":{"a":{"int128":1},"b":{"float":0.1}}},{"map":[[{"int8":1},"null"]]},"null"]}"#;
+        let nested: Value = serde_json::from_str(nested).unwrap();
+        assert_eq!(plain(&nested).to_string(), r#"[{"a":1,"b":0.1},[[1,null]],null]"#);
+        let union = Value::Union("day".into(), Box::new(Value::Date("2024-02-29".parse().unwrap())));
+        assert_eq!(plain(&union), json!({"day": "2024-02-29"}));
     }
 
     #[test]

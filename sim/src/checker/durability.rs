@@ -1,5 +1,6 @@
 //! What a client was told is done survives crashes and reaches every replica: as the change itself, or as the main's
-//! rejection of it, of which its author hears, or as what its author then wrote anew.
+//! rejection of it, of which its author hears, or as what its author then wrote anew. What only a disk held that was taken
+//! away is outside the claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,10 @@ use crate::outcome::{Property, ReplicaState};
 /// See the module.
 #[derive(Default)]
 pub struct Durability {
-    /// The changes that clients were told are done, by the host that told them.
-    done: BTreeMap<ChangeId, u32>,
+    /// The changes that clients were told are done, by the host that told them; `None` if its disk was taken away since.
+    done: BTreeMap<ChangeId, Option<u32>>,
+    /// Those that another host holds as well.
+    spread: BTreeSet<ChangeId>,
     /// The changes whose author told that they were rejected.
     told: BTreeSet<ChangeId>,
     /// The hosts that crashed: what they had to tell may have died with them.
@@ -31,16 +34,26 @@ impl Checker for Durability {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
             EventKind::Returned { result: Ok(id), .. } => {
-                self.done.insert(*id, host);
+                self.done.insert(*id, Some(host));
             }
             EventKind::Notified(Notice::Rejected { id, .. }) => {
                 self.told.insert(*id);
+            }
+            EventKind::Notified(Notice::Applied { entry }) => {
+                let id = entry.change.id;
+                if self.done.get(&id).is_some_and(|teller| *teller != Some(host)) {
+                    self.spread.insert(id);
+                }
+            }
+            EventKind::DiskReplaced => {
+                self.done.retain(|id, teller| *teller != Some(host) || self.spread.contains(id));
+                self.done.values_mut().filter(|teller| **teller == Some(host)).for_each(|teller| *teller = None);
             }
             EventKind::Crashed { .. } => {
                 self.crashed.insert(host);
             }
             EventKind::Opened { cursor, .. } => {
-                let lost = self.done.iter().find(|(id, teller)| **teller == host && !cursor.seen.contains(**id));
+                let lost = self.done.iter().find(|(id, teller)| **teller == Some(host) && !cursor.seen.contains(**id));
                 if let Some((id, _)) = lost {
                     return Err(Finding::new(format!("replica {host} restarted without its change {id}"), &[host]));
                 }
@@ -123,7 +136,7 @@ impl<'a> Fates<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{altered, change, event, id, noticed, opened, rejection, state};
+    use crate::checker::samples::{altered, applied, change, event, id, noticed, opened, rejection, state};
     use kuzusync_core::change::Change;
     use std::sync::Arc;
 
@@ -148,6 +161,21 @@ mod tests {
         let holder = state(0, &[change]);
         assert_eq!(checker.judge(std::slice::from_ref(&holder)), Ok(()));
         assert!(checker.judge(&[holder, state(1, &[])]).unwrap_err().message.contains("never reached"));
+    }
+
+    #[test]
+    fn what_only_a_disk_held_that_is_gone_may_be_lost_and_nothing_else() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let replaced = || event(1, EventKind::DiskReplaced);
+        let mut only_there = done(change.id);
+        let mut spread = done(change.id);
+        spread.observe(&applied(0, &change)).unwrap();
+        for checker in [&mut only_there, &mut spread] {
+            checker.observe(&replaced()).unwrap();
+            assert_eq!(checker.observe(&opened(1, &[])), Ok(()), "another disk need not hold it");
+        }
+        assert_eq!(problem(&mut only_there, state(1, &[])), "");
+        assert!(problem(&mut spread, state(1, &[])).contains("never reached"));
     }
 
     /// What an author's replica ends with: its first change rejected, the others applied but for `also_rejected`.

@@ -35,7 +35,14 @@ impl Checker for Idempotence {
             }
             EventKind::Notified(Notice::Applied { entry }) => self.apply(host, &entry.change),
             EventKind::Notified(Notice::Ruled { ruling: Ruling::Rejection(rejection), .. }) => {
-                self.passed.entry(host).or_default().merge(&[rejection.change].into_iter().collect());
+                pass(self.passed.entry(host).or_default(), rejection.change);
+                Ok(())
+            }
+            EventKind::Notified(Notice::Failed { id, .. }) => {
+                let passed = self.passed.entry(host).or_default();
+                if passed.head(id.replica) + 1 == id.seq {
+                    passed.pass(*id);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -62,10 +69,21 @@ impl Idempotence {
             let message = format!("replica {host} applied change {id} again, or after it was rejected");
             return Err(Finding::new(message, &[host]));
         }
-        passed.merge(&[id].into_iter().collect());
+        pass(passed, id);
         let first = self.transactions.insert((id.replica, change.tx), id).unwrap_or(id);
         let is_same = first == id || change.replaces == Some(first);
         if is_same { Ok(()) } else { Err(became_two(first, id, host)) }
+    }
+}
+
+/// From now on `id` is not to be applied again. What failed before it may still be.
+fn pass(passed: &mut Seen, id: ChangeId) {
+    if passed.passes(id) {
+        passed.fill(id);
+    } else if passed.head(id.replica) + 1 == id.seq {
+        passed.insert(id);
+    } else {
+        passed.merge(&[id].into_iter().collect());
     }
 }
 
@@ -76,7 +94,7 @@ fn became_two(first: ChangeId, second: ChangeId, host: u32) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{altered, applied, change, id, opened, rejected, state};
+    use crate::checker::samples::{altered, applied, change, id, noticed, opened, rejected, state};
     use kuzusync_core::ruling::Reason;
 
     fn verdict(events: &[Event]) -> Result<(), Finding> {
@@ -90,6 +108,16 @@ mod tests {
         assert_eq!(verdict(&[applied(0, &change), applied(1, &change)]), Ok(()));
         assert!(verdict(&[applied(0, &change), applied(0, &change)]).unwrap_err().message.contains("again"));
         assert!(verdict(&[opened(0, &[change.id]), applied(0, &change)]).is_err(), "its log held it already");
+    }
+
+    #[test]
+    fn a_failed_change_may_be_applied_later_and_once() {
+        let changes = [1, 2].map(|seq| change(id(1, seq), 1, &[], Vec::new()));
+        let failed = noticed(0, Notice::Failed { id: id(1, 1), problem: String::new() });
+        let retried = [failed, applied(0, &changes[1]), applied(0, &changes[0])];
+        assert_eq!(verdict(&retried), Ok(()));
+        let again = [retried.as_slice(), &[applied(0, &changes[0])]].concat();
+        assert!(verdict(&again).unwrap_err().message.contains("again"));
     }
 
     #[test]

@@ -46,6 +46,10 @@ impl Checker for Numbering {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
+            EventKind::DiskReplaced => {
+                self.last.remove(&host);
+                Ok(())
+            }
             EventKind::Opened { cursor, .. } => self.open(host, cursor.lsn),
             EventKind::Notified(Notice::Applied { entry }) => match entry.lsn {
                 Some(lsn) => self.hear(host, lsn, Numbered::Change(entry.change.id)),
@@ -109,7 +113,7 @@ impl Numbering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{change, id, noticed, numbered, opened_with, rejected, state};
+    use crate::checker::samples::{change, event, id, noticed, numbered, opened_with, rejected, state};
     use kuzusync_core::message::Entry;
     use kuzusync_core::ruling::Reason;
 
@@ -134,7 +138,9 @@ mod tests {
         let reopened = |lsn| opened_with(0, &[id(1, 1)], lsn);
         assert_eq!(verdict(&[first.clone(), reopened(1), second.clone()]), Ok(()));
         assert_eq!(verdict(&[first.clone(), reopened(2), epoch(0, 3)]), Ok(()), "it died before it told of number 2");
-        assert!(verdict(&[first, second, reopened(1)]).unwrap_err().contains("had told of 2"));
+        assert!(verdict(&[first.clone(), second.clone(), reopened(1)]).unwrap_err().contains("had told of 2"));
+        let replaced = event(0, EventKind::DiskReplaced);
+        assert_eq!(verdict(&[first, second, replaced, reopened(1)]), Ok(()), "another disk knows less");
     }
 
     #[test]

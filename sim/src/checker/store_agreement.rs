@@ -1,10 +1,12 @@
 //! Each store holds exactly the view of its replica, and never has to be rebuilt.
 //!
+//! Exactly is what the store can hold: [`held`] says it, by the types alone, and names what a store holds otherwise.
 //! No engine fault is injected, so a store that refuses a delta was given a wrong one.
 
 use crate::checker::{Checker, Finding};
 use crate::history::{Event, EventKind};
 use crate::outcome::{Property, ReplicaState};
+use crate::store::held;
 
 /// See the module.
 pub struct StoreAgreement;
@@ -25,11 +27,12 @@ impl Checker for StoreAgreement {
 
     fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
         for replica in replicas {
-            for (store, held) in &replica.stores {
-                if *held != replica.view {
+            for (store, view) in &replica.stores {
+                let expected = held(store, &replica.view);
+                if *view != *expected {
                     let host = replica.host;
                     let message = format!("the {store} store of replica {host} does not hold its view (store / view)");
-                    return Err(Finding::new(message, &[host]).with_details(held.differences(&replica.view, 8)));
+                    return Err(Finding::new(message, &[host]).with_details(view.differences(&expected, 8)));
                 }
             }
         }

@@ -236,7 +236,7 @@ fn agree(numbers: Vec<u16>) -> Result<(), TestCaseError> {
         if let Err(error) = both.kuzu.apply(&delta) {
             return Err(TestCaseError::fail(format!("{error}\nin {delta:#?}")));
         }
-        let held = both.kuzu.held(both.memory.view()).into_owned();
+        let held = held(both.memory.view()).into_owned();
         let differences = both.kuzu.read().unwrap().differences(&held, 10);
         prop_assert!(differences.is_empty(), "{differences:#?}\nafter {delta:#?}");
         // A rebuild in the middle of a history changes nothing.

@@ -18,6 +18,7 @@ use kuzusync_core::value::sample::samples;
 use kuzusync_core::value::{Field, Type, Value};
 use kuzusync_core::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 use kuzusync_kuzu::KuzuStore;
+use kuzusync_kuzu::fidelity::held;
 
 /// The store under test and the reference, side by side.
 struct Both {
@@ -41,7 +42,7 @@ impl Both {
     #[track_caller]
     fn check(&mut self) {
         let read = self.kuzu.read().unwrap();
-        let held = self.kuzu.held(self.memory.view());
+        let held = held(self.memory.view());
         assert_eq!(read.differences(&held, 10), [] as [String; 0]);
         assert_eq!(read, *held);
     }

@@ -193,6 +193,17 @@ fn tables_of_nothing_but_a_key_take_updates() {
 }
 
 #[test]
+fn a_store_that_starts_again_still_takes_what_it_holds_otherwise() {
+    let columns = columns();
+    let mut both = Both::new();
+    both.apply(schema([create_table("N", node_table(("id", Type::Int64), &named(&columns)))]));
+    both.apply(nodes("N", [(0.into(), RowChange::Create(Row::new()))]));
+    for row in every_row().into_iter().cycle().take(40) {
+        both.apply(nodes("N", [(0.into(), RowChange::Update(row))]));
+    }
+}
+
+#[test]
 fn thousands_of_updates_do_not_fill_the_pool() {
     let mut both = Both::new();
     both.apply(users());
