@@ -70,7 +70,8 @@ mod tests {
             let kind = TableKind::Node { primary_key: "id".into() };
             View { tables: [("T".to_owned(), Table { kind, columns: columns.into() })].into(), ..View::default() }
         };
-        let mut replica = state(0, &[], view("JSON[]"));
+        let stores = [("memory".to_owned(), view("JSON[]"))].into();
+        let mut replica = ReplicaState { view: view("JSON[]"), stores, ..state(0, &[]) };
         assert_eq!(crate::store::held_otherwise("memory", &replica.view), [] as [String; 0]);
         assert_eq!(crate::store::held_otherwise("kuzu", &replica.view).len(), 1);
         replica.stores.insert("kuzu".into(), view("STRING[]"));
