@@ -34,8 +34,8 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "instants",
-            story: "Cut off from each other, a and b hand in what was written a while ago, with instants of other offsets and \
-                    precisions; b does so first.",
+            story: "Cut off from each other, a and b hand in what was written a while ago, with instants of other \
+                    offsets and precisions; b does so first.",
             cases: &[Case::E3],
             claims: &[],
             seed: Seed(53),
@@ -44,8 +44,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "prefer-main",
-            story: "Cut off from the main, an edge writes a second after it, to a table that prefers the main and to one that \
-                    does not; then once more, having seen what the main wrote.",
+            story: "Cut off from the main, an edge writes a second after it, to a table that prefers the main and to \
+                    one that does not; then once more, having seen what the main wrote.",
             cases: &[Case::E4],
             claims: &[],
             seed: Seed(54),
@@ -54,8 +54,9 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "transactions-once-and-alone",
-            story: "A client hands one transaction in three times. Then changes of a stranger arrive: an invoice for which \
-                    there is no table, its payment, and a user. Somebody makes the table and retries the invoice.",
+            story: "A client hands one transaction in three times. Then changes of a stranger arrive: an invoice for \
+                    which there is no table, its payment, and a user. Somebody makes the table and retries the \
+                    invoice.",
             cases: &[Case::E5],
             claims: &[],
             seed: Seed(55),
@@ -64,7 +65,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "transaction-at-two-replicas",
-            story: "A client hands one transaction in at an edge that is cut off, loses patience, and hands it in at another.",
+            story: "A client hands one transaction in at an edge that is cut off, loses patience, and hands it in at \
+                    another.",
             cases: &[],
             claims: &[
                 "both show it at once",
@@ -86,8 +88,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "audit",
-            story: "Cut off from each other, the main and an edge write to one user under three policies, one deletes what \
-                    the other updates, and each lets the user live in another city.",
+            story: "Cut off from each other, the main and an edge write to one user under three policies, one \
+                    deletes what the other updates, and each lets the user live in another city.",
             cases: &[Case::E10],
             claims: &[],
             seed: Seed(60),
@@ -347,11 +349,16 @@ async fn audit(cluster: &mut Cluster) {
 
     let audits = each(cluster, |host| audited(cluster, host));
     let expected = [
-        r#"LIVES_IN: User("alice")→City("Bonn"): multiplicity, last_write_wins: insert by host 0 lost to insert by host 1"#,
-        r#"User("alice") email: concurrent_update, prefer_main: "email by edge" by host 1 lost to "email by main" by host 0, differing in email, name, nick"#,
-        r#"User("alice") name: concurrent_update, last_write_wins: "name by main" by host 0 lost to "name by edge" by host 1, differing in email, name, nick"#,
-        r#"User("alice") nick: concurrent_update, server_order: "nick by main" by host 0 lost to "nick by edge" by host 1, differing in email, name, nick"#,
-        r#"User("bob") name: concurrent_delete, last_write_wins: "Robert" by host 1 lost to delete by host 0, differing in name"#,
+        "LIVES_IN: User(\"alice\")→City(\"Bonn\"): multiplicity, last_write_wins: \
+         insert by host 0 lost to insert by host 1",
+        "User(\"alice\") email: concurrent_update, prefer_main: \
+         \"email by edge\" by host 1 lost to \"email by main\" by host 0, differing in email, name, nick",
+        "User(\"alice\") name: concurrent_update, last_write_wins: \
+         \"name by main\" by host 0 lost to \"name by edge\" by host 1, differing in email, name, nick",
+        "User(\"alice\") nick: concurrent_update, server_order: \
+         \"nick by main\" by host 0 lost to \"nick by edge\" by host 1, differing in email, name, nick",
+        "User(\"bob\") name: concurrent_delete, last_write_wins: \
+         \"Robert\" by host 1 lost to delete by host 0, differing in name",
     ];
     let clause = "every loss is recorded with both values, both origins, the rule and the differing fields";
     check_list(cluster, clause, &audits[main as usize], expected);

@@ -33,8 +33,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "semantic-merge",
-            story: "Two edges, both cut off, sell three and five of the same twenty. Who sold first dies and is heard last, and \
-                    links lose, repeat and reorder what both send.",
+            story: "Two edges, both cut off, sell three and five of the same twenty. Who sold first dies and is \
+                    heard last, and links lose, repeat and reorder what both send.",
             cases: &[Case::D2_2],
             claims: &[],
             seed: Seed(22),
@@ -52,7 +52,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "fast-clock",
-            story: "An edge whose clock is an hour fast renames a user; two seconds later another edge, cut off, does so too.",
+            story: "An edge whose clock is an hour fast renames a user; two seconds later another edge, cut off, \
+                    does so too.",
             cases: &[],
             claims: &[
                 "a change from so far ahead is rejected for drift",
@@ -138,8 +139,8 @@ async fn slow_clock(cluster: &mut Cluster) {
     check_list(cluster, "it is no conflict", losses, ["0 losses"; 3]);
 }
 
-/// A clock that is merged from whatever arrives lets one fast clock drag all along, and its owner win against everybody until
-/// they catch up.
+/// A clock that is merged from whatever arrives lets one fast clock drag all along, and its owner win against
+/// everybody until they catch up.
 async fn fast_clock(cluster: &mut Cluster) {
     let (main, fast, late) = (0, 1, 2);
     write(cluster, main, create_user_table()).await;

@@ -47,8 +47,8 @@ pub fn all() -> Vec<(Bug, Scenario)> {
             Bug::EpochDropped,
             Scenario {
                 name: "epoch-dropped",
-                story: "Two edges go offline shortly after each other. The second writes offline what a third has written \
-                        online.",
+                story: "Two edges go offline shortly after each other. The second writes offline what a third has \
+                        written online.",
                 cases: &[],
                 claims: &["both disconnections begin one epoch", "what was written while connected wins"],
                 seed: Seed(92),
@@ -84,8 +84,8 @@ pub fn all() -> Vec<(Bug, Scenario)> {
             Bug::NodeDeleteKeepsEdges,
             Scenario {
                 name: "node-delete-keeps-edges",
-                story: "A user follows two others. The main deletes the user, and creates one of the same key, while an \
-                        edge lets the user follow a third.",
+                story: "A user follows two others. The main deletes the user, and creates one of the same key, while \
+                        an edge lets the user follow a third.",
                 cases: &[],
                 claims: &[
                     "the deleted node's edges are gone for good",
@@ -100,8 +100,8 @@ pub fn all() -> Vec<(Bug, Scenario)> {
             Bug::NoGapCheck,
             Scenario {
                 name: "no-gap-check",
-                story: "Peer 0 sells five; peer 1 hears of it and counts the stock; peer 2 hears of the count and not of the \
-                        sale, and takes the stock down to what it sees less one.",
+                story: "Peer 0 sells five; peer 1 hears of it and counts the stock; peer 2 hears of the count and \
+                        not of the sale, and takes the stock down to what it sees less one.",
                 cases: &[],
                 claims: &["the count waits for the sale it had seen", "the sale is subtracted once"],
                 seed: Seed(96),
@@ -112,11 +112,11 @@ pub fn all() -> Vec<(Bug, Scenario)> {
     ]
 }
 
-/// In a prefer-main table a write of the main beats what had not seen it: the main raises the table's authority epoch with
-/// every write, the others stamp the greatest they know. It is simpler to take note of an epoch when the change that carries
-/// it is received, as clocks usually are merged. But a change may be received long before it can be applied. Here the second
-/// of two changes of the main's reaches an edge while the first is lost. The edge, whose client sees neither, would write
-/// with the authority of the second, and beat it by its later timestamp.
+/// In a prefer-main table a write of the main beats what had not seen it: the main raises the table's authority epoch
+/// with every write, the others stamp the greatest they know. It is simpler to take note of an epoch when the change
+/// that carries it is received, as clocks usually are merged. But a change may be received long before it can be
+/// applied. Here the second of two changes of the main's reaches an edge while the first is lost. The edge, whose
+/// client sees neither, would write with the authority of the second, and beat it by its later timestamp.
 async fn epoch_on_receipt(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;
@@ -137,11 +137,11 @@ async fn epoch_on_receipt(cluster: &mut Cluster) {
     check_list(cluster, "the main's change beats what had not seen it", names, ["by the main"; 3]);
 }
 
-/// When a replica disconnects, the main begins a new link epoch, and what is written in it beats what is written offline. A
-/// network that breaks takes many replicas at once, so an epoch begins once for all of a short window. It is simpler to
-/// begin it with the first of them and to ignore the others until the window is over. But who disconnects within the window
-/// may just have heard of the new epoch, and would write offline with the rank of those who are connected. So it begins at the
-/// window's end.
+/// When a replica disconnects, the main begins a new link epoch, and what is written in it beats what is written
+/// offline. A network that breaks takes many replicas at once, so an epoch begins once for all of a short window. It
+/// is simpler to begin it with the first of them and to ignore the others until the window is over. But who
+/// disconnects within the window may just have heard of the new epoch, and would write offline with the rank of those
+/// who are connected. So it begins at the window's end.
 async fn epoch_dropped(cluster: &mut Cluster) {
     let (main, first, second, online) = (0, 1, 2, 3);
     write(cluster, main, create_user_table()).await;
@@ -161,10 +161,10 @@ async fn epoch_dropped(cluster: &mut Cluster) {
     check_list(cluster, "what was written while connected wins", names, ["online"; 4]);
 }
 
-/// A policy says which of the writes to a register counts. It is simpler to keep only the one that counts. But a policy is
-/// set by a change like any other, which comes before some writes at one replica and after them at another; and under the new
-/// policy a write may count that under the old one was thrown away. So a register keeps the greatest write under each policy,
-/// and the policy picks when it is read.
+/// A policy says which of the writes to a register counts. It is simpler to keep only the one that counts. But a
+/// policy is set by a change like any other, which comes before some writes at one replica and after them at another;
+/// and under the new policy a write may count that under the old one was thrown away. So a register keeps the
+/// greatest write under each policy, and the policy picks when it is read.
 async fn one_mask(cluster: &mut Cluster) {
     let (main, offline, online) = (0, 1, 2);
     write(cluster, main, create_user_table()).await;
@@ -184,9 +184,9 @@ async fn one_mask(cluster: &mut Cluster) {
     check_list(cluster, "under the new one the later write wins", names, ["offline, later"; 3]);
 }
 
-/// A local change shows at once. It is simpler to write it where everything else is written. But the main may reject it, and a
-/// register that holds it has lost what it displaced, and whatever came since and ranks lower. So what has no number yet is
-/// kept whole beside the registers, and joined on top when they are read.
+/// A local change shows at once. It is simpler to write it where everything else is written. But the main may reject
+/// it, and a register that holds it has lost what it displaced, and whatever came since and ranks lower. So what has
+/// no number yet is kept whole beside the registers, and joined on top when they are read.
 async fn unnumbered_in_registers(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;
@@ -203,10 +203,10 @@ async fn unnumbered_in_registers(cluster: &mut Cluster) {
     check_list(cluster, "rejected it leaves no trace", names, ["by the main"; 3]);
 }
 
-/// An edge is shown only with both its ends, so it is simpler to let the delete of a node hide its edges and to delete nothing
-/// else. But then a new node of the same key gets the edges of the old one. So whoever deletes a node deletes, in the same
-/// change, every edge it knows; only an edge it had not seen hides with the node and comes back with it, since nobody
-/// deleted it.
+/// An edge is shown only with both its ends, so it is simpler to let the delete of a node hide its edges and to
+/// delete nothing else. But then a new node of the same key gets the edges of the old one. So whoever deletes a node
+/// deletes, in the same change, every edge it knows; only an edge it had not seen hides with the node and comes back
+/// with it, since nobody deleted it.
 async fn node_delete_keeps_edges(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;
@@ -235,10 +235,10 @@ async fn node_delete_keeps_edges(cluster: &mut Cluster) {
     check_list(cluster, "the edge nobody knew of comes with the new node", found, ["\"dave\""; 3]);
 }
 
-/// A number that is set stands for every increment its setter had seen; those it had not seen are added. It is simpler to apply
-/// a change as soon as it is its author's next, as protocols with a version per author do. Then peer 2 shows a count that
-/// includes the sale, and does not know of the sale. What it sets itself has seen the one and not the other, and when the sale
-/// arrives, it is subtracted a second time, at every replica.
+/// A number that is set stands for every increment its setter had seen; those it had not seen are added. It is
+/// simpler to apply a change as soon as it is its author's next, as protocols with a version per author do. Then peer
+/// 2 shows a count that includes the sale, and does not know of the sale. What it sets itself has seen the one and
+/// not the other, and when the sale arrives, it is subtracted a second time, at every replica.
 async fn no_gap_check(cluster: &mut Cluster) {
     let (seller, counter, last) = (0, 1, 2);
     let set_stock = |stock: i64| update("Item", "tea", [("stock", stock.into())]);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`change_log`] | the scenarios, a file per section of the case list |
+//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`change_log`] | the scenarios, a file per section |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |

@@ -57,8 +57,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "main-restart-mid-flush",
-            story: "Messages take 10 ms. An edge comes back with a queue of ten batches, and the main dies in the midst of \
-                    taking them in, again and again.",
+            story: "Messages take 10 ms. An edge comes back with a queue of ten batches, and the main dies in the \
+                    midst of taking them in, again and again.",
             cases: &[],
             claims: &["the main dies with a part of the queue", "the queue is empty in the end", "nothing is lost"],
             seed: Seed(45),
@@ -195,8 +195,8 @@ fn numbered(cluster: &Cluster, host: u32) -> usize {
     cluster.events_at(host, is_own).len()
 }
 
-/// A main that dies has numbered a part of what an edge sent it, and told a part of that. When it is back, the edge sends the
-/// rest, whatever that is.
+/// A main that dies has numbered a part of what an edge sent it, and told a part of that. When it is back, the edge
+/// sends the rest, whatever that is.
 async fn main_restart_mid_flush(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;

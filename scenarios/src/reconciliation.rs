@@ -25,8 +25,8 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "server-version",
-            story: "The main dies again and again, each time a little later in what it does with the edges' changes, and \
-                    starts again.",
+            story: "The main dies again and again, each time a little later in what it does with the edges' changes, \
+                    and starts again.",
             cases: &[Case::C1],
             claims: &[],
             seed: Seed(31),
@@ -53,8 +53,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "reconciliation",
-            story: "Messages take 50 ms. While a change of the main is on its way to an edge, the edge writes two of its \
-                    own. Then the same with a strict change, which the main rejects.",
+            story: "Messages take 50 ms. While a change of the main is on its way to an edge, the edge writes two of \
+                    its own. Then the same with a strict change, which the main rejects.",
             cases: &[Case::C4],
             claims: &[],
             seed: Seed(34),
@@ -63,7 +63,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "stale-base",
-            story: "While the main is cut off, three edges strictly rename one user; one that loses looks and tries again.",
+            story: "While the main is cut off, three edges strictly rename one user; one that loses looks and tries \
+                    again.",
             cases: &[Case::C7],
             claims: &[],
             seed: Seed(37),
@@ -72,8 +73,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "strict-mode",
-            story: "An edge that is cut off writes strictly: after an own change to the row, and to a row beside one that \
-                    the main writes to meanwhile.",
+            story: "An edge that is cut off writes strictly: after an own change to the row, and to a row beside one \
+                    that the main writes to meanwhile.",
             cases: &[],
             claims: &[
                 "an own earlier change makes a strict one no staler",
@@ -86,8 +87,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "late-acknowledgement",
-            story: "Messages take 50 ms. The main gets an edge's change, and the link breaks before it can say so. The edge \
-                    dies and starts again before it hears.",
+            story: "Messages take 50 ms. The main gets an edge's change, and the link breaks before it can say so. \
+                    The edge dies and starts again before it hears.",
             cases: &[],
             claims: &[
                 "the main has it while it is pending at its author",
@@ -222,7 +223,8 @@ async fn reconciliation(cluster: &mut Cluster) {
         format!("{} with {} visits and {} pending", property("name"), property("visits"), queued(cluster, edge))
     };
 
-    // At 0 ms the main writes, at 10 and 40 ms the edge does. The edge hears of the first at 50, of its own at 110 and 140.
+    // At 0 ms the main writes, at 10 and 40 ms the edge does. The edge hears of the first at 50, of its own at 110 and
+    // 140.
     let mut own = Vec::new();
     drop(cluster.submit(main, visits_and_name("by the main", 100)).await);
     cluster.wait(10).await;
@@ -340,8 +342,8 @@ async fn strict_mode(cluster: &mut Cluster) {
     check_list(cluster, "a change to another row makes a strict one no staler", names, expected);
 }
 
-/// What the main has numbered and its author has not heard of lies in both their logs. It must neither be sent as new again,
-/// nor leave the queue before its number comes.
+/// What the main has numbered and its author has not heard of lies in both their logs. It must neither be sent as new
+/// again, nor leave the queue before its number comes.
 async fn late_acknowledgement(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;

@@ -77,7 +77,8 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "foreign-main",
-            story: "While edge 1 has a change to tell, somebody starts the main from an empty disk. Then its own is put back.",
+            story: "While edge 1 has a change to tell, somebody starts the main from an empty disk. Then its own is \
+                    put back.",
             cases: &[],
             claims: &[
                 "edges refuse another main by name",
@@ -163,8 +164,8 @@ fn refusals(cluster: &Cluster, host: u32) -> Vec<String> {
     })
 }
 
-/// A replica that comes back without its memory must not be taken for the one it was: whoever counts its changes from where
-/// the old one had stopped would wait for ever, or pass over its first ones as known.
+/// A replica that comes back without its memory must not be taken for the one it was: whoever counts its changes from
+/// where the old one had stopped would wait for ever, or pass over its first ones as known.
 async fn wiped_edge(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);
     write(cluster, main, create_user_table()).await;
@@ -189,8 +190,8 @@ async fn wiped_edge(cluster: &mut Cluster) {
     check_list(cluster, "what it writes is its first change", found, expected);
 }
 
-/// Two replicas that write under one identity give two changes one name. Whoever took both for one change would end with
-/// another graph than the others, for ever. So each change carries the digest of its author's one before.
+/// Two replicas that write under one identity give two changes one name. Whoever took both for one change would end
+/// with another graph than the others, for ever. So each change carries the digest of its author's one before.
 async fn cloned_edge(cluster: &mut Cluster) {
     let (main, original, copy) = (0, 1, 2);
     write(cluster, main, create_user_table()).await;

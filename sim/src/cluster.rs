@@ -1,4 +1,5 @@
-//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, inject, heal, settle.
+//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, inject, heal,
+//! settle.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -258,8 +259,8 @@ impl Cluster {
         self.ask_host(host, |answer_to| Arrival::Local(input, answer_to)).await;
     }
 
-    /// Makes a host's replica believe that another sent it these bytes; nothing of this passes the network. Returns what
-    /// the replica said to them, `None` if the host died or was down.
+    /// Makes a host's replica believe that another sent it these bytes; nothing of this passes the network. Returns
+    /// what the replica said to them, `None` if the host died or was down.
     pub async fn inject(&mut self, host: u32, from: u32, bytes: Vec<u8>) -> Option<Result<(), Error>> {
         if self.world.borrow().replica(host).is_none() {
             self.skip(host, "the host is down");
@@ -304,8 +305,8 @@ impl Cluster {
         }
     }
 
-    /// A host dies, gets another disk in the place of its own, and starts from that. Returns the disk it had. An empty one
-    /// makes it a new replica; a copy of another host's makes it that host's clone.
+    /// A host dies, gets another disk in the place of its own, and starts from that. Returns the disk it had. An
+    /// empty one makes it a new replica; a copy of another host's makes it that host's clone.
     pub async fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
         if self.world.borrow().replica(host).is_some() {
             self.crash(host, 0);
@@ -321,8 +322,8 @@ impl Cluster {
         self.world.borrow().copy_disk(host)
     }
 
-    /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the replica
-    /// said to that, `None` if the host died or was down.
+    /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the
+    /// replica said to that, `None` if the host died or was down.
     pub async fn retry(&mut self, host: u32, id: ChangeId) -> Option<Result<(), Error>> {
         let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Retry(id), answer_to)).await?;
         Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
@@ -368,8 +369,8 @@ impl Cluster {
         self.split(Partition::Isolation { host });
     }
 
-    /// Lets only neighbours in the ring of all hosts reach each other. With a main that leaves it the first and the last
-    /// edge. In a ring of three all are neighbours, so it takes four hosts.
+    /// Lets only neighbours in the ring of all hosts reach each other. With a main that leaves it the first and the
+    /// last edge. In a ring of three all are neighbours, so it takes four hosts.
     pub fn partition_ring(&mut self) {
         let hosts = self.hosts.len() as u32;
         if hosts < 4 {

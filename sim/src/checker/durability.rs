@@ -1,6 +1,6 @@
 //! What a client was told is done survives crashes and reaches every replica: as the change itself, or as the main's
-//! rejection of it, of which its author hears, or as what its author then wrote anew. What only a disk held that was taken
-//! away is outside the claim.
+//! rejection of it, of which its author hears, or as what its author then wrote anew. What only a disk held that was
+//! taken away is outside the claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ use crate::outcome::{Property, ReplicaState};
 /// See the module.
 #[derive(Default)]
 pub struct Durability {
-    /// The changes that clients were told are done, by the host that told them; `None` if its disk was taken away since.
+    /// The changes that clients were told are done, by the host that told them; `None` if its disk was taken away
+    /// since.
     done: BTreeMap<ChangeId, Option<u32>>,
     /// Those that another host holds as well.
     spread: BTreeSet<ChangeId>,
@@ -123,7 +124,8 @@ impl<'a> Fates<'a> {
         Ok(())
     }
 
-    /// What its author wrote in the place of a rejected change: a change that says so, or one that was rejected as well.
+    /// What its author wrote in the place of a rejected change: a change that says so, or one that was rejected as
+    /// well.
     fn written_anew(&self, rejection: &Rejection) -> Option<ChangeId> {
         let follows =
             |later: &&&Rejection| later.tx == rejection.tx && later.change.replica == rejection.change.replica;
