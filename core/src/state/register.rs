@@ -220,6 +220,28 @@ fn sum(base: Option<&Value>, added: &[&Write<Value>], last: &Write<Value>, colum
         None | Some(Value::Null) => 0,
         Some(base) => addend(base)?,
     };
-    let sum = added.iter().try_fold(start, |sum, write| sum.checked_add(addend(&write.value)?))?;
-    Value::from_sum(sum, sum_type)?.cast(column_type)
+    let addends: Option<Vec<i128>> = added.iter().map(|write| addend(&write.value)).collect();
+    Value::from_sum(exact_sum(start, &addends?)?, sum_type)?.cast(column_type)
+}
+
+/// The sum, whatever is beyond 128 bits on the way to it.
+fn exact_sum(start: i128, addends: &[i128]) -> Option<i128> {
+    let add = |(sum, carried): (i128, i64), addend: &i128| {
+        let (sum, overflows) = sum.overflowing_add(*addend);
+        (sum, carried + if overflows { addend.signum() as i64 } else { 0 })
+    };
+    let (sum, carried) = addends.iter().fold((start, 0), add);
+    (carried == 0).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exact_sum;
+
+    #[test]
+    fn a_sum_is_exact_whatever_it_passes_on_the_way() {
+        assert_eq!(exact_sum(i128::MAX, &[5, -10]), Some(i128::MAX - 5));
+        assert_eq!(exact_sum(i128::MIN, &[-1, i128::MIN, 1, i128::MAX, 1]), Some(i128::MIN));
+        assert_eq!(exact_sum(i128::MAX, &[1]), None);
+    }
 }

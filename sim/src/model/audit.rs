@@ -39,6 +39,7 @@ impl Model<'_> {
         let written = |op: &Op| match op {
             Op::Insert { .. } => Some(Written::Inserted),
             Op::Delete { .. } => Some(Written::Deleted),
+            Op::Update { cells, .. } if cells.is_empty() => None,
             Op::Update { .. } | Op::Increment { .. } => update_revives.then_some(Written::Updated),
             Op::Schema(_) => None,
         };

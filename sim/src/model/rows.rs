@@ -66,7 +66,10 @@ impl<'a> Model<'a> {
         let outranks_delete = |write: &Placed<'_>| delete.is_none_or(|delete| write.outranks(&delete, rules.policy));
         let writes = || self.writes(element).iter().copied();
         let inserts = writes().filter(|write| matches!(write.op, Op::Insert { .. }));
-        let updates = writes().filter(|write| matches!(write.op, Op::Update { .. } | Op::Increment { .. }));
+        let updates = writes().filter(|write| match write.op {
+            Op::Update { cells, .. } => !cells.is_empty(),
+            op => matches!(op, Op::Increment { .. }),
+        });
         let insert = greatest(inserts, rules.policy).filter(outranks_delete);
         let update = greatest(updates, rules.policy).filter(|write| rules.update_revives && outranks_delete(write));
         insert.or(update)
