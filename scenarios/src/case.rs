@@ -132,10 +132,10 @@ cases! {
     C3 = "C3", C, false, "A local change is visible at once, and pending until it is acknowledged.", ["visible at once", "pending until acknowledged", "no longer pending once acknowledged"];
     C4 = "C4", C, false, "Reconciliation applies each pending change exactly once on top of what the main numbered, and never deletes a row because an update of it is undone.", ["what is pending lies on top of what the main numbered, and nothing else does", "no change is applied twice", "what a rejected change had displaced is back", "no row is ever deleted"];
     C5 = "C5", C, false, "A replica that joins late gets a snapshot and the tail.", [];
-    C6 = "C6", C, false, "After a reconnect a gap in versions is noticed and asked for; a resend is applied once.", [];
+    C6 = "C6", C, false, "After a reconnect a gap in versions is noticed and asked for; a resend is applied once.", ["a gap in the numbers is noticed", "what is missing is asked for", "after a reconnect exactly what is missing is sent", "a resend is applied once", "cut after any message of an exchange all end equal", "killed at any point of an exchange all end equal"];
     C7 = "C7", C, false, "In strict mode a change against a stale version is refused with VersionMismatch; of three concurrent ones exactly one wins.", ["of three concurrent strict changes exactly one wins", "the others are refused with VersionMismatch", "one that has seen the winner is not stale"];
     C8 = "C8", C, false, "No value ever enters statement text, and identifiers are checked and quoted.", [];
-    C9 = "C9", C, false, "An invalid message gets a typed error; connection and data survive.", [];
+    C9 = "C9", C, false, "An invalid message gets a typed error; connection and data survive.", ["bytes that are no message are refused as malformed", "a message that is too long is refused by its length", "a foreign database is refused by name", "a newer protocol version is refused by name", "no graph and no log changes", "the connection goes on", "whoever was refused can come back"];
     C10 = "C10", C, true, "Authentication and TLS.", [];
     C11 = "C11", C, true, "A WebSocket server, a browser replica, snapshots in an object store, two browsers on one page.", [];
     E1 = "E1", E, false, "The change log has the documented columns, a gapless lsn, a tombstone on delete, and keeps source_node and created_at through export and import.", [];
@@ -152,12 +152,12 @@ cases! {
     E12 = "E12", E, false, "Documented backup and restore commands work, proved by restoring.", [];
     E13 = "E13", E, false, "An import of 10,000 rows is measured.", [];
     E14 = "E14", E, true, "REST over TLS with tokens.", [];
-    H1 = "H1", H, false, "The sync core is compiled against a simulated network and clock: one code path, no double of the engine.", [];
+    H1 = "H1", H, false, "The sync core is compiled against a simulated network and clock: one code path, no double of the engine.", ["a change is stamped by the simulated clock with its skew", "timers fire at simulated times", "nothing passes a cut link", "whatever arrives was sent over the simulated network", "the engine makes the same replica of its records outside the simulation"];
     H2 = "H2", H, false, "Scripted scenarios cover every row that is not later, by id.", [];
     H3 = "H3", H, false, "Property-generated scenarios by proptest; failing ones shrink to a small plan.", [];
     H4 = "H4", H, false, "Seeded faults are injected: partitions, offline queues, concurrent DDL, aborts, crashes, disks, clocks.", [];
     H5 = "H5", H, false, "Convergence invariants are checked in every run.", [];
-    H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", [];
+    H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", ["the same seed gives a byte-equal history", "whatever ran before makes no difference", "another seed gives another history"];
     H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", [];
     H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", [];
     H9 = "H9", H, false, "Criterion benchmarks measure every D.P row, with peers beside them.", [];

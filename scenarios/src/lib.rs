@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`change_log`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`harness`] | the scenarios, a file per section |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
@@ -15,8 +15,11 @@ pub mod change_log;
 pub mod conflict;
 pub mod counterexample;
 pub mod format;
+pub mod harness;
+pub mod input;
 pub mod offline;
 pub mod reconciliation;
+pub mod resend;
 pub mod sample;
 pub mod scenario;
 pub mod session;

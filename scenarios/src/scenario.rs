@@ -1,8 +1,9 @@
 //! Scenarios: scripted runs of documented cases, and of what else has to be shown.
 
+use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_sim::options::Options;
-use kuzusync_sim::outcome::{Failure, Outcome, Property, Violation};
+use kuzusync_sim::outcome::{Check, Failure, Outcome, Property, Violation};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Body, Run, Script, simulate};
 use kuzusync_sim::store::StoreChoice;
@@ -38,6 +39,9 @@ impl Scenario {
             crate::offline::scenarios(),
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
+            crate::resend::scenarios(),
+            crate::input::scenarios(),
+            crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];
         sections.concat()
@@ -66,8 +70,14 @@ impl Scenario {
     /// Like [`Scenario::run`], with a bug planted in the engine; it does nothing without the feature `planted-bugs`.
     #[must_use]
     pub fn run_with(&self, seed: Seed, store: StoreChoice, bug: Option<Bug>) -> Outcome {
-        let script = Script::Body(self.body);
-        let mut outcome = simulate(&Run { seed, options: &self.options, store, script, bug });
+        let simulate = |seed| {
+            let script = Script::Body(self.body);
+            simulate(&Run { seed, options: &self.options, store, script, bug })
+        };
+        let mut outcome = simulate(seed);
+        if self.cases.contains(&Case::H6) {
+            repeat(&mut outcome, simulate);
+        }
         if outcome.failure.is_none()
             && let Some(message) = self.mismatch(&outcome)
         {
@@ -85,6 +95,30 @@ impl Scenario {
         let unknown = outcome.checks.iter().find(|check| self.clauses().all(|clause| clause != check.clause));
         let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
         unchecked.or_else(|| unknown.map(|check| format!("`{}` is none of its clauses", check.clause)))
+    }
+}
+
+/// What case H6 asks is seen only from outside of a run: by making it again, with another between.
+fn repeat(outcome: &mut Outcome, simulate: impl Fn(Seed) -> Outcome) {
+    let identity = |outcome: &Outcome| (outcome.digest, outcome.events.len());
+    let told = |(digest, events): (Digest, usize)| format!("history {digest} of {events} events");
+    let first = identity(outcome);
+    let second = identity(&simulate(outcome.seed));
+    let other = identity(&simulate(Seed(outcome.seed.0 + 1)));
+    let third = identity(&simulate(outcome.seed));
+    let mut check = |clause: &str, holds, found| {
+        outcome.checks.push(Check { clause: clause.to_owned(), holds, found });
+    };
+    check("the same seed gives a byte-equal history", first == second, format!("{}, twice", told(first)));
+    check("whatever ran before makes no difference", first == third, format!("{}, after another", told(third)));
+    check("another seed gives another history", other.0 != first.0, told(other));
+    if outcome.failure.is_none()
+        && let Some(check) = outcome.checks.iter().find(|check| !check.holds)
+    {
+        let message = format!("`{}` does not hold: {}", check.clause, check.found);
+        let (at_us, hosts, details) = (outcome.simulated_us, Vec::new(), Vec::new());
+        let violation = Violation { property: Property::Scenario, at_us, message, hosts, details };
+        outcome.failure = Some(Failure::Safety(violation));
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::id::{Digest, TxId};
+use kuzusync_core::message::Record;
 use kuzusync_core::replica::{Input, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Statement, Transaction};
@@ -456,6 +457,18 @@ impl Cluster {
     #[must_use]
     pub fn view(&self, host: u32) -> View {
         self.world.borrow().view(host).unwrap_or_default()
+    }
+
+    /// The records that a host's disk holds for good.
+    #[must_use]
+    pub fn records(&self, host: u32) -> Vec<Record> {
+        self.world.borrow().records(host)
+    }
+
+    /// Simulated time since the start.
+    #[must_use]
+    pub fn elapsed_us(&self) -> u64 {
+        self.world.borrow().elapsed_us()
     }
 
     /// What `select` picks from the events so far.

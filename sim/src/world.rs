@@ -11,7 +11,7 @@ use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest};
-use kuzusync_core::message::Role;
+use kuzusync_core::message::{Record, Role};
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::{GraphStore, StoreError};
@@ -180,6 +180,12 @@ impl World {
     #[must_use]
     pub fn replica(&self, host: u32) -> Option<&Replica> {
         self.hosts.get(host as usize)?.running.as_ref().map(|running| &running.replica)
+    }
+
+    /// The records that a host's disk holds for good.
+    #[must_use]
+    pub fn records(&self, host: u32) -> Vec<Record> {
+        self.hosts[host as usize].disk.read().expect("the simulated disk damages nothing")
     }
 
     /// What a host's store holds, unless the host is down: the view by which a client chooses.
