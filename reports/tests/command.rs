@@ -522,7 +522,7 @@ mod planted {
     fn the_planted_bugs_are_found_and_their_cases_replay() {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().to_str().unwrap();
-        let output = run(PLANTED, &["bugs", "--count", "200", "--json", "--out", out]);
+        let output = run(PLANTED, &["bugs", "--count", "1000", "--json", "--out", out]);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let report = json(&output);
         assert_eq!(report["canary"], "found");
@@ -541,7 +541,7 @@ mod planted {
 
     #[test]
     fn the_screen_shows_the_page_of_the_first_bug_and_how_to_replay_it() {
-        let screen = stdout(&run(PLANTED, &["bugs", "--count", "200"]));
+        let screen = stdout(&run(PLANTED, &["bugs", "--count", "1000"]));
         assert!(screen.contains("found   arrival-order") && screen.contains("found   canary"), "{screen}");
         assert!(screen.contains("--bug arrival-order") && screen.contains("SAFETY"), "{screen}");
     }
