@@ -237,9 +237,7 @@ impl Value {
     #[must_use]
     pub fn sum_type(&self) -> Option<Type> {
         match self {
-            Value::Decimal(decimal) => {
-                Some(Type::Decimal { precision: Type::PRECISION_MAX, scale: decimal.scale() })
-            }
+            Value::Decimal(decimal) => Some(Type::Decimal { precision: Type::PRECISION_MAX, scale: decimal.scale() }),
             other => other.plain_type().filter(Type::is_summable),
         }
     }
