@@ -236,19 +236,10 @@ impl Value {
     /// The type in which values like this one are added up where their column says none; `None` for what is no addend.
     #[must_use]
     pub fn sum_type(&self) -> Option<Type> {
-        Some(match self {
-            Value::Int8(_) => Type::Int8,
-            Value::Int16(_) => Type::Int16,
-            Value::Int32(_) => Type::Int32,
-            Value::Int64(_) => Type::Int64,
-            Value::Int128(_) => Type::Int128,
-            Value::UInt8(_) => Type::UInt8,
-            Value::UInt16(_) => Type::UInt16,
-            Value::UInt32(_) => Type::UInt32,
-            Value::UInt64(_) => Type::UInt64,
-            Value::Decimal(decimal) => Type::Decimal { precision: Type::PRECISION_MAX, scale: decimal.scale() },
-            _ => return None,
-        })
+        match self {
+            Value::Decimal(decimal) => Some(Type::Decimal { precision: Type::PRECISION_MAX, scale: decimal.scale() }),
+            other => other.plain_type().filter(Type::is_summable),
+        }
     }
 
     /// The value of which `sum` is the [`addend`](Value::addend); `None` where the type has no such value.

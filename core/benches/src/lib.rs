@@ -53,12 +53,18 @@ impl Cluster {
         let mut cluster = Cluster { replicas: (0..REPLICAS).map(open).collect(), transactions: 0 };
         for (from, to) in pairs() {
             cluster.input(from, Input::Connected(Peer(to as u32)));
-            for bytes in cluster.transmitted(from) {
-                cluster.input(to, Input::Receive { from: Peer(from as u32), bytes });
-            }
-            cluster.transmitted(to);
         }
+        while pairs().map(|(from, _)| cluster.deliver(from)).sum::<usize>() > 0 {}
         cluster
+    }
+
+    /// Carries what a replica says to those it is for, and counts it.
+    fn deliver(&mut self, from: usize) -> usize {
+        let frames = self.transmitted(from);
+        for (to, bytes) in &frames {
+            self.input(to.0 as usize, Input::Receive { from: Peer(from as u32), bytes: bytes.clone() });
+        }
+        frames.len()
     }
 
     fn input(&mut self, at: usize, input: Input) -> bool {
@@ -80,12 +86,12 @@ impl Cluster {
         is_done
     }
 
-    fn transmitted(&mut self, at: usize) -> Vec<Vec<u8>> {
+    fn transmitted(&mut self, at: usize) -> Vec<(Peer, Vec<u8>)> {
         let mut frames = Vec::new();
         loop {
             match self.replicas[at].poll_output() {
                 Output::Timeout(_) => return frames,
-                Output::Transmit { bytes, .. } => frames.push(bytes),
+                Output::Transmit { to, bytes } => frames.push((to, bytes)),
                 _ => {}
             }
         }
@@ -103,6 +109,7 @@ impl Cluster {
                 let bytes = Message::Changes { clock: Default::default(), deliveries }.encode();
                 assert!(self.input(to, Input::Receive { from: Peer(from as u32), bytes }));
                 self.transmitted(to);
+                assert_ne!(self.replicas[to].log().cursor(), cursor, "replica {to} takes nothing from {from}");
             }
         }
     }
