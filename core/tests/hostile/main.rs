@@ -141,7 +141,8 @@ impl Attack {
             }
             Attack::Edit(which, edits) => {
                 // Not compressed, or little of it would be more than damage to zstd.
-                let frame = Message::decode(which.get(frames)).unwrap().encode_with(Compression::None);
+                let frame: &Vec<u8> = which.get(frames);
+                let frame = Message::decode(frame).unwrap().encode_with(Compression::None);
                 let mut body = frame[HEADER_BYTES..].to_vec();
                 edits.iter().for_each(|edit| edit.apply(&mut body));
                 sealed(&frame, &body)
