@@ -369,7 +369,7 @@ mod tests {
     use crate::value::Type;
 
     fn table() -> Ddl {
-        let column = |name: &str, column_type| Column { name: name.into(), column_type };
+        let column = |name: &str, column_type| Column::new(name, column_type);
         let columns = vec![column("id", Type::Int64), column("v", Type::String), column("n", Type::Int64)];
         Ddl::CreateNodeTable { name: "T".into(), birth: 0, columns, primary_key: "id".into() }
     }
@@ -428,13 +428,9 @@ mod tests {
         let in_order = |changes: &mut dyn Iterator<Item = (Lsn, &Arc<Change>)>| {
             let (mut audit, mut schema) = (Audit::default(), Schema::default());
             let created = change(id(99, 1), 0, &[], Op::Schema(table()));
-            schema.join(created.rank(0, &created.ops[0]), &table());
+            schema.join_change(&created);
             for (lsn, change) in changes {
-                for (rank, op) in change.ranked_ops() {
-                    if let Op::Schema(ddl) = op {
-                        schema.join(rank, ddl);
-                    }
-                }
+                schema.join_change(change);
                 audit.record(change, lsn, &schema);
             }
             audit.losses(Vec::new(), &schema)
@@ -492,7 +488,7 @@ mod tests {
         let changes = [change(id(1, 1), 10, &[], increment(-5)), change(id(2, 1), 20, &[], increment(-3))];
         assert_eq!(audit(&changes), []);
         let (mut audit_, mut schema) = (Audit::default(), Schema::default());
-        schema.join(changes[0].rank(0, &Op::Schema(table())), &table());
+        schema.join_change(&change(id(9, 1), 0, &[], Op::Schema(table())));
         assert_eq!(audit_.record(&changes[0], 1, &schema).merged, []);
         assert_eq!(audit_.record(&changes[1], 2, &schema).merged.len(), 1, "they are reported as merged");
         let set = Op::Update { element: element(), cells: Cells::from([(column("n"), Value::from(7))]) };

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::id::{ColumnId, Digest, TableId};
+use crate::id::{ColumnId, Digest, IndexId, TableId};
 use crate::policy::Policy;
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// A column as it is created.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +22,44 @@ pub struct Column {
     /// Its type.
     #[serde(rename = "type")]
     pub column_type: Type,
+    /// What a row shows that was never given a value: a constant, so every replica shows the same.
+    #[serde(default)]
+    pub default: Option<Value>,
+}
+
+impl Column {
+    /// A column without a default.
+    #[must_use]
+    pub fn new(name: impl Into<String>, column_type: Type) -> Self {
+        Column { name: name.into(), column_type, default: None }
+    }
+
+    /// Refuses what no table could have.
+    fn check(&self, table: &str) -> Result<(), Error> {
+        check_name("column", &self.name)?;
+        check_type(table, &self.name, &self.column_type)?;
+        match &self.default {
+            Some(default) if !default.is_of(&self.column_type) => Err(Error::TypeMismatch {
+                table: table.to_owned(),
+                column: self.name.clone(),
+                expected: self.column_type.clone(),
+                found: default.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an index is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IndexKind {
+    /// Equality and ranges of values.
+    #[default]
+    Value,
+    /// Words in texts.
+    FullText,
 }
 
 /// One rule by which a table's concurrent writes are merged; columns by `C`: identity or name.
@@ -86,7 +124,17 @@ impl Multiplicity {
     }
 }
 
-/// One schema operation (DDL Synchronisation, cases B1.1 and B1.2).
+/// One schema operation: the whole of what a schema can go through (DDL Synchronisation, cases B1.1 to B1.13).
+///
+/// | operation | what it claims | a concurrent operation |
+/// |---|---|---|
+/// | create a table, add a column | existence, name, type, default | of the same identity is united with it |
+/// | drop, undrop | existence | the greater rank decides |
+/// | rename | the name | the greatest names it; of two that claim one name the greatest owns it |
+/// | alter a type | the type, instead of the claims it had seen | claims it had not seen stay beside it |
+/// | add a pair, drop a pair | that edges may connect two tables | an add that the drop had not seen stays |
+/// | create an index, drop it | existence | of the same definition is the same index |
+/// | comment, set a rule | one text, one rule | the greatest |
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Ddl {
@@ -121,15 +169,153 @@ pub enum Ddl {
         /// The rule.
         rule: Rule<ColumnId>,
     },
+    /// Hides a table. Its rows and whatever is done to it meanwhile stay for [`Ddl::UndropTable`].
+    DropTable {
+        /// The table.
+        table: TableId,
+    },
+    /// Shows a dropped table again; of one that is there, claims that it is.
+    UndropTable {
+        /// The table.
+        table: TableId,
+    },
+    /// Gives a table another name.
+    RenameTable {
+        /// The table.
+        table: TableId,
+        /// Its new name.
+        name: String,
+    },
+    /// Makes a column.
+    AddColumn {
+        /// Its table.
+        table: TableId,
+        /// What it is.
+        column: Column,
+        /// The smallest number for which the author knew no column of this identity.
+        birth: u32,
+    },
+    /// Hides a column. Its values stay for [`Ddl::UndropColumn`].
+    DropColumn {
+        /// Its table.
+        table: TableId,
+        /// The column.
+        column: ColumnId,
+    },
+    /// Shows a dropped column again; of one that is there, claims that it is.
+    UndropColumn {
+        /// Its table.
+        table: TableId,
+        /// The column.
+        column: ColumnId,
+    },
+    /// Gives a column another name.
+    RenameColumn {
+        /// Its table.
+        table: TableId,
+        /// The column.
+        column: ColumnId,
+        /// Its new name.
+        name: String,
+    },
+    /// Gives a column another type, instead of those its author had seen claimed.
+    AlterColumnType {
+        /// Its table.
+        table: TableId,
+        /// The column.
+        column: ColumnId,
+        /// Its new type.
+        column_type: Type,
+    },
+    /// Lets edges of a table connect two more node tables.
+    AddPair {
+        /// The edge table.
+        table: TableId,
+        /// Where they start.
+        from: TableId,
+        /// Where they end.
+        to: TableId,
+    },
+    /// Hides the edges of a table that connect two node tables.
+    DropPair {
+        /// The edge table.
+        table: TableId,
+        /// Where they start.
+        from: TableId,
+        /// Where they end.
+        to: TableId,
+    },
+    /// Makes an index. Two of one definition are one index.
+    CreateIndex {
+        /// Its table.
+        table: TableId,
+        /// Its name.
+        name: String,
+        /// What it is for.
+        kind: IndexKind,
+        /// The columns it covers, in order.
+        columns: Vec<ColumnId>,
+    },
+    /// Ends an index.
+    DropIndex {
+        /// Its table.
+        table: TableId,
+        /// The index.
+        index: IndexId,
+    },
+    /// Says what a table is for.
+    CommentOnTable {
+        /// The table.
+        table: TableId,
+        /// In words; none if empty.
+        comment: String,
+    },
+    /// Says what a column is for.
+    CommentOnColumn {
+        /// Its table.
+        table: TableId,
+        /// The column.
+        column: ColumnId,
+        /// In words; none if empty.
+        comment: String,
+    },
 }
 
 impl Ddl {
+    /// Bytes of a comment at most.
+    pub const COMMENT_BYTES_MAX: usize = 4_096;
+
+    /// The operation's name in the field's words.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ddl::CreateNodeTable { .. } => "CREATE NODE TABLE",
+            Ddl::CreateEdgeTable { .. } => "CREATE EDGE TABLE",
+            Ddl::SetRule { .. } => "SET RULE",
+            Ddl::DropTable { .. } => "DROP TABLE",
+            Ddl::UndropTable { .. } => "UNDROP TABLE",
+            Ddl::RenameTable { .. } => "RENAME TABLE",
+            Ddl::AddColumn { .. } => "ADD COLUMN",
+            Ddl::DropColumn { .. } => "DROP COLUMN",
+            Ddl::UndropColumn { .. } => "UNDROP COLUMN",
+            Ddl::RenameColumn { .. } => "RENAME COLUMN",
+            Ddl::AlterColumnType { .. } => "ALTER COLUMN TYPE",
+            Ddl::AddPair { .. } => "ADD PAIR",
+            Ddl::DropPair { .. } => "DROP PAIR",
+            Ddl::CreateIndex { .. } => "CREATE INDEX",
+            Ddl::DropIndex { .. } => "DROP INDEX",
+            Ddl::CommentOnTable { .. } => "COMMENT ON TABLE",
+            Ddl::CommentOnColumn { .. } => "COMMENT ON COLUMN",
+        }
+    }
+
     /// The columns it makes.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         match self {
             Ddl::CreateNodeTable { columns, .. } | Ddl::CreateEdgeTable { columns, .. } => columns,
-            Ddl::SetRule { .. } => &[],
+            Ddl::AddColumn { column, .. } => std::slice::from_ref(column),
+            _ => &[],
         }
     }
 
@@ -143,7 +329,21 @@ impl Ddl {
                 ("node", name, format!("{} {key_type}", fold(primary_key)), birth)
             }
             Ddl::CreateEdgeTable { name, birth, .. } => ("edge", name, String::new(), birth),
-            Ddl::SetRule { table, .. } => return *table,
+            Ddl::SetRule { table, .. }
+            | Ddl::DropTable { table }
+            | Ddl::UndropTable { table }
+            | Ddl::RenameTable { table, .. }
+            | Ddl::AddColumn { table, .. }
+            | Ddl::DropColumn { table, .. }
+            | Ddl::UndropColumn { table, .. }
+            | Ddl::RenameColumn { table, .. }
+            | Ddl::AlterColumnType { table, .. }
+            | Ddl::AddPair { table, .. }
+            | Ddl::DropPair { table, .. }
+            | Ddl::CreateIndex { table, .. }
+            | Ddl::DropIndex { table, .. }
+            | Ddl::CommentOnTable { table, .. }
+            | Ddl::CommentOnColumn { table, .. } => return *table,
         };
         let parts =
             [kind.as_bytes(), fold(name).as_bytes(), signature.as_bytes(), &birth.to_le_bytes()].map(<[u8]>::to_vec);
@@ -153,45 +353,89 @@ impl Ddl {
     /// Refuses what no schema could accept.
     ///
     /// # Errors
-    /// The variants of [`Error`] about names, columns and keys, each naming the offender.
+    /// The variants of [`Error`] about names, columns, types, keys and comments, each naming the offender.
     pub fn check(&self) -> Result<(), Error> {
-        let (Ddl::CreateNodeTable { name: table, .. } | Ddl::CreateEdgeTable { name: table, .. }) = self else {
-            return Ok(());
-        };
-        check_name("table", table)?;
-        let mut names = BTreeSet::new();
-        for column in self.columns() {
-            check_name("column", &column.name)?;
-            column.column_type.check().map_err(|problem| Error::InvalidType {
-                table: table.to_owned(),
-                column: column.name.clone(),
-                problem,
-            })?;
-            if !names.insert(fold(&column.name)) {
-                return Err(Error::DuplicateColumn { table: table.to_owned(), column: column.name.clone() });
+        match self {
+            Ddl::CreateNodeTable { name, columns, primary_key, .. } => {
+                check_name("table", name)?;
+                check_columns(name, columns)?;
+                check_key(name, columns, primary_key)
             }
+            Ddl::CreateEdgeTable { name, columns, .. } => {
+                check_name("table", name)?;
+                check_columns(name, columns)
+            }
+            Ddl::RenameTable { name, .. } => check_name("table", name),
+            Ddl::AddColumn { table, column, .. } => column.check(&table.short()),
+            Ddl::RenameColumn { name, .. } => check_name("column", name),
+            Ddl::AlterColumnType { table, column, column_type } => {
+                check_type(&table.short(), &column.short(), column_type)
+            }
+            Ddl::CreateIndex { table, name, columns, .. } => {
+                check_name("index", name)?;
+                let mut covered = BTreeSet::new();
+                match columns.iter().find(|column| !covered.insert(**column)) {
+                    _ if columns.is_empty() => Err(Error::EmptyIndex { index: name.clone() }),
+                    Some(twice) => Err(Error::DuplicateColumn { table: table.short(), column: twice.short() }),
+                    None => Ok(()),
+                }
+            }
+            Ddl::CommentOnTable { comment, .. } | Ddl::CommentOnColumn { comment, .. }
+                if comment.len() > Self::COMMENT_BYTES_MAX =>
+            {
+                Err(Error::CommentTooLong { bytes: comment.len(), max: Self::COMMENT_BYTES_MAX })
+            }
+            _ => Ok(()),
         }
-        let Ddl::CreateNodeTable { columns, primary_key, .. } = self else {
-            return Ok(());
-        };
-        let Some(key) = columns.iter().find(|column| same_name(&column.name, primary_key)) else {
-            return Err(Error::UnknownKeyColumn { table: table.to_owned(), key: primary_key.clone() });
-        };
-        if !key.column_type.can_be_key() {
-            return Err(Error::KeyType {
-                table: table.to_owned(),
-                key: key.name.clone(),
-                found: key.column_type.clone(),
-            });
-        }
-        Ok(())
     }
 }
 
-/// The identity of a table's column.
+fn check_columns(table: &str, columns: &[Column]) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    for column in columns {
+        column.check(table)?;
+        if !names.insert(fold(&column.name)) {
+            return Err(Error::DuplicateColumn { table: table.to_owned(), column: column.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn check_key(table: &str, columns: &[Column], primary_key: &str) -> Result<(), Error> {
+    let Some(key) = columns.iter().find(|column| same_name(&column.name, primary_key)) else {
+        return Err(Error::UnknownKeyColumn { table: table.to_owned(), key: primary_key.to_owned() });
+    };
+    if !key.column_type.can_be_key() {
+        let (key, found) = (key.name.clone(), key.column_type.clone());
+        return Err(Error::KeyType { table: table.to_owned(), key, found });
+    }
+    match &key.default {
+        Some(_) => Err(Error::KeyDefault { table: table.to_owned(), key: key.name.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn check_type(table: &str, column: &str, column_type: &Type) -> Result<(), Error> {
+    let invalid = |problem| Error::InvalidType { table: table.to_owned(), column: column.to_owned(), problem };
+    column_type.check().map_err(invalid)
+}
+
+/// The identity of the first column of that name in a table, such as those it is created with.
 #[must_use]
 pub fn column_id(table: TableId, name: &str) -> ColumnId {
-    ColumnId(Digest::of(&[&table.0, fold(name).as_bytes(), &0_u32.to_le_bytes()]).0)
+    column_born(table, name, 0)
+}
+
+/// The identity of a column of that name: the one whose author knew `birth` others.
+#[must_use]
+pub fn column_born(table: TableId, name: &str, birth: u32) -> ColumnId {
+    ColumnId(Digest::of(&[&table.0, fold(name).as_bytes(), &birth.to_le_bytes()]).0)
+}
+
+/// The identity of an index: its definition, whatever it is called.
+#[must_use]
+pub fn index_id(table: TableId, kind: IndexKind, columns: &[ColumnId]) -> IndexId {
+    IndexId(Digest::of_value(&(table, kind, columns)).0)
 }
 
 /// The form in which names are compared.
@@ -253,8 +497,7 @@ mod tests {
     use super::*;
 
     fn node_table(name: &str, columns: &[(&str, Type)], primary_key: &str) -> Ddl {
-        let column =
-            |(name, column_type): &(&str, Type)| Column { name: (*name).into(), column_type: column_type.clone() };
+        let column = |(name, column_type): &(&str, Type)| Column::new(*name, column_type.clone());
         let columns = columns.iter().map(column).collect();
         Ddl::CreateNodeTable { name: name.into(), birth: 0, columns, primary_key: primary_key.into() }
     }

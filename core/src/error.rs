@@ -21,6 +21,112 @@ pub enum Error {
     /// A table of that name is there already.
     #[error("table `{0}` exists already; choose another name")]
     TableExists(String),
+    /// A column of that name is there already.
+    #[error("table `{table}` has a column `{column}` already; choose another name")]
+    ColumnExists {
+        /// The table.
+        table: String,
+        /// As it was given.
+        column: String,
+    },
+    /// An index of that name or definition is there already.
+    #[error("table `{table}` has an index `{index}` already; drop it first or choose another name")]
+    IndexExists {
+        /// The table.
+        table: String,
+        /// The index that is there.
+        index: String,
+    },
+    /// No index of that name.
+    #[error("table `{table}` has no index `{index}`")]
+    UnknownIndex {
+        /// The table.
+        table: String,
+        /// As it was given.
+        index: String,
+    },
+    /// An index of nothing.
+    #[error("index `{index}` covers no column; name one")]
+    EmptyIndex {
+        /// As it was given.
+        index: String,
+    },
+    /// A full-text index of something other than text.
+    #[error("column `{column}` of table `{table}` is {found}; a full-text index covers STRING columns")]
+    NotText {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: Type,
+    },
+    /// Nothing of that name was dropped, or it is there again.
+    #[error("no {what} `{name}` was dropped; there is nothing to bring back")]
+    NotDropped {
+        /// Table or column.
+        what: &'static str,
+        /// As it was given.
+        name: String,
+    },
+    /// Something else uses what was to be dropped.
+    #[error("{what} cannot be dropped while {by} uses it; drop that first, or drop with cascade")]
+    InUse {
+        /// What was to be dropped, as text.
+        what: String,
+        /// What uses it, as text.
+        by: String,
+    },
+    /// The key makes the table.
+    #[error(
+        "`{key}` is the primary key of table `{table}` and cannot be {what}; create another table and copy the rows"
+    )]
+    KeyIsFixed {
+        /// The table.
+        table: String,
+        /// The key column.
+        key: String,
+        /// Dropped or retyped.
+        what: &'static str,
+    },
+    /// Every row has its own key.
+    #[error("`{key}` is the primary key of table `{table}` and can have no default")]
+    KeyDefault {
+        /// The table.
+        table: String,
+        /// The key column.
+        key: String,
+    },
+    /// Edges of a table are between the same tables already.
+    #[error("edge table `{table}` has the pair FROM {from} TO {to} already")]
+    PairExists {
+        /// The edge table.
+        table: String,
+        /// Where its edges start.
+        from: String,
+        /// Where they end.
+        to: String,
+    },
+    /// A pair that an edge table does not have, or has as its last.
+    #[error("edge table `{table}` cannot lose the pair FROM {from} TO {to}: {problem}")]
+    NoSuchPair {
+        /// The edge table.
+        table: String,
+        /// Where its edges start.
+        from: String,
+        /// Where they end.
+        to: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A comment beyond the bound.
+    #[error("a comment takes {bytes} bytes, {max} at most; shorten it")]
+    CommentTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// No table of that name, or it is of the other kind.
     #[error("there is no {kind} table `{name}`; create it first")]
     UnknownTable {
@@ -163,6 +269,17 @@ pub enum Error {
     /// A transaction without statements.
     #[error("a transaction needs at least one statement")]
     EmptyTransaction,
+    /// IF EXISTS or IF NOT EXISTS where it means nothing.
+    #[error("{clause} belongs to {to} and to nothing else")]
+    MisplacedClause {
+        /// The clause.
+        clause: &'static str,
+        /// The statements that can have it.
+        to: &'static str,
+    },
+    /// A transaction of nothing but IF EXISTS of what never was.
+    #[error("the transaction changes nothing: all that it would drop is not there")]
+    NothingToDo,
     /// A transaction longer than a change may be.
     #[error("a transaction has {found} operations, {max} at most; split it")]
     TransactionTooLong {

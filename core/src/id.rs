@@ -96,6 +96,10 @@ identity! {
     ColumnId
 }
 identity! {
+    /// An index: what it covers, whatever it is called.
+    IndexId
+}
+identity! {
     /// The first half of a SHA-256 over canonical bytes.
     Digest
 }

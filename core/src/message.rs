@@ -349,7 +349,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn sample() -> Message {
-        let columns = vec![Column { name: "id".into(), column_type: Type::Int64 }];
+        let columns = vec![Column::new("id", Type::Int64)];
         let ddl = Ddl::CreateNodeTable { name: "User".into(), birth: 0, columns, primary_key: "id".into() };
         let change = Change {
             id: ChangeId { replica: ReplicaId([1; 16]), seq: 1 },

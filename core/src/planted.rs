@@ -53,13 +53,21 @@ pub enum Bug {
     TransmitBeforePersist,
     /// The main's numbers are not durable.
     LsnInMemory,
+    /// A schema operation is applied as soon as it is its author's next, whatever it depends on.
+    DdlIgnoresDependsOn,
+    /// Whoever creates a table again takes its name over, whichever was later.
+    CreateOverwrites,
+    /// A column keeps the type with which it arrived first.
+    TypeByArrival,
+    /// A schema operation that had to wait for its causes counts twice.
+    VersionTwice,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 26] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -81,6 +89,10 @@ impl Bug {
         Bug::QueueLostMidFlush,
         Bug::TransmitBeforePersist,
         Bug::LsnInMemory,
+        Bug::DdlIgnoresDependsOn,
+        Bug::CreateOverwrites,
+        Bug::TypeByArrival,
+        Bug::VersionTwice,
         Bug::Canary,
     ];
 
@@ -109,6 +121,10 @@ impl Bug {
             Bug::QueueLostMidFlush => "queue-lost-mid-flush",
             Bug::TransmitBeforePersist => "transmit-before-persist",
             Bug::LsnInMemory => "lsn-in-memory",
+            Bug::DdlIgnoresDependsOn => "ddl-ignores-depends-on",
+            Bug::CreateOverwrites => "create-overwrites",
+            Bug::TypeByArrival => "type-by-arrival",
+            Bug::VersionTwice => "version-twice",
             Bug::Canary => "canary",
         }
     }
@@ -138,6 +154,10 @@ impl Bug {
             Bug::QueueLostMidFlush => "Distributed Sync Engine, flushQueue",
             Bug::TransmitBeforePersist => "Minimal Sync Guide, broadcast",
             Bug::LsnInMemory => "Minimal Sync Guide, serverVersion",
+            Bug::DdlIgnoresDependsOn => "DDL Synchronisation, dependsOn",
+            Bug::CreateOverwrites => "DDL Synchronisation, updateSchemaMetadata",
+            Bug::TypeByArrival => "DDL Synchronisation, ADD COLUMN",
+            Bug::VersionTwice => "DDL Integration Plan, checkPendingOperations",
             Bug::Canary => "made for the gate",
         }
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causal::{self, CausalBuffer, Missing, Released};
 use crate::change::{Change, ChangeId, Element, Op, RowVersion};
-use crate::clock::{Instant, Now, Rank, Timestamp, VectorClock, WallTime};
+use crate::clock::{Instant, Now, Timestamp, VectorClock, WallTime};
 use crate::conflict::{Audit, Found, Loss, Register};
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
@@ -492,9 +492,7 @@ impl Replica {
         let wall = transaction.created_at.unwrap_or_else(|| self.wall_time(now));
         let mut change = self.blank_change(transaction.tx, wall);
         change.depends_on.clone_from(&transaction.depends_on);
-        let (link_epoch, timestamp) = (change.link_epoch, change.timestamp);
-        let first = Rank { authority_epoch: 0, link_epoch, timestamp, change: change.id, index: 0 };
-        change.ops = resolve(&self.state, first, has_main, &transaction.statements)?;
+        change.ops = resolve(&self.state, &change, has_main, &transaction.statements)?;
         if self.config.role != Role::Main {
             self.queue.check_room(change.ops.len())?;
         }
@@ -709,6 +707,9 @@ impl Replica {
                 }
                 Released::Ready(Delivery::Change(entry)) => {
                     let id = entry.change.id;
+                    if is_planted(Bug::VersionTwice) && changes_schema(&entry.change) {
+                        self.state.count_schema_twice();
+                    }
                     // While it waited, its number may have gone to another.
                     let result = self.check_number(&entry).and_then(|()| self.admit(entry, batch));
                     if let Err(error) = result {
@@ -1015,7 +1016,7 @@ impl Replica {
         for (rank, op) in change.ranked_ops() {
             schema.check_op(op)?;
             if let Op::Schema(ddl) = op {
-                schema.to_mut().join(rank, ddl);
+                schema.to_mut().join(rank, &change.seen, ddl);
             }
         }
         Ok(())
@@ -1272,6 +1273,10 @@ fn change_of(delivery: &Delivery) -> Option<ChangeId> {
         Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => Some(rejection.change),
         Delivery::Ruling { ruling: Ruling::Epoch(_), .. } => None,
     }
+}
+
+fn changes_schema(change: &Change) -> bool {
+    change.ops.iter().any(|op| matches!(op, Op::Schema(_)))
 }
 
 fn inserts(change: &Change) -> bool {

@@ -7,29 +7,27 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::change::{Cells, Change, Edge, Element, Node, Op};
-use crate::clock::Rank;
-use crate::ddl::{Ddl, Rule};
+use crate::ddl::{Ddl, IndexKind, Rule, same_name};
 use crate::error::Error;
-use crate::id::TableId;
+use crate::id::{ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
-use crate::schema::{ColumnState, Kind, Schema, TableState};
+use crate::schema::{ColumnState, IndexState, Kind, Schema, TableState};
 use crate::state::State;
 use crate::statement::{EdgeName, Properties, Statement};
-use crate::value::Value;
+use crate::value::{Type, Value};
 
-/// The operations of `statements`, each ranked after `first` when its name claims are compared, in a database with a main
-/// or without.
+/// The operations of `statements`, which are to be those of `change`, in a database with a main or without.
 ///
 /// # Errors
 /// What is wrong with the first bad statement.
-pub fn resolve(state: &State, first: Rank, has_main: bool, statements: &[Statement]) -> Result<Vec<Op>, Error> {
+pub fn resolve(state: &State, change: &Change, has_main: bool, statements: &[Statement]) -> Result<Vec<Op>, Error> {
     if statements.is_empty() {
         return Err(Error::EmptyTransaction);
     }
     let mut draft = Draft {
         state,
         schema: Cow::Borrowed(state.schema()),
-        first,
+        change,
         has_main,
         made: BTreeSet::new(),
         gone: BTreeSet::new(),
@@ -41,6 +39,9 @@ pub fn resolve(state: &State, first: Rank, has_main: bool, statements: &[Stateme
             return Err(Error::TransactionTooLong { found: draft.ops.len(), max: Change::OPS_MAX });
         }
     }
+    if draft.ops.is_empty() {
+        return Err(Error::NothingToDo);
+    }
     Ok(draft.ops)
 }
 
@@ -48,7 +49,7 @@ pub fn resolve(state: &State, first: Rank, has_main: bool, statements: &[Stateme
 struct Draft<'a> {
     state: &'a State,
     schema: Cow<'a, Schema>,
-    first: Rank,
+    change: &'a Change,
     has_main: bool,
     made: BTreeSet<Element>,
     gone: BTreeSet<Element>,
@@ -112,6 +113,23 @@ impl Draft<'_> {
                 self.increment(&name.table, Element::Edge(edge), column, by)
             }
             Statement::SetRule { table, rule } => self.set_rule(table, rule),
+            Statement::IfNotExists(_)
+            | Statement::IfExists(_)
+            | Statement::DropNodeTable { .. }
+            | Statement::DropEdgeTable { .. }
+            | Statement::UndropTable { .. }
+            | Statement::RenameTable { .. }
+            | Statement::AddColumn { .. }
+            | Statement::DropColumn { .. }
+            | Statement::UndropColumn { .. }
+            | Statement::RenameColumn { .. }
+            | Statement::AlterColumnType { .. }
+            | Statement::AddPair { .. }
+            | Statement::DropPair { .. }
+            | Statement::CreateIndex { .. }
+            | Statement::DropIndex { .. }
+            | Statement::CommentOnTable { .. }
+            | Statement::CommentOnColumn { .. } => self.change_schema(statement),
             Statement::DeleteEdge { edge } => {
                 let (edge, _) = self.edge(edge, &Properties::new())?;
                 let element = Element::Edge(edge);
@@ -122,15 +140,234 @@ impl Draft<'_> {
         }
     }
 
-    fn create_table(&mut self, ddl: Ddl) -> Result<(), Error> {
-        if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = &ddl
-            && self.schema.table_named(name).is_some()
-        {
-            return Err(Error::TableExists(name.clone()));
+    // ---- what changes the schema ----
+
+    fn change_schema(&mut self, statement: &Statement) -> Result<(), Error> {
+        match statement {
+            Statement::IfNotExists(statement) => self.add_if_not_exists(statement),
+            Statement::IfExists(statement) => self.add_if_exists(statement),
+            Statement::DropNodeTable { table, cascade } => self.drop_node_table(table, *cascade),
+            Statement::DropEdgeTable { table } => {
+                let (table, _) = self.shown_table("edge", table)?;
+                self.write(Ddl::DropTable { table })
+            }
+            Statement::UndropTable { table: name } => {
+                let not_dropped = || Error::NotDropped { what: "table", name: name.clone() };
+                let table = self.schema.dropped_table_named(name).ok_or_else(not_dropped)?;
+                self.check_table_name_is_free(name)?;
+                self.write(Ddl::UndropTable { table })
+            }
+            Statement::RenameTable { table, to } => {
+                let (table, _) = self.any_table(table)?;
+                if self.schema.table_named(to).is_some_and(|(owner, _)| owner != table) {
+                    return Err(Error::TableExists(to.clone()));
+                }
+                self.write(Ddl::RenameTable { table, name: to.clone() })
+            }
+            Statement::AddColumn { table: name, column } => {
+                let (table, state) = self.any_table(name)?;
+                match state.column_named(&column.name) {
+                    Some(_) => Err(Error::ColumnExists { table: name.clone(), column: column.name.clone() }),
+                    None => self.write(Ddl::AddColumn { table, column: column.clone(), birth: 0 }),
+                }
+            }
+            Statement::DropColumn { table, column, cascade } => self.drop_column(table, column, *cascade),
+            Statement::UndropColumn { table, column: name } => {
+                let (table, state) = self.any_table(table)?;
+                let not_dropped = || Error::NotDropped { what: "column", name: name.clone() };
+                let column = state.dropped_column_named(name).ok_or_else(not_dropped)?;
+                self.check_column_name_is_free(table, name, column)?;
+                self.write(Ddl::UndropColumn { table, column })
+            }
+            Statement::RenameColumn { table, column, to } => {
+                let (table, column) = self.shown_column(table, column)?;
+                self.check_column_name_is_free(table, to, column)?;
+                self.write(Ddl::RenameColumn { table, column, name: to.clone() })
+            }
+            Statement::AlterColumnType { table, column, column_type } => {
+                let (table, column) = self.shown_column(table, column)?;
+                self.write(Ddl::AlterColumnType { table, column, column_type: column_type.clone() })
+            }
+            Statement::AddPair { table: name, from: from_name, to: to_name } => {
+                let (table, from, to) = self.pair(name, from_name, to_name)?;
+                if self.schema.shows_pair(table, from, to) {
+                    let (table, from, to) = (name.clone(), from_name.clone(), to_name.clone());
+                    return Err(Error::PairExists { table, from, to });
+                }
+                self.write(Ddl::AddPair { table, from, to })
+            }
+            Statement::DropPair { table: name, from: from_name, to: to_name } => {
+                let (table, from, to) = self.pair(name, from_name, to_name)?;
+                let problem = if !self.schema.shows_pair(table, from, to) {
+                    "it has no such pair"
+                } else if self.schema.shown_pairs(table).len() == 1 {
+                    "it is the last; drop the table instead"
+                } else {
+                    return self.write(Ddl::DropPair { table, from, to });
+                };
+                let (table, from, to) = (name.clone(), from_name.clone(), to_name.clone());
+                Err(Error::NoSuchPair { table, from, to, problem })
+            }
+            Statement::CreateIndex { table, index, kind, columns } => self.create_index(table, index, *kind, columns),
+            Statement::DropIndex { table: name, index } => {
+                let (table, state) = self.any_table(name)?;
+                let unknown = || Error::UnknownIndex { table: name.clone(), index: index.clone() };
+                let (index, _) = state.index_named(index).ok_or_else(unknown)?;
+                self.write(Ddl::DropIndex { table, index })
+            }
+            Statement::CommentOnTable { table, comment } => {
+                let (table, _) = self.any_table(table)?;
+                self.write(Ddl::CommentOnTable { table, comment: comment.clone() })
+            }
+            Statement::CommentOnColumn { table, column, comment } => {
+                let (table, column) = self.shown_column(table, column)?;
+                self.write(Ddl::CommentOnColumn { table, column, comment: comment.clone() })
+            }
+            _ => panic!("only called for schema statements: {statement:?}"),
         }
+    }
+
+    /// Of what is there it claims that it is, so that no earlier drop takes it away.
+    fn add_if_not_exists(&mut self, statement: &Statement) -> Result<(), Error> {
+        match statement {
+            Statement::CreateNodeTable { table, .. } | Statement::CreateEdgeTable { table, .. } => {
+                match self.schema.table_named(table) {
+                    Some((table, _)) => self.write(Ddl::UndropTable { table }),
+                    None => self.add(statement),
+                }
+            }
+            Statement::AddColumn { table, column } => {
+                let (id, state) = self.any_table(table)?;
+                match state.column_named(&column.name) {
+                    Some((column, _)) => self.write(Ddl::UndropColumn { table: id, column }),
+                    None => self.add(statement),
+                }
+            }
+            _ => Err(Error::MisplacedClause { clause: "IF NOT EXISTS", to: "CREATE TABLE and ADD COLUMN" }),
+        }
+    }
+
+    fn add_if_exists(&mut self, statement: &Statement) -> Result<(), Error> {
+        let is_there = match statement {
+            Statement::DropNodeTable { table, .. } | Statement::DropEdgeTable { table } => {
+                self.schema.table_named(table).is_some()
+            }
+            Statement::DropColumn { table, column, .. } => self.any_table(table)?.1.column_named(column).is_some(),
+            _ => return Err(Error::MisplacedClause { clause: "IF EXISTS", to: "DROP TABLE and DROP COLUMN" }),
+        };
+        if is_there { self.add(statement) } else { Ok(()) }
+    }
+
+    fn create_table(&mut self, ddl: Ddl) -> Result<(), Error> {
+        if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = &ddl {
+            self.check_table_name_is_free(name)?;
+        }
+        self.write(ddl)
+    }
+
+    /// With cascade, what connects the table goes before it.
+    fn drop_node_table(&mut self, name: &str, cascade: bool) -> Result<(), Error> {
+        let (table, _) = self.shown_table("node", name)?;
+        let connecting: Vec<_> = self.schema.connecting(table).collect();
+        for (edges, pairs, of) in connecting {
+            if !cascade {
+                let by = format!("edge table `{}`", self.schema.shown_name(edges));
+                return Err(Error::InUse { what: format!("table `{name}`"), by });
+            }
+            if pairs.len() == of {
+                self.write(Ddl::DropTable { table: edges })?;
+            } else {
+                pairs.into_iter().try_for_each(|(from, to)| self.write(Ddl::DropPair { table: edges, from, to }))?;
+            }
+        }
+        self.write(Ddl::DropTable { table })
+    }
+
+    /// With cascade, the indexes that cover the column go before it.
+    fn drop_column(&mut self, name: &str, column_name: &str, cascade: bool) -> Result<(), Error> {
+        let (table, state) = self.any_table(name)?;
+        let unknown = || Error::UnknownColumn { table: name.to_owned(), column: column_name.to_owned() };
+        let (column, _) = state.column_named(column_name).ok_or_else(unknown)?;
+        let covering = state.indexes().filter(|(_, index)| index.columns().contains(&column));
+        let covering: Vec<_> = covering.map(|(id, index)| (id, index.name().to_owned())).collect();
+        for (index, by) in covering {
+            if !cascade {
+                let what = format!("column `{column_name}` of table `{name}`");
+                return Err(Error::InUse { what, by: format!("index `{by}`") });
+            }
+            self.write(Ddl::DropIndex { table, index })?;
+        }
+        self.write(Ddl::DropColumn { table, column })
+    }
+
+    fn create_index(&mut self, name: &str, index: &str, kind: IndexKind, columns: &[String]) -> Result<(), Error> {
+        let (table, state) = self.any_table(name)?;
+        let mut covered = Vec::new();
+        for column_name in columns {
+            let unknown = || Error::UnknownColumn { table: name.to_owned(), column: column_name.clone() };
+            let (column, column_state) = state.column_named(column_name).ok_or_else(unknown)?;
+            let found = column_state.column_type();
+            if kind == IndexKind::FullText && *found != Type::String {
+                let (table, column, found) = (name.to_owned(), column_name.clone(), found.clone());
+                return Err(Error::NotText { table, column, found });
+            }
+            covered.push(column);
+        }
+        let is_same = |other: &IndexState| other.kind() == kind && other.columns() == covered;
+        let taken = |other: &IndexState| same_name(other.name(), index) || is_same(other);
+        if let Some((_, other)) = state.indexes().find(|(_, other)| taken(other)) {
+            return Err(Error::IndexExists { table: name.to_owned(), index: other.name().to_owned() });
+        }
+        self.write(Ddl::CreateIndex { table, name: index.to_owned(), kind, columns: covered })
+    }
+
+    fn check_table_name_is_free(&self, name: &str) -> Result<(), Error> {
+        match self.schema.table_named(name) {
+            Some(_) => Err(Error::TableExists(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_column_name_is_free(&self, table: TableId, name: &str, by: ColumnId) -> Result<(), Error> {
+        let owner = self.schema.table(table).and_then(|state| state.column_named(name));
+        match owner.filter(|(owner, _)| *owner != by) {
+            Some(_) => {
+                let table = self.schema.shown_name(table).to_owned();
+                Err(Error::ColumnExists { table, column: name.to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn pair(&self, table: &str, from: &str, to: &str) -> Result<(TableId, TableId, TableId), Error> {
+        Ok((self.shown_table("edge", table)?.0, self.shown_table("node", from)?.0, self.shown_table("node", to)?.0))
+    }
+
+    /// The table shown under that name, of either kind.
+    fn any_table(&self, name: &str) -> Result<(TableId, &TableState), Error> {
+        let unknown = || Error::UnknownTable { kind: "node or edge", name: name.to_owned() };
+        self.schema.table_named(name).ok_or_else(unknown)
+    }
+
+    fn shown_table(&self, kind: &'static str, name: &str) -> Result<(TableId, &TableState), Error> {
+        let unknown = || Error::UnknownTable { kind, name: name.to_owned() };
+        self.schema.table_named(name).filter(|(_, table)| is_of_kind(table, kind)).ok_or_else(unknown)
+    }
+
+    fn shown_column(&self, table: &str, column: &str) -> Result<(TableId, ColumnId), Error> {
+        let (id, state) = self.any_table(table)?;
+        let unknown = || Error::UnknownColumn { table: table.to_owned(), column: column.to_owned() };
+        Ok((id, state.column_named(column).ok_or_else(unknown)?.0))
+    }
+
+    /// Writes a schema operation, if it is sound.
+    fn write(&mut self, ddl: Ddl) -> Result<(), Error> {
         self.schema.check(&ddl)?;
         let ddl = self.schema.with_birth(ddl);
-        self.change_schema(ddl);
+        let op = Op::Schema(ddl.clone());
+        let index = u32::try_from(self.ops.len()).unwrap_or(u32::MAX);
+        self.schema.to_mut().join(self.change.rank(index, &op), &self.change.seen, &ddl);
+        self.ops.push(op);
         Ok(())
     }
 
@@ -151,22 +388,15 @@ impl Draft<'_> {
             Rule::Revive(is_on) => Rule::Revive(*is_on),
             Rule::Multiplicity(multiplicity) => Rule::Multiplicity(*multiplicity),
         };
-        let ddl = Ddl::SetRule { table, rule };
-        self.schema.check(&ddl)?;
-        self.change_schema(ddl);
-        Ok(())
+        self.write(Ddl::SetRule { table, rule })
     }
 
-    fn change_schema(&mut self, ddl: Ddl) {
-        let index = u32::try_from(self.ops.len()).unwrap_or(u32::MAX);
-        self.schema.to_mut().join(Rank { index, ..self.first }, &ddl);
-        self.ops.push(Op::Schema(ddl));
-    }
+    // ---- what changes rows ----
 
     fn increment(&mut self, table: &str, element: Element, column: &str, by: &Value) -> Result<(), Error> {
         let state = self.schema.table(element.table()).expect("the table was just looked up");
         let unknown = || Error::UnknownColumn { table: table.to_owned(), column: column.to_owned() };
-        let (id, column_state) = state.column_named(column).ok_or_else(unknown)?;
+        let (id, column_state) = state.resolve_column(column).ok_or_else(unknown)?;
         if matches!(state.kind(), Kind::Node { key } if *key == id) {
             return Err(Error::ImmutableKey { table: table.to_owned(), key: column.to_owned() });
         }
@@ -257,11 +487,9 @@ impl Draft<'_> {
         if self.exists(element) { Ok(()) } else { Err(Error::NotFound { element: self.state.describe(element) }) }
     }
 
+    /// The table that a client means who may not know of a rename.
     fn table(&self, kind: &'static str, name: &str) -> Result<(TableId, &TableState), Error> {
-        let found = self.schema.table_named(name).filter(|(_, table)| match table.kind() {
-            Kind::Node { .. } => kind == "node",
-            Kind::Edge { .. } => kind == "edge",
-        });
+        let found = self.schema.resolve_table(name).filter(|(_, table)| is_of_kind(table, kind));
         found.ok_or_else(|| Error::UnknownTable { kind, name: name.to_owned() })
     }
 
@@ -302,7 +530,7 @@ impl Draft<'_> {
         let mut cells = Cells::new();
         for (name, value) in properties {
             let unknown = || Error::UnknownColumn { table: table.to_owned(), column: name.clone() };
-            let (column, column_state) = state.column_named(name).ok_or_else(unknown)?;
+            let (column, column_state) = state.resolve_column(name).ok_or_else(unknown)?;
             if matches!(state.kind(), Kind::Node { key } if *key == column) {
                 return Err(Error::ImmutableKey { table: table.to_owned(), key: name.clone() });
             }
@@ -312,6 +540,13 @@ impl Draft<'_> {
             }
         }
         Ok(cells)
+    }
+}
+
+fn is_of_kind(table: &TableState, kind: &str) -> bool {
+    match table.kind() {
+        Kind::Node { .. } => kind == "node",
+        Kind::Edge { .. } => kind == "edge",
     }
 }
 

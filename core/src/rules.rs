@@ -225,9 +225,13 @@ multiplicity = "many_one"
             index += 1;
             let change = ChangeId { replica: ReplicaId([1; 16]), seq: 1 };
             let (authority_epoch, link_epoch, timestamp) = (0, 0, Timestamp::at_ms(1));
-            schema.join(Rank { authority_epoch, link_epoch, timestamp, change, index }, ddl);
+            schema.join(
+                Rank { authority_epoch, link_epoch, timestamp, change, index },
+                &crate::clock::Seen::default(),
+                ddl,
+            );
         };
-        let column = |name: &str| Column { name: name.into(), column_type: Type::String };
+        let column = |name: &str| Column::new(name, Type::String);
         let columns = vec![column("id"), column("email")];
         let user = Ddl::CreateNodeTable { name: "User".into(), birth: 0, columns, primary_key: "id".into() };
         let (from, to) = (user.table_id(), user.table_id());

@@ -1,19 +1,31 @@
 //! The schema as a join: tables and columns have identities for life, and names and types are what is claimed of them.
 //!
 //! Applying schema operations commutes. Two replicas that run one migration offline make one table; its columns and
-//! pairs are united, and where the claims differ the greatest rank decides. When two tables claim one name the greatest
-//! claim owns it and the other shows as `name~shortid`. (DDL Synchronisation, case B7.)
+//! pairs are united, and where the claims differ the greatest rank decides. When two tables, or two columns of one table,
+//! claim one name the greatest claim owns it and the other shows as `name~shortid`. (DDL Synchronisation, case B7.)
+//!
+//! Nothing is ever taken out. A dropped table or column is hidden: what is done to it goes on being merged, and UNDROP
+//! shows it. Its name is free meanwhile, and who creates it anew creates another one, because an identity counts how often
+//! its author had known the name ([`Schema::with_birth`]). So a DROP and a CREATE that two replicas run offline, as one
+//! migration, give one new table.
+//!
+//! A column's type is the greatest claim, or the widest of the claims that widen into each other around it: of INT32 and
+//! INT64 that is INT64, whoever came first. A change of type takes away the claims its author had seen, and no others.
+//!
+//! Who writes by a name that was changed meanwhile is understood: a name nobody has is that of the last who had it
+//! ([`Schema::resolve_table`]). That happens at the origin only; what travels are identities.
 //!
 //! How a table's rows are merged is part of the schema too ([`Rule`]), and so are changes of it: a policy set here and
 //! one set there are merged like any claim, always by connection and time whatever the table itself prefers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::change::{Element, Node, Op};
-use crate::clock::Rank;
-use crate::ddl::{Column, Ddl, Multiplicity, Rule, column_id, fold};
+use crate::change::{Change, Element, Node, Op};
+use crate::clock::{Rank, Seen};
+use crate::ddl::{Column, Ddl, IndexKind, Multiplicity, Rule, column_born, column_id, fold, index_id};
 use crate::error::Error;
-use crate::id::{ColumnId, Digest, TableId};
+use crate::id::{ColumnId, Digest, IndexId, TableId};
+use crate::planted::{Bug, is_planted};
 use crate::policy::Policy;
 use crate::value::{Type, Value};
 use crate::view;
@@ -23,29 +35,188 @@ use crate::view;
 pub struct SchemaVersion {
     /// Every operation counts one, also one that changed nothing.
     pub operations: u64,
-    /// Over the logical schema.
+    /// Over the logical schema, what is dropped included.
     pub digest: Digest,
+}
+
+/// Whether something is there: the greatest claim that it is, against the greatest that it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    made: Rank,
+    dropped: Option<Rank>,
+}
+
+impl Life {
+    fn new(made: Rank) -> Self {
+        Life { made, dropped: None }
+    }
+
+    fn make(&mut self, rank: Rank) {
+        self.made = self.made.max(rank);
+    }
+
+    fn drop(&mut self, rank: Rank) {
+        self.dropped = self.dropped.max(Some(rank));
+    }
+
+    fn is_live(&self) -> bool {
+        self.dropped.is_none_or(|dropped| self.made > dropped)
+    }
+}
+
+/// What something is called, and was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names {
+    rank: Rank,
+    current: String,
+    /// Every name it had, in the form in which names are compared, with the last claim of it.
+    had: BTreeMap<String, Rank>,
+}
+
+impl Names {
+    fn new(rank: Rank, name: &str) -> Self {
+        Names { rank, current: name.to_owned(), had: BTreeMap::from([(fold(name), rank)]) }
+    }
+
+    fn claim(&mut self, rank: Rank, name: &str) {
+        let last = self.had.entry(fold(name)).or_insert(rank);
+        *last = rank.max(*last);
+        if rank > self.rank || is_planted(Bug::CreateOverwrites) {
+            (self.rank, self.current) = (rank, name.to_owned());
+        }
+    }
+}
+
+/// The names under which things show that may claim the same: the greatest claim owns a name.
+fn shown_names<I: Copy + Ord>(claims: &[(I, &Names)], short: impl Fn(I) -> String) -> BTreeMap<I, String> {
+    let mut owners: BTreeMap<String, (Rank, I)> = BTreeMap::new();
+    for (id, names) in claims {
+        let claim = (names.rank, *id);
+        owners.entry(fold(&names.current)).and_modify(|owner| *owner = claim.max(*owner)).or_insert(claim);
+    }
+    let shown = |(id, names): &(I, &Names)| {
+        let is_owner = owners[&fold(&names.current)].1 == *id;
+        (*id, if is_owner { names.current.clone() } else { format!("{}~{}", names.current, short(*id)) })
+    };
+    claims.iter().map(shown).collect()
+}
+
+/// A claim of a column's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Claim {
+    claimed: Type,
+    /// What the author of a change of type had seen: the claims it takes away.
+    replaces: Option<Seen>,
 }
 
 /// What a column is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnState {
-    name: (Rank, String),
-    claims: BTreeMap<Rank, Type>,
+    names: Names,
+    shown_name: String,
+    life: Life,
+    claims: BTreeMap<Rank, Claim>,
+    column_type: Type,
+    default: Option<(Rank, Value)>,
+    comment: Option<(Rank, String)>,
     policy: Option<(Rank, Policy)>,
 }
 
 impl ColumnState {
-    /// Its name.
+    /// The name it is shown under.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name.1
+        &self.shown_name
     }
 
-    /// The greatest claim's type.
+    /// Its type.
     #[must_use]
     pub fn column_type(&self) -> &Type {
-        self.claims.values().next_back().expect("a column is made with a claim")
+        &self.column_type
+    }
+
+    /// What a row shows that was never given a value.
+    #[must_use]
+    pub fn default(&self) -> Option<&Value> {
+        self.default.as_ref().map(|(_, value)| value)
+    }
+
+    /// What it is for, in somebody's words.
+    #[must_use]
+    pub fn comment(&self) -> Option<&str> {
+        comment(&self.comment)
+    }
+
+    /// Whether it is not dropped.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.life.is_live()
+    }
+
+    /// The greatest claim's type, or the widest of those that widen into it or it into.
+    fn decide_type(&self) -> Type {
+        if is_planted(Bug::TypeByArrival) {
+            return self.column_type.clone();
+        }
+        let is_replaced = |rank: &Rank| {
+            self.claims.iter().any(|(by, claim)| {
+                let is_earlier_there = by.change == rank.change && by.index > rank.index;
+                let saw = |seen: &Seen| is_earlier_there || (by.change != rank.change && seen.contains(rank.change));
+                claim.replaces.as_ref().is_some_and(saw)
+            })
+        };
+        let mut standing = self.claims.iter().filter(|(rank, _)| !is_replaced(rank)).map(|(_, claim)| &claim.claimed);
+        let Some(greatest) = standing.next_back() else { return self.column_type.clone() };
+        let width = |of: &Type| greatest.widening().iter().position(|wider| wider == of);
+        standing.chain([greatest]).max_by_key(|of| width(of)).unwrap_or(greatest).clone()
+    }
+}
+
+/// A place between two node tables that edges of a table may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    adds: BTreeSet<Rank>,
+    drops: BTreeMap<Rank, Seen>,
+}
+
+impl Pair {
+    /// Whether somebody added it of whom no drop knew.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let knew = |(drop, seen): (&Rank, &Seen), add: &Rank| {
+            if drop.change == add.change { drop.index > add.index } else { seen.contains(add.change) }
+        };
+        self.adds.iter().any(|add| !self.drops.iter().any(|drop| knew(drop, add)))
+    }
+}
+
+/// An index, which Kùzu may be unable to build: what counts is that everybody knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexState {
+    names: Names,
+    shown_name: String,
+    life: Life,
+    kind: IndexKind,
+    columns: Vec<ColumnId>,
+}
+
+impl IndexState {
+    /// The name it is shown under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shown_name
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> IndexKind {
+        self.kind
+    }
+
+    /// What it covers, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnId] {
+        &self.columns
     }
 }
 
@@ -57,19 +228,22 @@ pub enum Kind {
         /// The primary key.
         key: ColumnId,
     },
-    /// Edges between the tables of these pairs.
+    /// Edges between the tables of these pairs, dropped ones included.
     Edge {
         /// From, to.
-        pairs: BTreeSet<(TableId, TableId)>,
+        pairs: BTreeMap<(TableId, TableId), Pair>,
     },
 }
 
 /// What a table is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableState {
-    name: (Rank, String),
+    names: Names,
+    life: Life,
     kind: Kind,
     columns: BTreeMap<ColumnId, ColumnState>,
+    indexes: BTreeMap<IndexId, IndexState>,
+    comment: Option<(Rank, String)>,
     rules: Rules,
 }
 
@@ -89,15 +263,40 @@ impl TableState {
         &self.kind
     }
 
-    /// Its columns.
-    pub fn columns(&self) -> impl Iterator<Item = (ColumnId, &ColumnState)> {
-        self.columns.iter().map(|(id, column)| (*id, column))
+    /// Whether it is not dropped.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.life.is_live()
     }
 
-    /// One of its columns.
+    /// Its columns that are not dropped.
+    pub fn columns(&self) -> impl Iterator<Item = (ColumnId, &ColumnState)> {
+        self.columns.iter().filter(|(_, column)| column.is_live()).map(|(id, column)| (*id, column))
+    }
+
+    /// One of its columns, dropped or not.
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<&ColumnState> {
         self.columns.get(&id)
+    }
+
+    /// Its indexes of whose columns none is dropped.
+    pub fn indexes(&self) -> impl Iterator<Item = (IndexId, &IndexState)> {
+        let covers = |column: &ColumnId| self.columns.get(column).is_some_and(ColumnState::is_live);
+        let is_shown = move |index: &IndexState| index.life.is_live() && index.columns.iter().all(covers);
+        self.indexes.iter().filter(move |(_, index)| is_shown(index)).map(|(id, index)| (*id, index))
+    }
+
+    /// The index of that name.
+    #[must_use]
+    pub fn index_named(&self, name: &str) -> Option<(IndexId, &IndexState)> {
+        self.indexes().find(|(_, index)| fold(index.name()) == fold(name))
+    }
+
+    /// What it is for, in somebody's words.
+    #[must_use]
+    pub fn comment(&self) -> Option<&str> {
+        comment(&self.comment)
     }
 
     /// Who wins where a column says nothing else.
@@ -145,11 +344,68 @@ impl TableState {
         set(&self.rules.multiplicity)
     }
 
-    /// The column of that name.
+    /// The column shown under that name.
     #[must_use]
     pub fn column_named(&self, name: &str) -> Option<(ColumnId, &ColumnState)> {
         self.columns().find(|(_, column)| fold(column.name()) == fold(name))
     }
+
+    /// The column of that name, or if there is none, the last that had it.
+    #[must_use]
+    pub fn resolve_column(&self, name: &str) -> Option<(ColumnId, &ColumnState)> {
+        let name_then = fold(name);
+        let had = |(id, column): (ColumnId, &ColumnState)| Some((*column.names.had.get(&name_then)?, id));
+        let last = || self.columns().filter_map(had).max().map(|(_, id)| (id, &self.columns[&id]));
+        self.column_named(name).or_else(last)
+    }
+
+    /// The last dropped of the columns of that name.
+    #[must_use]
+    pub fn dropped_column_named(&self, name: &str) -> Option<ColumnId> {
+        let is_meant = |column: &ColumnState| !column.is_live() && fold(&column.names.current) == fold(name);
+        let dropped = self.columns.iter().filter(|(_, column)| is_meant(column));
+        dropped.max_by_key(|(id, column)| (column.life.dropped, **id)).map(|(id, _)| *id)
+    }
+
+    fn shown_columns(&self) -> BTreeMap<ColumnId, (String, Type)> {
+        let shown =
+            |(id, column): (ColumnId, &ColumnState)| (id, (column.shown_name.clone(), column.column_type.clone()));
+        self.columns().map(shown).collect()
+    }
+
+    /// Decides anew what follows from the claims.
+    fn settle(&mut self) {
+        let live: Vec<_> = self.columns.iter().filter(|(_, column)| column.is_live()).collect();
+        let claims: Vec<_> = live.iter().map(|(id, column)| (**id, &column.names)).collect();
+        let names = shown_names(&claims, |id| id.short());
+        for (id, column) in &mut self.columns {
+            column.shown_name = names.get(id).unwrap_or(&column.names.current).clone();
+            column.column_type = column.decide_type();
+        }
+        let claims: Vec<_> = self
+            .indexes
+            .iter()
+            .filter(|(_, index)| index.life.is_live())
+            .map(|(id, index)| (*id, &index.names))
+            .collect();
+        let names = shown_names(&claims, |id| id.short());
+        for (id, index) in &mut self.indexes {
+            index.shown_name = names.get(id).unwrap_or(&index.names.current).clone();
+        }
+    }
+}
+
+/// A table as it is shown, with the identities behind the names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownTable {
+    /// Its name.
+    pub name: String,
+    /// What is shown.
+    pub table: view::Table,
+    /// Name and type of each column.
+    pub columns: BTreeMap<ColumnId, (String, Type)>,
+    /// The pairs of an edge table.
+    pub pairs: BTreeSet<(TableId, TableId)>,
 }
 
 /// All tables and what they are called.
@@ -162,7 +418,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// A table.
+    /// A table, dropped or not.
     #[must_use]
     pub fn table(&self, id: TableId) -> Option<&TableState> {
         self.tables.get(&id)
@@ -175,10 +431,88 @@ impl Schema {
         Some((id, &self.tables[&id]))
     }
 
-    /// The name a table is shown under.
+    /// The table of that name, or if there is none, the last that had it.
+    #[must_use]
+    pub fn resolve_table(&self, name: &str) -> Option<(TableId, &TableState)> {
+        let name_then = fold(name);
+        let had = |id: &TableId| Some((*self.tables[id].names.had.get(&name_then)?, *id));
+        let last = || self.by_name.values().filter_map(had).max().map(|(_, id)| (id, &self.tables[&id]));
+        self.table_named(name).or_else(last)
+    }
+
+    /// The last dropped of the tables of that name.
+    #[must_use]
+    pub fn dropped_table_named(&self, name: &str) -> Option<TableId> {
+        let is_meant = |table: &TableState| !table.is_live() && fold(&table.names.current) == fold(name);
+        let dropped = self.tables.iter().filter(|(_, table)| is_meant(table));
+        dropped.max_by_key(|(id, table)| (table.life.dropped, **id)).map(|(id, _)| *id)
+    }
+
+    /// What can be brought back: names of dropped tables, and of dropped columns with that of their shown table, each
+    /// where nothing else has taken the name.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<(String, Option<String>)> {
+        let gone = |table: &&TableState| !table.is_live() && self.table_named(&table.names.current).is_none();
+        let tables = self.tables.values().filter(gone).map(|table| (table.names.current.clone(), None));
+        let columns = self.shown_names.iter().flat_map(|(id, name)| {
+            let table = &self.tables[id];
+            let gone = |column: &&ColumnState| !column.is_live() && table.column_named(&column.names.current).is_none();
+            let columns = table.columns.values().filter(gone);
+            columns.map(|column| (name.clone(), Some(column.names.current.clone())))
+        });
+        tables.chain(columns).collect()
+    }
+
+    /// The name a table is shown under, or would be.
     #[must_use]
     pub fn shown_name(&self, id: TableId) -> &str {
-        self.shown_names.get(&id).map_or("?", String::as_str)
+        let hidden = || self.tables.get(&id).map_or("?", |table| table.names.current.as_str());
+        self.shown_names.get(&id).map_or_else(hidden, String::as_str)
+    }
+
+    /// Whether a table is shown. An edge table is not unless it shows a pair.
+    #[must_use]
+    pub fn is_shown(&self, id: TableId) -> bool {
+        self.table(id).is_some_and(|table| {
+            table.is_live()
+                && match &table.kind {
+                    Kind::Node { .. } => true,
+                    Kind::Edge { pairs } => pairs.iter().any(|(ends, pair)| self.connects(*ends, pair)),
+                }
+        })
+    }
+
+    /// Whether edges of a table from one node table to another are shown, as far as the schema goes.
+    #[must_use]
+    pub fn shows_pair(&self, table: TableId, from: TableId, to: TableId) -> bool {
+        let Some(TableState { kind: Kind::Edge { pairs }, life, .. }) = self.table(table) else { return false };
+        life.is_live() && pairs.get(&(from, to)).is_some_and(|pair| self.connects((from, to), pair))
+    }
+
+    /// Whether a pair is there and both its tables are: one that a rejected change would have made is not.
+    fn connects(&self, (from, to): (TableId, TableId), pair: &Pair) -> bool {
+        pair.is_live() && [from, to].into_iter().all(|end| self.table(end).is_some_and(TableState::is_live))
+    }
+
+    /// The edge tables that show pairs with a node table, with these pairs and the number of all they show.
+    pub fn connecting(&self, node_table: TableId) -> impl Iterator<Item = (TableId, Vec<(TableId, TableId)>, usize)> {
+        self.tables.keys().filter_map(move |&id| {
+            let pairs = self.shown_pairs(id);
+            let touching: Vec<_> =
+                pairs.iter().copied().filter(|(from, to)| *from == node_table || *to == node_table).collect();
+            (!touching.is_empty()).then_some((id, touching, pairs.len()))
+        })
+    }
+
+    /// The pairs that an edge table shows.
+    #[must_use]
+    pub fn shown_pairs(&self, id: TableId) -> BTreeSet<(TableId, TableId)> {
+        match self.table(id) {
+            Some(TableState { kind: Kind::Edge { pairs }, life, .. }) if life.is_live() => {
+                pairs.iter().filter(|(ends, pair)| self.connects(**ends, pair)).map(|(ends, _)| *ends).collect()
+            }
+            _ => BTreeSet::new(),
+        }
     }
 
     /// The version: what `schema_state` reports (DDL Synchronisation, cases B2 and B4).
@@ -188,73 +522,141 @@ impl Schema {
             let columns: Vec<Policy> = table.columns.keys().map(|column| table.column_policy(*column)).collect();
             (table.policy(), columns, table.update_revives(), table.revive(), table.multiplicity())
         };
-        let logical = |(&id, table)| (id, self.shown_name(id), self.shown_table(id), rules(table));
+        let column = |(id, column): (&ColumnId, &ColumnState)| {
+            let ColumnState { shown_name, column_type, default, life, .. } = column;
+            let default = default.as_ref().map(|(_, value)| value.clone());
+            (*id, shown_name.clone(), column_type.clone(), default, life.is_live(), column.comment().map(str::to_owned))
+        };
+        let index = |(id, index): (IndexId, &IndexState)| (id, index.shown_name.clone());
+        let logical = |(&id, table): (&TableId, &TableState)| {
+            let columns: Vec<_> = table.columns.iter().map(column).collect();
+            let indexes: Vec<_> = table.indexes().map(index).collect();
+            let comment = table.comment().map(str::to_owned);
+            let shown = (self.shown_name(id).to_owned(), table.is_live(), self.shown_pairs(id), comment);
+            (id, shown, columns, indexes, rules(table))
+        };
         let logical: Vec<_> = self.tables.iter().map(logical).collect();
         SchemaVersion { operations: self.operations, digest: Digest::of_value(&logical) }
     }
 
     /// Every table as it is shown, by identity. An edge table without a pair of tables to connect is not.
     #[must_use]
-    pub fn shown_tables(&self) -> BTreeMap<TableId, (String, view::Table)> {
-        let tables = self.tables.keys().map(|&id| (id, (self.shown_name(id).to_owned(), self.shown_table(id))));
-        let has_ends = |table: &view::Table| match &table.kind {
-            view::TableKind::Node { .. } => true,
-            view::TableKind::Edge { pairs } => !pairs.is_empty(),
-        };
-        tables.filter(|(_, (_, table))| has_ends(table)).collect()
+    pub fn shown_tables(&self) -> BTreeMap<TableId, ShownTable> {
+        self.shown_names.keys().map(|&id| (id, self.shown_table(id))).collect()
     }
 
-    fn shown_table(&self, id: TableId) -> view::Table {
+    fn shown_table(&self, id: TableId) -> ShownTable {
         let table = &self.tables[&id];
+        let pairs = self.shown_pairs(id);
+        let named =
+            |&(from, to): &(TableId, TableId)| (self.shown_name(from).to_owned(), self.shown_name(to).to_owned());
         let kind = match &table.kind {
-            Kind::Node { key } => view::TableKind::Node { primary_key: table.columns[key].name().to_owned() },
-            Kind::Edge { pairs } => {
-                let shown = |&(from, to): &(TableId, TableId)| {
-                    (self.shown_name(from).to_owned(), self.shown_name(to).to_owned())
-                };
-                // A table that a rejected change would have made is not there.
-                let exist = |(from, to): &&(TableId, TableId)| [from, to].iter().all(|id| self.table(**id).is_some());
-                view::TableKind::Edge { pairs: pairs.iter().filter(exist).map(shown).collect() }
-            }
+            Kind::Node { key } => view::TableKind::Node { primary_key: table.columns[key].shown_name.clone() },
+            Kind::Edge { .. } => view::TableKind::Edge { pairs: pairs.iter().map(named).collect() },
         };
-        let columns =
-            table.columns().map(|(_, column)| (column.name().to_owned(), column.column_type().clone())).collect();
-        view::Table { kind, columns }
+        let columns = table.shown_columns();
+        let shown = view::Table { kind, columns: columns.values().cloned().collect() };
+        ShownTable { name: self.shown_name(id).to_owned(), table: shown, columns, pairs }
     }
 
-    /// `ddl` with the smallest birth under which its table is unknown here.
+    /// `ddl` with the smallest birth under which what it makes is unknown here, dropped or not.
     #[must_use]
     pub fn with_birth(&self, mut ddl: Ddl) -> Ddl {
         loop {
-            if !self.tables.contains_key(&ddl.table_id()) {
-                return ddl;
-            }
+            let is_known = match &ddl {
+                Ddl::CreateNodeTable { .. } | Ddl::CreateEdgeTable { .. } => self.tables.contains_key(&ddl.table_id()),
+                Ddl::AddColumn { table, column, birth } => {
+                    let id = column_born(*table, &column.name, *birth);
+                    self.table(*table).is_some_and(|table| table.columns.contains_key(&id))
+                }
+                _ => false,
+            };
             match &mut ddl {
-                Ddl::CreateNodeTable { birth, .. } | Ddl::CreateEdgeTable { birth, .. } => *birth += 1,
-                Ddl::SetRule { .. } => return ddl,
+                Ddl::CreateNodeTable { birth, .. }
+                | Ddl::CreateEdgeTable { birth, .. }
+                | Ddl::AddColumn { birth, .. }
+                    if is_known =>
+                {
+                    *birth += 1;
+                }
+                _ => return ddl,
             }
         }
     }
 
-    /// Refuses a schema operation that no replica in this state could have written.
+    /// Refuses a schema operation that no replica in this state could have written. What somebody else dropped meanwhile
+    /// is no reason.
     ///
     /// # Errors
-    /// Those of [`Ddl::check`], [`Error::UnknownTable`] for an end that is no node table, and those of a rule that its
-    /// table cannot have.
+    /// Those of [`Ddl::check`], those about what it names and is unknown here, and those about a key or a rule.
     pub fn check(&self, ddl: &Ddl) -> Result<(), Error> {
         ddl.check()?;
         match ddl {
             Ddl::CreateNodeTable { .. } => Ok(()),
-            Ddl::CreateEdgeTable { from, to, .. } => [from, to].into_iter().try_for_each(|end| {
-                let is_node = self.table(*end).is_some_and(|table| matches!(table.kind, Kind::Node { .. }));
-                if is_node { Ok(()) } else { Err(Error::UnknownTable { kind: "node", name: end.short() }) }
-            }),
+            Ddl::CreateEdgeTable { from, to, .. } => self.check_ends(*from, *to),
             Ddl::SetRule { table, rule } => self.check_rule(*table, rule),
+            Ddl::DropTable { table }
+            | Ddl::UndropTable { table }
+            | Ddl::RenameTable { table, .. }
+            | Ddl::CommentOnTable { table, .. } => self.known(*table).map(drop),
+            Ddl::AddColumn { table, column, birth } => match self.known(*table)?.kind {
+                Kind::Node { key } if column_born(*table, &column.name, *birth) == key => {
+                    Err(self.key_is_fixed(*table, key, "added again"))
+                }
+                _ => Ok(()),
+            },
+            Ddl::DropColumn { table, column } => self.check_not_key(*table, *column, "dropped"),
+            Ddl::AlterColumnType { table, column, .. } => self.check_not_key(*table, *column, "given another type"),
+            Ddl::UndropColumn { table, column }
+            | Ddl::RenameColumn { table, column, .. }
+            | Ddl::CommentOnColumn { table, column, .. } => self.known_column(*table, *column),
+            Ddl::AddPair { table, from, to } | Ddl::DropPair { table, from, to } => match self.known(*table)?.kind {
+                Kind::Edge { .. } => self.check_ends(*from, *to),
+                Kind::Node { .. } => Err(Error::UnknownTable { kind: "edge", name: table.short() }),
+            },
+            Ddl::CreateIndex { table, columns, .. } => {
+                columns.iter().try_for_each(|column| self.known_column(*table, *column))
+            }
+            Ddl::DropIndex { table, index } if !self.known(*table)?.indexes.contains_key(index) => {
+                Err(Error::UnknownIndex { table: self.shown_name(*table).to_owned(), index: index.short() })
+            }
+            Ddl::DropIndex { .. } => Ok(()),
         }
     }
 
+    fn known(&self, id: TableId) -> Result<&TableState, Error> {
+        self.table(id).ok_or_else(|| Error::UnknownTable { kind: "node or edge", name: id.short() })
+    }
+
+    fn known_column(&self, id: TableId, column: ColumnId) -> Result<(), Error> {
+        match self.known(id)?.column(column) {
+            Some(_) => Ok(()),
+            None => Err(Error::UnknownColumn { table: self.shown_name(id).to_owned(), column: column.short() }),
+        }
+    }
+
+    fn check_ends(&self, from: TableId, to: TableId) -> Result<(), Error> {
+        [from, to].into_iter().try_for_each(|end| {
+            let is_node = self.table(end).is_some_and(|table| matches!(table.kind, Kind::Node { .. }));
+            if is_node { Ok(()) } else { Err(Error::UnknownTable { kind: "node", name: end.short() }) }
+        })
+    }
+
+    fn check_not_key(&self, id: TableId, column: ColumnId, what: &'static str) -> Result<(), Error> {
+        self.known_column(id, column)?;
+        match self.known(id)?.kind {
+            Kind::Node { key } if key == column => Err(self.key_is_fixed(id, key, what)),
+            _ => Ok(()),
+        }
+    }
+
+    fn key_is_fixed(&self, id: TableId, key: ColumnId, what: &'static str) -> Error {
+        let key = self.table(id).and_then(|table| table.column(key)).map_or("?", ColumnState::name);
+        Error::KeyIsFixed { table: self.shown_name(id).to_owned(), key: key.to_owned(), what }
+    }
+
     fn check_rule(&self, id: TableId, rule: &Rule<ColumnId>) -> Result<(), Error> {
-        let table = self.table(id).ok_or_else(|| Error::UnknownTable { kind: "node or edge", name: id.short() })?;
+        let table = self.known(id)?;
         let name = || self.shown_name(id).to_owned();
         let not_applicable = |rule, problem| Err(Error::RuleNotApplicable { table: name(), rule, problem });
         match (rule, &table.kind) {
@@ -270,55 +672,70 @@ impl Schema {
         }
     }
 
-    /// Joins a schema operation that [`Schema::check`] accepts.
-    pub fn join(&mut self, rank: Rank, ddl: &Ddl) {
+    /// Joins the schema operations of a change, each of which [`Schema::check`] accepts.
+    pub fn join_change(&mut self, change: &Change) {
+        for (rank, op) in change.ranked_ops() {
+            if let Op::Schema(ddl) = op {
+                self.join(rank, &change.seen, ddl);
+            }
+        }
+    }
+
+    /// Joins a schema operation that [`Schema::check`] accepts, written by somebody who had `seen` so much.
+    pub fn join(&mut self, rank: Rank, seen: &Seen, ddl: &Ddl) {
         self.operations += 1;
+        let id = ddl.table_id();
         match ddl {
             Ddl::CreateNodeTable { name, columns, primary_key, .. } => {
-                let id = ddl.table_id();
                 let kind = Kind::Node { key: column_id(id, primary_key) };
                 self.join_table(id, rank, name, columns, kind);
             }
             Ddl::CreateEdgeTable { name, columns, from, to, .. } => {
-                let kind = Kind::Edge { pairs: BTreeSet::new() };
-                let table = self.join_table(ddl.table_id(), rank, name, columns, kind);
-                if let Kind::Edge { pairs } = &mut table.kind {
-                    pairs.insert((*from, *to));
-                }
+                let kind = Kind::Edge { pairs: BTreeMap::new() };
+                self.join_table(id, rank, name, columns, kind).pair((*from, *to)).adds.insert(rank);
             }
             // A table that a rejected change would have made is not there.
-            Ddl::SetRule { table, rule } => {
-                if let Some(table) = self.tables.get_mut(table) {
-                    join_rule(table, rank, rule);
+            _ => {
+                if let Some(table) = self.tables.get_mut(&id) {
+                    table.join(id, rank, seen, ddl);
                 }
             }
+        }
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.settle();
         }
         self.name_tables();
     }
 
     fn join_table(&mut self, id: TableId, rank: Rank, name: &str, columns: &[Column], kind: Kind) -> &mut TableState {
-        let new =
-            || TableState { name: (rank, name.to_owned()), kind, columns: BTreeMap::new(), rules: Rules::default() };
+        let new = || TableState {
+            names: Names::new(rank, name),
+            life: Life::new(rank),
+            kind,
+            columns: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            comment: None,
+            rules: Rules::default(),
+        };
         let table = self.tables.entry(id).or_insert_with(new);
-        raise(&mut table.name, rank, name);
+        table.names.claim(rank, name);
+        table.life.make(rank);
         for column in columns {
-            join_column(table, column_id(id, &column.name), rank, column);
+            table.join_column(column_id(id, &column.name), rank, column);
         }
         table
     }
 
-    /// The greatest claim owns a name, every other claimant shows as `name~shortid`.
+    /// What only a planted bug does.
+    pub(crate) fn count_twice(&mut self) {
+        self.operations += 1;
+    }
+
+    /// What is shown has a name to itself.
     fn name_tables(&mut self) {
-        let mut owners: BTreeMap<String, (Rank, TableId)> = BTreeMap::new();
-        for (&id, table) in &self.tables {
-            let claim = (table.name.0, id);
-            owners.entry(fold(&table.name.1)).and_modify(|owner| *owner = claim.max(*owner)).or_insert(claim);
-        }
-        for (&id, table) in &self.tables {
-            let name = &table.name.1;
-            let owns = owners[&fold(name)].1 == id;
-            self.shown_names.insert(id, if owns { name.clone() } else { format!("{name}~{}", id.short()) });
-        }
+        let shown = self.tables.iter().filter(|(id, _)| self.is_shown(**id));
+        let claims: Vec<_> = shown.map(|(id, table)| (*id, &table.names)).collect();
+        self.shown_names = shown_names(&claims, |id| id.short());
         self.by_name = self.shown_names.iter().map(|(&id, name)| (fold(name), id)).collect();
     }
 
@@ -354,7 +771,7 @@ impl Schema {
         self.check_node(&edge.from)?;
         self.check_node(&edge.to)?;
         match self.table(edge.table).map(TableState::kind) {
-            Some(Kind::Edge { pairs }) if pairs.contains(&(edge.from.table, edge.to.table)) => Ok(()),
+            Some(Kind::Edge { pairs }) if pairs.contains_key(&(edge.from.table, edge.to.table)) => Ok(()),
             _ => Err(Error::UnknownTable { kind: "edge", name: edge.table.short() }),
         }
     }
@@ -402,28 +819,109 @@ impl Schema {
     }
 }
 
-fn join_column(table: &mut TableState, id: ColumnId, rank: Rank, column: &Column) {
-    let new = || ColumnState { name: (rank, column.name.clone()), claims: BTreeMap::new(), policy: None };
-    let state = table.columns.entry(id).or_insert_with(new);
-    raise(&mut state.name, rank, &column.name);
-    state.claims.insert(rank, column.column_type.clone());
-}
-
-fn join_rule(table: &mut TableState, rank: Rank, rule: &Rule<ColumnId>) {
-    match rule {
-        Rule::Policy { column: None, policy } => raise_rule(&mut table.rules.policy, rank, *policy),
-        Rule::Policy { column: Some(column), policy } => {
-            if let Some(column) = table.columns.get_mut(column) {
-                raise_rule(&mut column.policy, rank, *policy);
+impl TableState {
+    fn join(&mut self, id: TableId, rank: Rank, seen: &Seen, ddl: &Ddl) {
+        match ddl {
+            Ddl::CreateNodeTable { .. } | Ddl::CreateEdgeTable { .. } => {}
+            Ddl::SetRule { rule, .. } => self.join_rule(rank, rule),
+            Ddl::DropTable { .. } => self.life.drop(rank),
+            Ddl::UndropTable { .. } => self.life.make(rank),
+            Ddl::RenameTable { name, .. } => self.names.claim(rank, name),
+            Ddl::CommentOnTable { comment, .. } => raise(&mut self.comment, rank, comment.clone()),
+            Ddl::AddColumn { column, birth, .. } => {
+                self.join_column(column_born(id, &column.name, *birth), rank, column);
+            }
+            Ddl::DropColumn { column, .. }
+            | Ddl::UndropColumn { column, .. }
+            | Ddl::RenameColumn { column, .. }
+            | Ddl::AlterColumnType { column, .. }
+            | Ddl::CommentOnColumn { column, .. } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    column.join(rank, seen, ddl);
+                }
+            }
+            Ddl::AddPair { from, to, .. } => drop(self.pair((*from, *to)).adds.insert(rank)),
+            Ddl::DropPair { from, to, .. } => drop(self.pair((*from, *to)).drops.insert(rank, seen.clone())),
+            Ddl::CreateIndex { name, kind, columns, .. } => {
+                let new = || IndexState {
+                    names: Names::new(rank, name),
+                    shown_name: name.clone(),
+                    life: Life::new(rank),
+                    kind: *kind,
+                    columns: columns.clone(),
+                };
+                let index = self.indexes.entry(index_id(id, *kind, columns)).or_insert_with(new);
+                index.names.claim(rank, name);
+                index.life.make(rank);
+            }
+            Ddl::DropIndex { index, .. } => {
+                if let Some(index) = self.indexes.get_mut(index) {
+                    index.life.drop(rank);
+                }
             }
         }
-        Rule::UpdateRevives(is_on) => raise_rule(&mut table.rules.update_revives, rank, *is_on),
-        Rule::Revive(is_on) => raise_rule(&mut table.rules.revive, rank, *is_on),
-        Rule::Multiplicity(multiplicity) => raise_rule(&mut table.rules.multiplicity, rank, *multiplicity),
+    }
+
+    /// Only edge tables have pairs; that of a node table is nobody's.
+    fn pair(&mut self, ends: (TableId, TableId)) -> &mut Pair {
+        match &mut self.kind {
+            Kind::Edge { pairs } => pairs.entry(ends).or_default(),
+            Kind::Node { .. } => panic!("only an edge table has pairs: it was checked"),
+        }
+    }
+
+    fn join_column(&mut self, id: ColumnId, rank: Rank, column: &Column) {
+        let new = || ColumnState {
+            names: Names::new(rank, &column.name),
+            shown_name: column.name.clone(),
+            life: Life::new(rank),
+            claims: BTreeMap::new(),
+            column_type: column.column_type.clone(),
+            default: None,
+            comment: None,
+            policy: None,
+        };
+        let state = self.columns.entry(id).or_insert_with(new);
+        state.names.claim(rank, &column.name);
+        state.life.make(rank);
+        state.claims.insert(rank, Claim { claimed: column.column_type.clone(), replaces: None });
+        if let Some(default) = &column.default {
+            raise(&mut state.default, rank, default.clone());
+        }
+    }
+
+    fn join_rule(&mut self, rank: Rank, rule: &Rule<ColumnId>) {
+        match rule {
+            Rule::Policy { column: None, policy } => raise(&mut self.rules.policy, rank, *policy),
+            Rule::Policy { column: Some(column), policy } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    raise(&mut column.policy, rank, *policy);
+                }
+            }
+            Rule::UpdateRevives(is_on) => raise(&mut self.rules.update_revives, rank, *is_on),
+            Rule::Revive(is_on) => raise(&mut self.rules.revive, rank, *is_on),
+            Rule::Multiplicity(multiplicity) => raise(&mut self.rules.multiplicity, rank, *multiplicity),
+        }
     }
 }
 
-fn raise_rule<T>(register: &mut Option<(Rank, T)>, rank: Rank, value: T) {
+impl ColumnState {
+    fn join(&mut self, rank: Rank, seen: &Seen, ddl: &Ddl) {
+        match ddl {
+            Ddl::DropColumn { .. } => self.life.drop(rank),
+            Ddl::UndropColumn { .. } => self.life.make(rank),
+            Ddl::RenameColumn { name, .. } => self.names.claim(rank, name),
+            Ddl::CommentOnColumn { comment, .. } => raise(&mut self.comment, rank, comment.clone()),
+            Ddl::AlterColumnType { column_type, .. } => {
+                let claim = Claim { claimed: column_type.clone(), replaces: Some(seen.clone()) };
+                self.claims.insert(rank, claim);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn raise<T>(register: &mut Option<(Rank, T)>, rank: Rank, value: T) {
     if register.as_ref().is_none_or(|(current, _)| rank > *current) {
         *register = Some((rank, value));
     }
@@ -434,10 +932,8 @@ fn set<T: Copy + Default>(register: &Option<(Rank, T)>) -> T {
     register.as_ref().map_or_else(T::default, |(_, value)| *value)
 }
 
-fn raise(register: &mut (Rank, String), rank: Rank, name: &str) {
-    if rank > register.0 {
-        *register = (rank, name.to_owned());
-    }
+fn comment(register: &Option<(Rank, String)>) -> Option<&str> {
+    register.as_ref().map(|(_, comment)| comment.as_str()).filter(|comment| !comment.is_empty())
 }
 
 #[cfg(test)]
@@ -453,14 +949,13 @@ mod tests {
     }
 
     fn node_table(name: &str, columns: &[(&str, Type)]) -> Ddl {
-        let columns: Vec<_> =
-            columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect();
+        let columns: Vec<_> = columns.iter().map(|(name, of)| Column::new(*name, of.clone())).collect();
         Ddl::CreateNodeTable { name: name.into(), birth: 0, primary_key: columns[0].name.clone(), columns }
     }
 
     fn joined(ops: &[(i64, Ddl)]) -> Schema {
         let mut schema = Schema::default();
-        ops.iter().for_each(|(ms, ddl)| schema.join(rank(*ms), ddl));
+        ops.iter().for_each(|(ms, ddl)| schema.join(rank(*ms), &Seen::default(), ddl));
         schema
     }
 
@@ -480,7 +975,7 @@ mod tests {
         let schema = in_every_order((1, here), (2, there));
         let (_, table) = schema.table_named("USER").unwrap();
         assert_eq!(table.columns().count(), 3);
-        assert_eq!(schema.shown_tables().values().next().unwrap().0, "user", "the later claim names it");
+        assert_eq!(schema.shown_tables().values().next().unwrap().name, "user", "the later claim names it");
         assert_eq!(schema.version().operations, 2);
     }
 

@@ -4,11 +4,11 @@
 //! are joined: whatever the order, each register ends at the greatest write under each [`crate::policy`]. What is shown
 //! is a pure function of the registers:
 //!
-//! * a node is visible when its greatest insert outranks its greatest delete;
-//! * a cell is visible when its row is and the cell outranks the row's delete;
+//! * a node is visible when its table is and its greatest insert outranks its greatest delete;
+//! * a cell is visible when its row and its column are and the cell outranks the row's delete; else the column's default is;
 //! * a counter shows what it was set to and every increment that its setter had not seen;
 //! * an edge is visible when its own insert outranks its delete **and** both its ends are visible, so an edge that its
-//!   node's deleter had not seen hides with the node and returns with it;
+//!   node's deleter had not seen hides with the node and returns with it, as it does with its table and its pair of tables;
 //! * of the edges that compete for a node which may have only one, the greatest is visible;
 //! * a value is cast to its column's type; where the cast fails NULL is shown and the original stays.
 //!
@@ -34,11 +34,12 @@ use std::sync::Arc;
 
 use crate::change::{Change, Edge, Element, Node, Op};
 use crate::clock::Lsn;
-use crate::ddl::{Ddl, Multiplicity, Rule, same_name};
-use crate::id::{ChangeId, TableId};
+use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
+use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
-use crate::schema::{Schema, TableState};
+use crate::schema::{ColumnState, Schema, ShownTable, TableState};
+use crate::value::{Type, Value};
 use crate::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 use register::{Life, Registers};
 
@@ -173,10 +174,8 @@ impl State {
 
     /// Joins a change for good. Its causes must have been joined before.
     pub fn join(&mut self, change: &Arc<Change>, lsn: Lsn) {
+        self.schema.join_change(change);
         for (rank, op) in change.ranked_ops() {
-            if let Op::Schema(ddl) = op {
-                self.schema.join(rank, ddl);
-            }
             if let Some(element) = op.element() {
                 if is_planted(Bug::DuplicateCheckPerRow) && rank.index > 0 {
                     break;
@@ -200,6 +199,12 @@ impl State {
         for edge in edges {
             self.record(&Element::Edge(edge)).registers.join(place, change, op, Policy::Auto);
         }
+    }
+
+    /// What only a planted bug does.
+    pub(crate) fn count_schema_twice(&mut self) {
+        self.schema.count_twice();
+        self.settle_schema();
     }
 
     /// Joins a change that has no number yet, on top of all that have.
@@ -235,11 +240,7 @@ impl State {
         }
         let mut shown = self.schema.clone();
         for change in &self.unnumbered_ddl {
-            for (rank, op) in change.ranked_ops() {
-                if let Op::Schema(ddl) = op {
-                    shown.join(rank, ddl);
-                }
-            }
+            shown.join_change(change);
         }
         self.shown_schema = Some(shown);
     }
@@ -263,7 +264,7 @@ impl State {
     pub fn view(&self) -> View {
         let shown = self.shown();
         let mut view = View::default();
-        for (name, table) in shown.schema.shown_tables().into_values() {
+        for ShownTable { name, table, .. } in shown.schema.shown_tables().into_values() {
             match table.kind {
                 TableKind::Node { .. } => drop(view.nodes.insert(name.clone(), BTreeMap::new())),
                 TableKind::Edge { .. } => drop(view.edges.insert(name.clone(), BTreeMap::new())),
@@ -353,7 +354,9 @@ impl<'a> Reading<'a> {
     }
 
     fn node_life(self, node: &Node) -> Life {
-        let Some((table, registers)) = self.node_registers(node) else { return Life::Gone };
+        let Some((table, registers)) = self.node_registers(node).filter(|(table, _)| table.is_live()) else {
+            return Life::Gone;
+        };
         match registers.life(table) {
             Life::Gone if self.is_kept_alive(node, table, &registers) => Life::Revived,
             life => life,
@@ -364,7 +367,8 @@ impl<'a> Reading<'a> {
     fn is_kept_alive(self, node: &Node, table: &TableState, registers: &Registers) -> bool {
         let Some(delete) = registers.deleted(table.policy()) else { return false };
         self.state.incident_edges(node).any(|edge| {
-            let Some((table, registers)) = self.edge_registers(edge).filter(|(table, _)| table.revive()) else {
+            let revives = |table: &TableState| table.revive() && self.has_pair(edge);
+            let Some((table, registers)) = self.edge_registers(edge).filter(|(table, _)| revives(table)) else {
                 return false;
             };
             let is_unseen = |(_, change): (Place, &Arc<Change>)| {
@@ -381,8 +385,12 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn has_pair(self, edge: &Edge) -> bool {
+        self.schema.shows_pair(edge.table, edge.from.table, edge.to.table)
+    }
+
     fn has_ends(self, edge: &Edge) -> bool {
-        self.node_life(&edge.from) != Life::Gone && self.node_life(&edge.to) != Life::Gone
+        self.has_pair(edge) && self.node_life(&edge.from) != Life::Gone && self.node_life(&edge.to) != Life::Gone
     }
 
     fn is_edge_visible(self, edge: &Edge) -> bool {
@@ -470,7 +478,7 @@ impl<'a> Reading<'a> {
 }
 
 fn named_row(table: &TableState, registers: &Registers, life: Life) -> Row {
-    let named = |(column, value)| Some((table.column(column)?.name().to_owned(), value?));
+    let named = |(column, value): (&ColumnState, Option<Value>)| Some((column.name().to_owned(), value?));
     registers.shown(table, life == Life::Revived).filter_map(named).collect()
 }
 
@@ -496,7 +504,7 @@ impl State {
 /// to what the changes touch, not to the graph.
 #[derive(Debug, Default)]
 pub struct Delta {
-    tables_before: Option<BTreeMap<TableId, (String, Table)>>,
+    tables_before: Option<BTreeMap<TableId, ShownTable>>,
     rows_before: BTreeMap<Element, Option<Row>>,
 }
 
@@ -540,10 +548,8 @@ impl Delta {
                 Op::Schema(ddl) => {
                     self.tables_before.get_or_insert_with(|| state.schema().shown_tables());
                     altered_tables.insert(ddl.table_id());
-                    if let Ddl::SetRule { table, rule } = ddl
-                        && (matches!(rule, Rule::Revive(_)) || state.revives(*table))
-                    {
-                        state.edges_of(*table).for_each(|edge| self.remember_ends(state, edge));
+                    if matches!(ddl, Ddl::SetRule { rule: Rule::Revive(_), .. }) {
+                        state.edges_of(ddl.table_id()).for_each(|edge| self.remember_ends(state, edge));
                     }
                 }
                 Op::Insert { element, .. }
@@ -555,7 +561,8 @@ impl Delta {
         if !altered_tables.is_empty() {
             let is_altered = |table: TableId| altered_tables.contains(&table);
             state.nodes.keys().filter(|node| is_altered(node.table)).for_each(|node| self.remember_node(state, node));
-            state.edges.keys().filter(|edge| is_altered(edge.table)).for_each(|edge| self.remember_edge(state, edge));
+            let touches = |edge: &&Edge| [edge.table, edge.from.table, edge.to.table].into_iter().any(is_altered);
+            state.edges.keys().filter(touches).for_each(|edge| self.remember(state, &Element::Edge(edge.clone())));
         }
     }
 
@@ -616,6 +623,12 @@ impl Delta {
             delta.schema = schema_steps(&before, &after, &remade);
             // Their rows went with them; those that stay come back.
             rows_before.retain(|element, _| !remade.contains(&element.table()));
+            for (element, row) in &mut rows_before {
+                let id = element.table();
+                if let (Some(row), Some(before), Some(after)) = (row, before.get(&id), after.get(&id)) {
+                    *row = altered_row(std::mem::take(row), before, after);
+                }
+            }
             let nodes = state.nodes.keys().cloned().map(Element::Node);
             let edges = state.edges.keys().cloned().map(Element::Edge);
             let lost = nodes.chain(edges).filter(|element| remade.contains(&element.table()));
@@ -640,93 +653,133 @@ impl Delta {
     }
 }
 
-/// The tables that a store must drop: those that are gone, and those that lost a column or a pair, with the edge tables
-/// that touch them. That happens when the change that made them is rejected.
-fn remade(
-    before: &BTreeMap<TableId, (String, Table)>,
-    after: &BTreeMap<TableId, (String, Table)>,
-) -> BTreeSet<TableId> {
-    let names: BTreeMap<&str, TableId> = before.iter().map(|(id, (name, _))| (name.as_str(), *id)).collect();
-    let lost = |(id, (_, table)): (&TableId, &(String, Table))| {
-        let Some((_, now)) = after.get(id) else { return true };
-        let has_column = |column: &String| now.columns.keys().any(|other| same_name(other, column));
-        let has_pair = |(from, to): &(String, String)| {
-            let renamed = |name: &String| names.get(name.as_str()).and_then(|id| after.get(id)).map(|(name, _)| name);
-            let TableKind::Edge { pairs } = &now.kind else { return false };
-            renamed(from).zip(renamed(to)).is_some_and(|(from, to)| pairs.contains(&(from.clone(), to.clone())))
-        };
-        let pairs = match &table.kind {
-            TableKind::Node { .. } => None,
-            TableKind::Edge { pairs } => Some(pairs),
-        };
-        !table.columns.keys().all(has_column) || !pairs.into_iter().flatten().all(has_pair)
+/// What is left of a row when its table's columns have been dropped, renamed and retyped.
+fn altered_row(mut row: Row, before: &ShownTable, after: &ShownTable) -> Row {
+    let kept = |(id, (old, old_type)): (&ColumnId, &(String, Type))| {
+        let (new, _) = after.columns.get(id).filter(|(_, new_type)| new_type == old_type)?;
+        Some((new.clone(), row.remove(old)?))
     };
-    let mut remade: BTreeSet<TableId> = before.iter().filter(|table| lost(*table)).map(|(id, _)| *id).collect();
-    let lost_names: BTreeSet<&str> = remade.iter().map(|id| before[id].0.as_str()).collect();
-    let touches_lost = |table: &Table| match &table.kind {
-        TableKind::Node { .. } => false,
-        TableKind::Edge { pairs } => {
-            pairs.iter().any(|(from, to)| lost_names.contains(from.as_str()) || lost_names.contains(to.as_str()))
-        }
-    };
-    remade.extend(before.iter().filter(|(_, (_, table))| touches_lost(table)).map(|(id, _)| *id));
+    before.columns.iter().filter_map(kept).collect()
+}
+
+/// The tables that a store must drop: those that are gone, and those that lost a pair, with the edge tables that touch
+/// them.
+fn remade(before: &BTreeMap<TableId, ShownTable>, after: &BTreeMap<TableId, ShownTable>) -> BTreeSet<TableId> {
+    let lost =
+        |(id, table): &(&TableId, &ShownTable)| after.get(*id).is_none_or(|now| !table.pairs.is_subset(&now.pairs));
+    let mut remade: BTreeSet<TableId> = before.iter().filter(lost).map(|(id, _)| *id).collect();
+    let touches_lost =
+        |table: &ShownTable| table.pairs.iter().any(|(from, to)| remade.contains(from) || remade.contains(to));
+    let touching: Vec<TableId> = before.iter().filter(|(_, table)| touches_lost(table)).map(|(id, _)| *id).collect();
+    remade.extend(touching);
     remade
 }
 
-/// The steps from one schema to the next, with the tables in `remade` dropped first. The others appear, gain columns and
-/// pairs, and lose or win back a name; a loser gives its name up before the winner takes it. Columns appear and change
-/// type and spelling.
+/// The steps from one schema to the next, with the tables in `remade` dropped first: edge tables before the node tables
+/// they touch. The others lose and win names, then new ones appear, node tables first; last each loses columns, renames
+/// them, and gains columns, types and pairs.
 fn schema_steps(
-    before: &BTreeMap<TableId, (String, Table)>,
-    after: &BTreeMap<TableId, (String, Table)>,
+    before: &BTreeMap<TableId, ShownTable>,
+    after: &BTreeMap<TableId, ShownTable>,
     remade: &BTreeSet<TableId>,
 ) -> Vec<SchemaStep> {
     let is_node_table = |table: &Table| matches!(table.kind, TableKind::Node { .. });
-    let mut dropped: Vec<&(String, Table)> = remade.iter().map(|id| &before[id]).collect();
-    dropped.sort_by_key(|(_, table)| is_node_table(table));
-    let drops = dropped.into_iter().map(|(name, _)| SchemaStep::DropTable { name: name.clone() });
-    let mut renames = Vec::new();
-    let mut creates = Vec::new();
-    let mut alters = Vec::new();
-    for (id, (name, table)) in after {
-        let Some((old_name, old_table)) = before.get(id).filter(|_| !remade.contains(id)) else {
-            creates.push(SchemaStep::CreateTable { name: name.clone(), table: table.clone() });
-            continue;
+    let mut dropped: Vec<&ShownTable> = remade.iter().map(|id| &before[id]).collect();
+    dropped.sort_by_key(|shown| is_node_table(&shown.table));
+    let mut steps: Vec<SchemaStep> =
+        dropped.into_iter().map(|shown| SchemaStep::DropTable { name: shown.name.clone() }).collect();
+    let kept: Vec<(&TableId, &ShownTable, &ShownTable)> = after
+        .iter()
+        .filter_map(|(id, now)| Some((id, before.get(id).filter(|_| !remade.contains(id))?, now)))
+        .collect();
+    let names = kept.iter().map(|(id, old, now)| Renamed::new(&old.name, &now.name, id.short())).collect();
+    steps.extend(renames(names).into_iter().map(|(from, to)| SchemaStep::RenameTable { from, to }));
+    let is_new = |(id, _): &(&TableId, &ShownTable)| !before.contains_key(*id) || remade.contains(*id);
+    let mut created: Vec<&ShownTable> = after.iter().filter(is_new).map(|(_, shown)| shown).collect();
+    created.sort_by_key(|shown| !is_node_table(&shown.table));
+    let create = |shown: &ShownTable| SchemaStep::CreateTable { name: shown.name.clone(), table: shown.table.clone() };
+    steps.extend(created.into_iter().map(create));
+    for (_, old, now) in kept {
+        column_steps(old, now, &mut steps);
+        let name = |id: &TableId| after[id].name.clone();
+        let add = |(from, to): &(TableId, TableId)| {
+            let (table, from, to) = (now.name.clone(), name(from), name(to));
+            SchemaStep::AddPair { table, from, to }
         };
-        if old_name != name {
-            renames.push(SchemaStep::RenameTable { from: old_name.clone(), to: name.clone() });
-        }
-        for (column, column_type) in &table.columns {
-            let old = old_table.columns.iter().find(|(old, _)| same_name(old, column));
-            if let Some((from, _)) = old.filter(|(old, _)| *old != column) {
-                let (table, from, to) = (name.clone(), from.clone(), column.clone());
-                alters.push(SchemaStep::RenameColumn { table, from, to });
+        steps.extend(now.pairs.difference(&old.pairs).map(add));
+    }
+    steps
+}
+
+/// The steps between the columns of a table.
+fn column_steps(old: &ShownTable, now: &ShownTable, steps: &mut Vec<SchemaStep>) {
+    let table = || now.name.clone();
+    let gone = old.columns.iter().filter(|(id, _)| !now.columns.contains_key(id));
+    steps.extend(gone.map(|(_, (column, _))| SchemaStep::DropColumn { table: table(), column: column.clone() }));
+    let kept = || now.columns.iter().filter_map(|(id, now)| Some((id, old.columns.get(id)?, now)));
+    let names = kept().map(|(id, (old, _), (now, _))| Renamed::new(old, now, id.short())).collect();
+    steps.extend(renames(names).into_iter().map(|(from, to)| SchemaStep::RenameColumn { table: table(), from, to }));
+    for (_, _, (column, column_type)) in kept().filter(|(_, old, now)| old.1 != now.1) {
+        let (table, column, column_type) = (table(), column.clone(), column_type.clone());
+        steps.push(SchemaStep::RetypeColumn { table, column, column_type });
+    }
+    for (_, (column, column_type)) in now.columns.iter().filter(|(id, _)| !old.columns.contains_key(id)) {
+        let (table, column, column_type) = (table(), column.clone(), column_type.clone());
+        steps.push(SchemaStep::AddColumn { table, column, column_type });
+    }
+}
+
+/// What is called differently than before.
+struct Renamed {
+    from: String,
+    to: String,
+    /// What nobody else is called.
+    between: String,
+}
+
+impl Renamed {
+    fn new(from: &str, to: &str, short: String) -> Self {
+        Renamed { from: from.to_owned(), to: to.to_owned(), between: format!("~{short}") }
+    }
+}
+
+/// The order in which names can change so that no two things have one at a time. Where names go round in a circle, one
+/// of them makes room under a name of its own.
+fn renames(all: Vec<Renamed>) -> Vec<(String, String)> {
+    let mut taken: BTreeSet<String> = all.iter().map(|renamed| fold(&renamed.from)).collect();
+    let mut waiting: Vec<Renamed> = all.into_iter().filter(|renamed| renamed.from != renamed.to).collect();
+    let mut steps = Vec::new();
+    while !waiting.is_empty() {
+        let is_free = |renamed: &Renamed| same_name(&renamed.from, &renamed.to) || !taken.contains(&fold(&renamed.to));
+        match waiting.iter().position(is_free) {
+            Some(place) => {
+                let Renamed { from, to, .. } = waiting.remove(place);
+                taken.remove(&fold(&from));
+                taken.insert(fold(&to));
+                steps.push((from, to));
             }
-            let (table, column, column_type) = (name.clone(), column.clone(), column_type.clone());
-            match old.map(|(_, old)| old) {
-                None => alters.push(SchemaStep::AddColumn { table, column, column_type }),
-                Some(old) if *old != column_type => {
-                    alters.push(SchemaStep::RetypeColumn { table, column, column_type })
-                }
-                Some(_) => {}
-            }
-        }
-        if let (TableKind::Edge { pairs }, TableKind::Edge { pairs: old_pairs }) = (&table.kind, &old_table.kind) {
-            let renamed = |shown: &String| {
-                let id = before.iter().find(|(_, (old, _))| old == shown).map(|(id, _)| id);
-                id.map_or(shown.clone(), |id| after[id].0.clone())
-            };
-            let kept: BTreeSet<_> = old_pairs.iter().map(|(from, to)| (renamed(from), renamed(to))).collect();
-            for (from, to) in pairs.difference(&kept) {
-                alters.push(SchemaStep::AddPair { table: name.clone(), from: from.clone(), to: to.clone() });
+            None => {
+                let first = &mut waiting[0];
+                let from = std::mem::replace(&mut first.from, first.between.clone());
+                taken.remove(&fold(&from));
+                steps.push((from, first.between.clone()));
             }
         }
     }
-    let wins_name = |step: &SchemaStep| matches!(step, SchemaStep::RenameTable { to, .. } if !to.contains('~'));
-    renames.sort_by_key(wins_name);
-    let is_edge_table = |step: &SchemaStep| {
-        matches!(step, SchemaStep::CreateTable { table: Table { kind: TableKind::Edge { .. }, .. }, .. })
-    };
-    creates.sort_by_key(is_edge_table);
-    drops.chain(renames).chain(creates).chain(alters).collect()
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_change_in_an_order_in_which_no_two_have_one() {
+        let renamed = |from: &str, to: &str| Renamed::new(from, to, from.to_owned());
+        let swapped = renames(vec![renamed("a", "b"), renamed("b", "A"), renamed("c", "c"), renamed("D", "d")]);
+        let as_text: Vec<String> = swapped.iter().map(|(from, to)| format!("{from}>{to}")).collect();
+        assert_eq!(as_text, ["D>d", "a>~a", "b>A", "~a>b"]);
+        let chain = renames(vec![renamed("a", "b"), renamed("b", "c")]);
+        assert_eq!(chain, [("b".to_owned(), "c".to_owned()), ("a".to_owned(), "b".to_owned())]);
+    }
 }

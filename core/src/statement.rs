@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::ChangeId;
 use crate::clock::WallTime;
-use crate::ddl::{Column, Rule};
+use crate::ddl::{Column, IndexKind, Rule};
 use crate::id::TxId;
+use crate::value::Type;
 use crate::value::Value;
 
 /// Property values by column name.
@@ -123,6 +124,136 @@ pub enum Statement {
         /// The rule.
         rule: Rule<String>,
     },
+    /// CREATE TABLE or ADD COLUMN for which one of that name will do.
+    IfNotExists(Box<Statement>),
+    /// DROP TABLE or DROP COLUMN of what may be gone already.
+    IfExists(Box<Statement>),
+    /// The end of a node table. It is hidden with its rows and can be brought back.
+    DropNodeTable {
+        /// The table.
+        table: String,
+        /// Whether what connects it goes too: first the edge tables, or their pairs with it where they have others.
+        #[serde(default, skip_serializing_if = "is_false")]
+        cascade: bool,
+    },
+    /// The end of an edge table. It is hidden with its edges and can be brought back.
+    DropEdgeTable {
+        /// The table.
+        table: String,
+    },
+    /// The return of a dropped table with its rows, and with what was done to them meanwhile.
+    UndropTable {
+        /// The name it had.
+        table: String,
+    },
+    /// Another name for a table.
+    RenameTable {
+        /// The table.
+        table: String,
+        /// Its new name.
+        to: String,
+    },
+    /// A new column. Rows that were never given a value show its default.
+    AddColumn {
+        /// The table.
+        table: String,
+        /// What it is.
+        column: Column,
+    },
+    /// The end of a column. It is hidden with its values and can be brought back.
+    DropColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Whether the indexes that cover it go too, before it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        cascade: bool,
+    },
+    /// The return of a dropped column with its values.
+    UndropColumn {
+        /// The table.
+        table: String,
+        /// The name it had.
+        column: String,
+    },
+    /// Another name for a column.
+    RenameColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Another type for a column. Values are cast; where that fails nothing is shown and the value is kept.
+    AlterColumnType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its new type.
+        #[serde(rename = "type")]
+        column_type: Type,
+    },
+    /// Two more node tables that edges of a table may connect.
+    AddPair {
+        /// The edge table.
+        table: String,
+        /// Where they start.
+        from: String,
+        /// Where they end.
+        to: String,
+    },
+    /// The end of the edges of a table between two node tables. They are hidden and come back with the pair.
+    DropPair {
+        /// The edge table.
+        table: String,
+        /// Where they start.
+        from: String,
+        /// Where they end.
+        to: String,
+    },
+    /// An index over columns of a table.
+    CreateIndex {
+        /// The table.
+        table: String,
+        /// Its name, of which a table has one.
+        index: String,
+        /// What it is for.
+        #[serde(default)]
+        kind: IndexKind,
+        /// What it covers, in order.
+        columns: Vec<String>,
+    },
+    /// The end of an index.
+    DropIndex {
+        /// The table.
+        table: String,
+        /// Its name.
+        index: String,
+    },
+    /// What a table is for.
+    CommentOnTable {
+        /// The table.
+        table: String,
+        /// In words; none if empty.
+        comment: String,
+    },
+    /// What a column is for.
+    CommentOnColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// In words; none if empty.
+        comment: String,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(is_so: &bool) -> bool {
+    !is_so
 }
 
 /// Statements that become one change, all or none.

@@ -210,7 +210,14 @@ pub enum SchemaStep {
         /// Its columns and kind.
         table: Table,
     },
-    /// A column gets another spelling of its name; it keeps its values.
+    /// A column goes with its values.
+    DropColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A column gets another name, or another spelling of it; it keeps its values.
     RenameColumn {
         /// The table.
         table: String,

@@ -33,8 +33,7 @@ enum Action {
 }
 
 fn table(name: &str, columns: &[(&str, Type)]) -> Statement {
-    let columns: Vec<_> =
-        columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect();
+    let columns: Vec<_> = columns.iter().map(|(name, of)| Column::new(*name, of.clone())).collect();
     Statement::CreateNodeTable { table: name.into(), primary_key: columns[0].name.clone(), columns }
 }
 

@@ -102,7 +102,7 @@ fn frame(entries: Vec<Entry>) -> Vec<u8> {
 }
 
 fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
-    columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect()
+    columns.iter().map(|(name, of)| Column::new(*name, of.clone())).collect()
 }
 
 fn user_table() -> Statement {

@@ -154,7 +154,7 @@ impl Node {
 }
 
 fn table(name: &str) -> Statement {
-    let column = |name: &str, column_type| Column { name: name.into(), column_type };
+    let column = |name: &str, column_type| Column::new(name, column_type);
     let columns = vec![column("id", Type::Int64), column("name", Type::String), column("visits", Type::Int64)];
     Statement::CreateNodeTable { table: name.into(), columns, primary_key: "id".into() }
 }

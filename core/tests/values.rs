@@ -76,7 +76,7 @@ fn synchronise(one: &mut Node, other: &mut Node) {
 }
 
 fn column(name: String, column_type: &Type) -> Column {
-    Column { name, column_type: column_type.clone() }
+    Column::new(name, column_type.clone())
 }
 
 /// A table with a column of every sampled type.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
-use kuzusync_core::ddl::{Ddl, Rule, column_id, fold};
+use kuzusync_core::ddl::{Column, Ddl, Rule, column_born, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
@@ -62,8 +62,15 @@ impl Names {
             if let Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } = ddl {
                 self.tables.insert(table, name.clone());
             }
-            for column in ddl.columns() {
-                self.columns.insert(column_id(table, &column.name), column.name.clone());
+            match ddl {
+                Ddl::CreateNodeTable { columns, .. } | Ddl::CreateEdgeTable { columns, .. } => {
+                    let named = |column: &Column| (column_id(table, &column.name), column.name.clone());
+                    self.columns.extend(columns.iter().map(named));
+                }
+                Ddl::AddColumn { column, birth, .. } => {
+                    self.columns.insert(column_born(table, &column.name, *birth), column.name.clone());
+                }
+                _ => {}
             }
         }
     }
@@ -266,6 +273,31 @@ impl Names {
             Statement::IncrementEdge { edge, column, by } => add(&edge_name(edge), column, by),
             Statement::DeleteEdge { edge } => format!("DELETE {}", edge_name(edge)),
             Statement::SetRule { table, rule } => set_rule(table, rule, String::clone),
+            Statement::IfNotExists(statement) => format!("{} IF NOT EXISTS", self.statement(statement)),
+            Statement::IfExists(statement) => format!("{} IF EXISTS", self.statement(statement)),
+            Statement::DropNodeTable { table, cascade } => format!("DROP NODE TABLE {table}{}", cascading(*cascade)),
+            Statement::DropEdgeTable { table } => format!("DROP EDGE TABLE {table}"),
+            Statement::UndropTable { table } => format!("UNDROP TABLE {table}"),
+            Statement::RenameTable { table, to } => format!("RENAME TABLE {table} TO {to}"),
+            Statement::AddColumn { table, column } => format!("ADD COLUMN {table}.{}", defined(column)),
+            Statement::DropColumn { table, column, cascade } => {
+                format!("DROP COLUMN {table}.{column}{}", cascading(*cascade))
+            }
+            Statement::UndropColumn { table, column } => format!("UNDROP COLUMN {table}.{column}"),
+            Statement::RenameColumn { table, column, to } => format!("RENAME COLUMN {table}.{column} TO {to}"),
+            Statement::AlterColumnType { table, column, column_type } => {
+                format!("ALTER COLUMN {table}.{column} TYPE {column_type}")
+            }
+            Statement::AddPair { table, from, to } => format!("ADD PAIR {table}({from}→{to})"),
+            Statement::DropPair { table, from, to } => format!("DROP PAIR {table}({from}→{to})"),
+            Statement::CreateIndex { table, index, columns, .. } => {
+                format!("CREATE INDEX {index} ON {table}({})", columns.join(", "))
+            }
+            Statement::DropIndex { table, index } => format!("DROP INDEX {index} ON {table}"),
+            Statement::CommentOnTable { table, comment } => format!("COMMENT ON TABLE {table} IS {comment:?}"),
+            Statement::CommentOnColumn { table, column, comment } => {
+                format!("COMMENT ON COLUMN {table}.{column} IS {comment:?}")
+            }
         }
     }
 
@@ -288,11 +320,32 @@ impl Names {
             Op::Update { element, cells } => set(&self.element(element), &named(cells)),
             Op::Increment { element, column, by } => add(&self.element(element), &self.column(*column), by),
             Op::Delete { element } => format!("DELETE {}", self.element(element)),
-            Op::Schema(Ddl::CreateNodeTable { name, .. }) => format!("CREATE NODE TABLE {name}"),
-            Op::Schema(Ddl::CreateEdgeTable { name, .. }) => format!("CREATE EDGE TABLE {name}"),
-            Op::Schema(Ddl::SetRule { table, rule }) => {
-                set_rule(&self.table(*table), rule, |column| self.column(*column))
+            Op::Schema(ddl) => self.ddl(ddl),
+        }
+    }
+
+    fn ddl(&self, ddl: &Ddl) -> String {
+        let (what, table) = (ddl.name(), self.table(ddl.table_id()));
+        let of = |column: ColumnId| format!("{what} {table}.{}", self.column(column));
+        match ddl {
+            Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } => format!("{what} {name}"),
+            Ddl::SetRule { rule, .. } => set_rule(&table, rule, |column| self.column(*column)),
+            Ddl::DropTable { .. } | Ddl::UndropTable { .. } => format!("{what} {table}"),
+            Ddl::RenameTable { name, .. } => format!("{what} {table} TO {name}"),
+            Ddl::AddColumn { column, .. } => format!("{what} {table}.{}", defined(column)),
+            Ddl::DropColumn { column, .. } | Ddl::UndropColumn { column, .. } => of(*column),
+            Ddl::RenameColumn { column, name, .. } => format!("{} TO {name}", of(*column)),
+            Ddl::AlterColumnType { column, column_type, .. } => format!("{} {column_type}", of(*column)),
+            Ddl::AddPair { from, to, .. } | Ddl::DropPair { from, to, .. } => {
+                format!("{what} {table}({}→{})", self.table(*from), self.table(*to))
             }
+            Ddl::CreateIndex { name, columns, .. } => {
+                let columns: Vec<String> = columns.iter().map(|column| self.column(*column)).collect();
+                format!("{what} {name} ON {table}({})", columns.join(", "))
+            }
+            Ddl::DropIndex { index, .. } => format!("{what} {} ON {table}", index.short()),
+            Ddl::CommentOnTable { comment, .. } => format!("{what} {table} IS {comment:?}"),
+            Ddl::CommentOnColumn { column, comment, .. } => format!("{} IS {comment:?}", of(*column)),
         }
     }
 
@@ -395,6 +448,15 @@ fn set(element: &str, cells: &[(String, String)]) -> String {
 
 fn add(element: &str, column: &str, by: &Value) -> String {
     format!("ADD {by} TO {element}.{column}")
+}
+
+fn cascading(cascade: bool) -> &'static str {
+    if cascade { " CASCADE" } else { "" }
+}
+
+fn defined(Column { name, column_type, default }: &Column) -> String {
+    let default = default.as_ref().map_or(String::new(), |value| format!(" DEFAULT {value}"));
+    format!("{name} {column_type}{default}")
 }
 
 fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> String {

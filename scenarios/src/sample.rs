@@ -33,7 +33,7 @@ pub fn timed_links(latency_ms: u64) -> Options {
 #[must_use]
 pub fn node_table(table: &str, columns: &[(&str, Type)]) -> Statement {
     let primary_key = columns.first().map_or(String::new(), |(name, _)| (*name).to_owned());
-    let column = |(name, of): &(&str, Type)| Column { name: (*name).to_owned(), column_type: of.clone() };
+    let column = |(name, of): &(&str, Type)| Column::new(*name, of.clone());
     Statement::CreateNodeTable { table: table.into(), columns: columns.iter().map(column).collect(), primary_key }
 }
 

@@ -144,6 +144,7 @@ struct Weights {
     clock: u32,
     schema: u32,
     rule: u32,
+    ddl: u32,
     increment: u32,
     strict: u32,
     again: u32,
@@ -156,9 +157,10 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
         Profile::Default => sometimes(range).boxed(),
     };
     let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..6), fault(1..6), fault(1..4));
-    let writes = (1..8_u32, sometimes(1..6), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
+    let writes =
+        (1..8_u32, sometimes(1..6), sometimes(2..30), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     (faults, writes)
-        .prop_map(|(faults, (schema, rule, increment, strict, again, delete))| {
+        .prop_map(|(faults, (schema, rule, ddl, increment, strict, again, delete))| {
             let (crash, offline, partition, link_cut, injection, clock) = faults;
             Weights {
                 crash,
@@ -169,6 +171,7 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
                 clock,
                 schema,
                 rule,
+                ddl,
                 increment,
                 strict,
                 again,
@@ -239,6 +242,12 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
             weights.rule,
             (replica(), number(), number())
                 .prop_map(|(replica, table, rule)| Step::SetRule { replica, table, rule })
+                .boxed(),
+        ),
+        (
+            weights.ddl,
+            (replica(), number(), number(), number())
+                .prop_map(|(replica, table, column, change)| Step::ChangeSchema { replica, table, column, change })
                 .boxed(),
         ),
         (weights.again, replica().prop_map(|replica| Step::SubmitAgainElsewhere { replica }).boxed()),

@@ -77,7 +77,7 @@ const FRIENDSHIPS: i64 = 5_000;
 
 fn tables() -> Vec<Statement> {
     let columns = [("id", Type::Int64), ("name", Type::String), ("email", Type::String), ("age", Type::Int32)];
-    let since = Column { name: "since".into(), column_type: Type::Int64 };
+    let since = Column::new("since", Type::Int64);
     let (from, to) = ("User".to_owned(), "User".to_owned());
     vec![
         node_table("User", &columns),

@@ -162,7 +162,7 @@ pub(crate) mod samples {
     }
 
     fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
-        columns.iter().map(|(name, of)| Column { name: (*name).into(), column_type: of.clone() }).collect()
+        columns.iter().map(|(name, of)| Column::new(*name, of.clone())).collect()
     }
 
     /// Users by id, with a name and visits.
@@ -302,7 +302,7 @@ pub(crate) mod samples {
             audit: model::audit(&log),
             queue_operations: 0,
             hidden_edges: 0,
-            schema_operations: 0,
+            schema_operations: model::Model::of(&log).schema_operations(),
             schema_digest: Digest::default(),
             log,
             rejections: Vec::new(),

@@ -4,6 +4,8 @@
 //! The sample schema is made to collide: two replicas may create one table with different columns, one name with
 //! different keys, or one edge table between different ends. One table has a column of every type, named after it.
 
+mod schema;
+
 use std::sync::LazyLock;
 
 use kuzusync_core::clock::WallTime;
@@ -30,6 +32,8 @@ pub struct Surroundings {
     pub wall_ms: i64,
     /// Whether the database has a main.
     pub has_main: bool,
+    /// Tables that can be brought back, and columns with their tables.
+    pub dropped: Vec<(String, Option<String>)>,
 }
 
 /// The transaction a step stands for, without its identity, or why it can do nothing there.
@@ -58,9 +62,16 @@ pub fn transaction(step: &Step, here: &Surroundings) -> Result<Transaction, &'st
 /// Whether a statement writes rows and nothing else.
 #[must_use]
 pub fn is_data(statement: &Statement) -> bool {
-    !matches!(
+    matches!(
         statement,
-        Statement::CreateNodeTable { .. } | Statement::CreateEdgeTable { .. } | Statement::SetRule { .. }
+        Statement::CreateNode { .. }
+            | Statement::UpdateNode { .. }
+            | Statement::IncrementNode { .. }
+            | Statement::DeleteNode { .. }
+            | Statement::CreateEdge { .. }
+            | Statement::UpdateEdge { .. }
+            | Statement::IncrementEdge { .. }
+            | Statement::DeleteEdge { .. }
     )
 }
 
@@ -95,12 +106,13 @@ fn statement(step: &Step, here: &Surroundings) -> Result<Statement, &'static str
         }
         Step::DeleteEdge { row, .. } => Ok(Statement::DeleteEdge { edge: edge(*row, view)? }),
         Step::SetRule { table, rule, .. } => set_rule(*table, *rule, here),
+        Step::ChangeSchema { table, column, change, .. } => schema::change(*table, *column, *change, here),
         _ => Err("it is no client's step"),
     }
 }
 
 fn columns(columns: &[(&str, Type)]) -> Vec<Column> {
-    columns.iter().map(|(name, of)| Column { name: (*name).to_owned(), column_type: of.clone() }).collect()
+    columns.iter().map(|(name, of)| Column::new(*name, of.clone())).collect()
 }
 
 fn node_table(table: &str, key: &str, definition: &[(&str, Type)]) -> Statement {
@@ -321,7 +333,7 @@ mod tests {
     use super::*;
 
     /// Where the given sample tables exist.
-    fn surroundings(migrations: &[usize], has_main: bool) -> Surroundings {
+    pub(super) fn surroundings(migrations: &[usize], has_main: bool) -> Surroundings {
         let mut view = View::default();
         let tables = migrations.iter().flat_map(|index| sample_tables().swap_remove(*index));
         for statement in tables {
@@ -339,7 +351,7 @@ mod tests {
             let columns = columns.into_iter().map(|column| (column.name, column.column_type)).collect();
             view.tables.insert(table, kuzusync_core::view::Table { kind, columns });
         }
-        Surroundings { view, wall_ms: 1_000, has_main }
+        Surroundings { view, wall_ms: 1_000, has_main, dropped: Vec::new() }
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl Cluster {
             | Step::UpdateEdge { replica, .. }
             | Step::IncrementEdge { replica, .. }
             | Step::DeleteEdge { replica, .. }
-            | Step::SetRule { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            | Step::SetRule { replica, .. }
+            | Step::ChangeSchema { replica, .. } => self.submit_generated(self.host(*replica), step).await,
             Step::SubmitAgainElsewhere { replica } => self.submit_again_elsewhere(self.host(*replica)).await,
             Step::Crash { replica, after_outputs } => self.crash(self.host(*replica), *after_outputs),
             Step::Restart { replica } => self.restart(self.host(*replica)).await,

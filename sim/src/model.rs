@@ -59,6 +59,12 @@ impl<'a> Model<'a> {
         Model { tables: Tables::of(schema), rows }
     }
 
+    /// How often the schema was changed.
+    #[must_use]
+    pub fn schema_operations(&self) -> u64 {
+        self.tables.operations
+    }
+
     /// Everything written to an element.
     fn writes(&self, element: &Element) -> &[Placed<'a>] {
         self.rows.get(element).map_or(&[], Vec::as_slice)

@@ -136,7 +136,7 @@ fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
         SchemaStep::RenameColumn { .. } => Some("column_spelled_anew"),
         SchemaStep::AddPair { .. } => Some("edge_table_gained_a_pair"),
         SchemaStep::DropTable { .. } => Some("table_vanished_with_its_rejected_change"),
-        SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } => None,
+        SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } | SchemaStep::DropColumn { .. } => None,
     }
 }
 

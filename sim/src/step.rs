@@ -152,6 +152,17 @@ pub enum Step {
         /// Which of the rules it can have.
         rule: u32,
     },
+    /// A client changes the schema.
+    ChangeSchema {
+        /// Where.
+        replica: u32,
+        /// Which table.
+        table: u32,
+        /// Which column, or which of the types or pairs.
+        column: u32,
+        /// What happens to it, and with which name or type.
+        change: u32,
+    },
     /// The client of the last transaction that wrote rows hands it to another replica as well.
     SubmitAgainElsewhere {
         /// Where; if that is where it was submitted, the next one.

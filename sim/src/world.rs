@@ -198,7 +198,8 @@ impl World {
     #[must_use]
     pub fn surroundings(&self, host: u32) -> Option<Surroundings> {
         let (wall_ms, has_main) = (self.now(host).wall_ms, self.options.has_main);
-        self.view(host).map(|view| Surroundings { view, wall_ms, has_main })
+        let dropped = self.replica(host)?.schema().dropped();
+        self.view(host).map(|view| Surroundings { view, wall_ms, has_main, dropped })
     }
 
     // ---- what a host does ----

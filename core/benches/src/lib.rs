@@ -120,7 +120,7 @@ fn pairs() -> impl Iterator<Item = (usize, usize)> {
 }
 
 fn tables() -> Vec<Statement> {
-    let column = |name: &str, column_type| Column { name: name.into(), column_type };
+    let column = |name: &str, column_type| Column::new(name, column_type);
     let columns = vec![column("id", Type::Int64), column("name", Type::String), column("visits", Type::Int64)];
     let user = Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() };
     let (from, to) = ("User".to_owned(), "User".to_owned());

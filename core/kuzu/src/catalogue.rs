@@ -213,6 +213,19 @@ impl Catalogue {
         Ok(())
     }
 
+    pub(crate) fn drop_column(&mut self, table: &str, column: &str) -> Result<(), StoreError> {
+        let statement = format!("ALTER TABLE {table} DROP {column}");
+        let known = self.table(&statement, table)?;
+        if matches!(&known.rows, Rows::Nodes { primary_key, .. } if primary_key == column) {
+            return Err(refused(statement, "it is the key"));
+        }
+        if known.columns.remove(column).is_none() {
+            return Err(refused(statement, "no such column"));
+        }
+        known.dropped_a_column = true;
+        Ok(())
+    }
+
     /// A known pair is no error.
     pub(crate) fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<NewPair, StoreError> {
         let statement = format!("ALTER TABLE {table} ADD FROM {from} TO {to}");

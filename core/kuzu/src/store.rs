@@ -156,6 +156,10 @@ impl KuzuStore {
                 self.alter(&statement::rename_table(from, statement::BETWEEN_NAMES)?)?;
                 self.alter(&statement::rename_table(statement::BETWEEN_NAMES, to)?)
             }
+            SchemaStep::DropColumn { table, column } => {
+                self.catalogue.drop_column(table, column)?;
+                self.alter(&statement::drop_column(table, column)?)
+            }
             SchemaStep::RenameColumn { table, from, to } => {
                 self.catalogue.rename_column(table, from, to)?;
                 // Kùzu takes another spelling of a name for the same name, so a third stands between them.

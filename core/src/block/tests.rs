@@ -79,7 +79,7 @@ fn every_sample_of_every_type_survives() {
 
 #[test]
 fn what_is_rare_survives() {
-    let columns = vec![Column { name: "id".into(), column_type: Type::Int64 }];
+    let columns = vec![Column::new("id", Type::Int64)];
     let table = Ddl::CreateNodeTable { name: "User".into(), birth: 0, columns, primary_key: "id".into() };
     let mut rare = change(2, 7, vec![Op::Schema(table), Op::Delete { element: edge(1, 1, "again") }]);
     rare.previous = Digest([7; 16]);

@@ -9,7 +9,7 @@ use crate::change::{Change, Op};
 use crate::id::{ChangeId, ColumnId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
-use crate::schema::TableState;
+use crate::schema::{ColumnState, TableState};
 use crate::value::{Type, Value};
 
 /// One write to a register.
@@ -184,27 +184,30 @@ impl Registers {
         all.max_by(|one, other| policy.compare(&one.0, &other.0))
     }
 
-    /// The columns that were written to, and what each shows; `None` for nothing.
+    /// What each column of the table shows; `None` for nothing.
     pub fn shown<'a>(
         &'a self,
         table: &'a TableState,
         is_revived: bool,
-    ) -> impl Iterator<Item = (ColumnId, Option<Value>)> + 'a {
-        self.cells.iter().map(move |(column, cell)| (*column, self.shown_cell(table, *column, cell, is_revived)))
+    ) -> impl Iterator<Item = (&'a ColumnState, Option<Value>)> + 'a {
+        let shown = move |(id, column)| (column, self.shown_cell(table, id, column, is_revived));
+        table.columns().map(shown)
     }
 
-    fn shown_cell(&self, table: &TableState, column: ColumnId, cell: &Cell, is_revived: bool) -> Option<Value> {
-        let column_type = table.column(column)?.column_type();
-        let policy = table.column_policy(column);
+    fn shown_cell(&self, table: &TableState, id: ColumnId, column: &ColumnState, is_revived: bool) -> Option<Value> {
+        let default = column.default();
+        let Some(cell) = self.cells.get(&id) else { return default?.cast(column.column_type()) };
+        let policy = table.column_policy(id);
         let delete = self.delete.greatest(policy).filter(|_| !is_revived);
         let counts =
             |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
         let base = cell.base.greatest(policy).filter(counts);
         let is_added = |write: &&Write<Value>| counts(write) && base.is_none_or(|base| !base.saw(*write));
         let added: Vec<&Write<Value>> = cell.increments.values().filter(is_added).collect();
+        let start = base.map(|base| &base.value).or(default);
         let shown = match added.iter().max_by_key(|write| write.place.rank) {
-            None => base?.value.cast(column_type),
-            Some(last) => sum(base.map(|base| &base.value), &added, last, column_type),
+            None => start?.cast(column.column_type()),
+            Some(last) => sum(start, &added, last, column.column_type()),
         };
         shown.filter(|value| *value != Value::Null)
     }

@@ -93,6 +93,16 @@ impl MemoryStore {
                 }
             }
             SchemaStep::RenameTable { from, to } => self.rename_table(from, to)?,
+            SchemaStep::DropColumn { table, column } => {
+                let definition = self.table(table)?;
+                if matches!(&definition.kind, TableKind::Node { primary_key } if primary_key == column) {
+                    return Err(refused("ALTER TABLE DROP", table, &format!("{column} is its key")));
+                }
+                if definition.columns.remove(column).is_none() {
+                    return Err(refused("ALTER TABLE DROP", table, &format!("no column {column}")));
+                }
+                self.rows_of(table).for_each(|row| drop(row.remove(column)));
+            }
             SchemaStep::RenameColumn { table, from, to } => self.rename_column(table, from, to)?,
             SchemaStep::AddColumn { table, column, column_type } => {
                 let columns = &mut self.table(table)?.columns;

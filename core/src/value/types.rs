@@ -235,6 +235,17 @@ impl Type {
         }
     }
 
+    /// The types among which this one can grow without losing a value, the narrowest first; nothing if it cannot.
+    #[must_use]
+    pub fn widening(&self) -> &'static [Type] {
+        const FAMILIES: [&[Type]; 3] = [
+            &[Type::Int8, Type::Int16, Type::Int32, Type::Int64, Type::Int128],
+            &[Type::UInt8, Type::UInt16, Type::UInt32, Type::UInt64],
+            &[Type::Float, Type::Double],
+        ];
+        FAMILIES.into_iter().find(|family| family.contains(self)).unwrap_or(&[])
+    }
+
     /// Whether a primary key may have this type: those whose values Kùzu finds again by their key, each by its own.
     #[must_use]
     pub fn can_be_key(&self) -> bool {

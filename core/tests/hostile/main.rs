@@ -205,7 +205,7 @@ proptest! {
         }
         meeting.hosts[0].submit(9, vec![Statement::CreateNodeTable {
             table: "Own".into(),
-            columns: vec![Column { name: "id".into(), column_type: Type::Int64 }],
+            columns: vec![Column::new("id", Type::Int64)],
             primary_key: "id".into(),
         }]);
         meeting.connect();

@@ -94,7 +94,7 @@ impl Meeting {
         let hosts = [Host::new(roles[0], 1), Host::new(roles[1], 2)];
         let mut meeting = Meeting { hosts, frames: Vec::new(), on_their_way: Vec::new() };
         meeting.connect();
-        let column = |name: &str, column_type| Column { name: name.into(), column_type };
+        let column = |name: &str, column_type| Column::new(name, column_type);
         let columns = vec![column("id", Type::Int64), column("name", Type::String), column("age", Type::Double)];
         let user = Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() };
         let (from, to) = ("User".to_owned(), "User".to_owned());

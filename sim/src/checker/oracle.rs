@@ -1,7 +1,7 @@
 //! Every graph is what the naive model makes of the changes it comes from, in the midst of trouble and after healing.
 
 use crate::checker::{Checker, Finding};
-use crate::model;
+use crate::model::Model;
 use crate::outcome::{Property, ReplicaState};
 
 /// See the module.
@@ -13,7 +13,14 @@ impl Checker for Oracle {
     }
 
     fn inspect(&mut self, replica: &ReplicaState) -> Result<(), Finding> {
-        let expected = model::view(&replica.log);
+        let model = Model::of(&replica.log);
+        let (counted, there_are) = (replica.schema_operations, model.schema_operations());
+        if counted != there_are {
+            let message =
+                format!("replica {} is at schema version {counted} after {there_are} operations", replica.host);
+            return Err(Finding::new(message, &[replica.host]));
+        }
+        let expected = model.view();
         if replica.view == expected {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use kuzusync_core::policy::Policy;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, NodeRef, Row, TableKind, View};
 
+use super::tables::Shown;
 use super::{Model, Placed, greatest};
 
 /// An edge that would be shown if another had not taken its place at a node that may have one only.
@@ -81,8 +82,12 @@ impl<'a> Model<'a> {
     }
 
     fn is_node_shown(&self, node: &Node) -> bool {
-        let is_known = self.tables.definition(node.table).is_some();
-        is_known && (self.added_by(&Element::Node(node.clone())).is_some() || self.is_revived(node))
+        self.tables.has_node_table(node.table)
+            && (self.added_by(&Element::Node(node.clone())).is_some() || self.is_revived(node))
+    }
+
+    fn is_pair_shown(&self, edge: &Edge) -> bool {
+        self.tables.pairs(edge.table).contains(&(edge.from.table, edge.to.table))
     }
 
     /// Whether a deleted node is kept by an edge that its deleter had not seen.
@@ -95,6 +100,7 @@ impl<'a> Model<'a> {
                 |add: Placed<'_>| add.change.id != delete.change.id && !delete.change.seen.contains(add.change.id);
             (edge.from == *node || edge.to == *node)
                 && self.tables.rules(edge.table).revive
+                && self.is_pair_shown(edge)
                 && self.added_by(element).is_some_and(is_unseen)
         })
     }
@@ -107,6 +113,7 @@ impl<'a> Model<'a> {
         for element in self.rows.keys() {
             if let Element::Edge(edge) = element
                 && edge.table == table
+                && self.is_pair_shown(edge)
                 && [&edge.from, &edge.to].into_iter().all(|end| self.is_node_shown(end))
                 && let Some(add) = self.added_by(element)
             {
@@ -133,14 +140,15 @@ impl<'a> Model<'a> {
 
     fn row(&self, element: &Element) -> Row {
         let definition = self.tables.definition(element.table()).expect("only rows of known tables are shown");
-        let cell = |(id, (name, column_type)): (&ColumnId, &(String, Type))| {
-            Some((name.clone(), self.cell(element, *id, column_type)?))
-        };
-        definition.columns.iter().filter_map(cell).collect()
+        let cell = |column: Shown<'_>| Some((column.name.clone(), self.cell(element, &column)?));
+        definition.columns().filter_map(cell).collect()
     }
 
     /// What a cell of an existing row shows: its greatest value, and what was added that the value's author had not seen.
-    fn cell(&self, element: &Element, column: ColumnId, column_type: &Type) -> Option<Value> {
+    ///
+    /// Without a value it starts from the column's default.
+    fn cell(&self, element: &Element, of: &Shown<'_>) -> Option<Value> {
+        let Shown { id: column, column_type, default, .. } = *of;
         let policy = self.tables.rules(element.table()).column_policy(column);
         let delete = self.deleted_by(element, policy).filter(|_| self.is_inserted(element));
         let counts = |write: &Placed<'_>| delete.is_none_or(|delete| write.outranks(&delete, policy));
@@ -149,7 +157,7 @@ impl<'a> Model<'a> {
         let is_unseen = |write: &Placed<'_>| base.is_none_or(|base| !base.comes_after(write));
         let increments: Vec<(Placed<'_>, &Value)> =
             writes().filter(is_unseen).filter_map(|write| Some((write, increment(write.op, column)?))).collect();
-        let base = base.and_then(|base| value(base.op, column)).unwrap_or(&Value::Null);
+        let base = base.and_then(|base| value(base.op, column)).or(default).unwrap_or(&Value::Null);
         let shown = match increments.iter().max_by_key(|(write, _)| write.standing(Policy::PreferMain)) {
             None => base.cast(column_type)?,
             Some((_, last)) => {
