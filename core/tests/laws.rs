@@ -7,7 +7,7 @@
 use kuzusync_core::change::{Change, Element, Op};
 use kuzusync_core::clock::{Instant, Lsn, Now, Seen};
 use kuzusync_core::conflict::{Audit, Loss};
-use kuzusync_core::ddl::{Column, Multiplicity, Rule};
+use kuzusync_core::ddl::{Column, IndexKind, Multiplicity, Rule};
 use kuzusync_core::id::{DatabaseId, TableId, TxId};
 use kuzusync_core::message::{Entry, Message, Role};
 use kuzusync_core::policy::{Place, Policy};
@@ -72,6 +72,43 @@ fn statement() -> impl Strategy<Value = Statement> {
             properties: Properties::new()
         }),
         1 => (key(), key()).prop_map(move |(from, to)| Statement::DeleteEdge { edge: edge(from, to) }),
+        9 => ddl(),
+    ]
+}
+
+/// Few names, so that replicas claim the same ones.
+fn ddl() -> impl Strategy<Value = Statement> {
+    let table = || proptest::sample::select(vec!["T".to_owned(), "U".to_owned()]);
+    let column = || proptest::sample::select(vec!["v".to_owned(), "w".to_owned(), "K".to_owned()]);
+    let column_type = || proptest::sample::select(vec![Type::Int32, Type::Int64, Type::String, Type::Int8]);
+    let add = (table(), column(), column_type(), any::<bool>());
+    prop_oneof![
+        4 => add.prop_map(|(table, name, column_type, has_default)| {
+            let default = Value::from("0").cast(&column_type).filter(|_| has_default);
+            Statement::AddColumn { table, column: Column { name, column_type, default } }
+        }),
+        2 => (table(), column()).prop_map(|(table, column)| Statement::DropColumn { table, column, cascade: true }),
+        2 => (table(), column()).prop_map(|(table, column)| Statement::UndropColumn { table, column }),
+        2 => (table(), column(), column()).prop_map(|(table, column, to)| Statement::RenameColumn { table, column, to }),
+        2 => (table(), column(), column_type()).prop_map(|(table, column, column_type)| {
+            Statement::AlterColumnType { table, column, column_type }
+        }),
+        1 => (table(), table()).prop_map(|(table, to)| Statement::RenameTable { table, to }),
+        1 => table().prop_map(|table| Statement::DropNodeTable { table, cascade: true }),
+        2 => table().prop_map(|table| Statement::UndropTable { table }),
+        1 => Just(Statement::DropEdgeTable { table: "E".into() }),
+        1 => Just(Statement::UndropTable { table: "E".into() }),
+        2 => (table(), table()).prop_map(|(from, to)| Statement::AddPair { table: "E".into(), from, to }),
+        1 => (table(), table()).prop_map(|(from, to)| Statement::DropPair { table: "E".into(), from, to }),
+        1 => (table(), column()).prop_map(|(table, column)| {
+            let (index, kind) = ("i".to_owned(), IndexKind::Value);
+            Statement::CreateIndex { table, index, kind, columns: vec![column] }
+        }),
+        1 => table().prop_map(|table| Statement::DropIndex { table, index: "i".into() }),
+        1 => (table(), "[a-c]").prop_map(|(table, comment)| Statement::CommentOnTable { table, comment }),
+        1 => (table(), column(), "[a-c]").prop_map(|(table, column, comment)| {
+            Statement::CommentOnColumn { table, column, comment }
+        }),
     ]
 }
 
