@@ -272,3 +272,19 @@ fn told(answer: Option<Result<(), Error>>, is_expected: impl Fn(&Error) -> bool)
 fn state(cluster: &Cluster, host: u32) -> (usize, View) {
     (cluster.ask(host, |replica| replica.log().len()).unwrap_or_default(), cluster.view(host))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_outside_of_quotes_is_seen() {
+        let names = hostile_names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let quoted = format!("MATCH (n:User) RETURN n.`{}`", names[0]);
+        assert!(is_quoted(&quoted, &names));
+        assert!(is_quoted(&format!("CALL table_info('{}') RETURN *", names[1].replace('\'', "\\'")), &names));
+        assert!(!is_quoted(&quoted.replace('`', ""), &names));
+        assert!(!is_quoted(&format!("CALL table_info('{}') RETURN *", names[1]), &names));
+    }
+}
