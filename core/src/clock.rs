@@ -203,6 +203,15 @@ impl Seen {
         self.gaps.iter().copied()
     }
 
+    /// Sets how far a replica's changes were passed; 0 for not at all.
+    pub(crate) fn set_head(&mut self, replica: ReplicaId, seq: u64) {
+        if seq == 0 {
+            self.heads.remove(&replica);
+        } else {
+            self.heads.insert(replica, seq);
+        }
+    }
+
     /// Notes that `id` was applied, as its author's next.
     ///
     /// # Panics

@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`value`], [`id`], [`clock`], [`policy`], [`change`], [`ddl`], [`ruling`], [`statement`], [`view`], [`error`] | the vocabulary: plain data |
-//! | [`message`] | all that crosses the wire or lies on a disk, and its bytes |
+//! | [`message`], [`block`] | all that crosses the wire or lies on a disk, and its bytes |
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`resolve`], [`rules`] | the rules |
@@ -29,6 +29,7 @@
 //! * **Nothing is said that is not durable.**
 //! * **No input panics.** Bad input is an [`error::Error`] that names the offender, and changes nothing.
 
+pub mod block;
 pub mod causal;
 pub mod change;
 pub mod clock;

@@ -4,10 +4,12 @@
 //! refused by its length before anything is allocated, by its checksum before anything is parsed, and a parsed sequence
 //! never reserves more than the bytes that are left could fill.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::block::{self, Compression};
 use crate::change::{Change, ChangeId};
 use crate::clock::{Lsn, Seen, VectorClock};
 use crate::error::Error;
@@ -226,11 +228,35 @@ const FORMAT_VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 const HEADER_BYTES: usize = 2 + CHECKSUM_BYTES;
 
+/// A message as its bytes are laid out: the changes in a block.
+#[derive(Serialize, Deserialize)]
+enum Wire<'a> {
+    Hello(Cow<'a, Hello>),
+    Changes { clock: Cow<'a, VectorClock>, block: &'a [u8] },
+    Ack(Cow<'a, Cursor>),
+    Refused(Cow<'a, str>),
+}
+
 impl Message {
     /// The message as a frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        frame(self)
+        self.encode_with(Compression::default())
+    }
+
+    /// The message as a frame, its changes made smaller as hard as asked.
+    #[must_use]
+    pub fn encode_with(&self, compression: Compression) -> Vec<u8> {
+        let block;
+        frame(&match self {
+            Message::Hello(hello) => Wire::Hello(Cow::Borrowed(hello)),
+            Message::Changes { clock, deliveries } => {
+                block = block::encode(deliveries, compression);
+                Wire::Changes { clock: Cow::Borrowed(clock), block: &block }
+            }
+            Message::Ack(cursor) => Wire::Ack(Cow::Borrowed(cursor)),
+            Message::Refused(reason) => Wire::Refused(Cow::Borrowed(reason)),
+        })
     }
 
     /// Reads a frame.
@@ -238,25 +264,30 @@ impl Message {
     /// # Errors
     /// [`Error::Malformed`] for bytes that are no message, [`Error::MalformedChange`] for a change no replica writes.
     pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
+        let malformed =
+            |problem: &str| Error::Malformed { what: "message", length: bytes.len(), problem: problem.to_owned() };
         if bytes.len() > MESSAGE_BYTES_MAX {
-            let problem = "it is longer than 16 MiB".to_owned();
-            return Err(Error::Malformed { what: "message", length: bytes.len(), problem });
+            return Err(malformed("it is longer than 16 MiB"));
         }
-        let message = unframe("message", bytes)?;
-        if let Message::Changes { deliveries, .. } = &message {
-            for delivery in deliveries {
-                let Delivery::Change(Entry { change, .. }) = delivery else { continue };
-                change.check()?;
-                // A change takes no more bytes than its frame, so most need not be measured.
-                if bytes.len() > CHANGE_BYTES_MAX
-                    && canonical_bytes(change.as_ref(), Vec::new()).len() > CHANGE_BYTES_MAX
-                {
-                    let problem = "it is longer than 4 MiB".to_owned();
-                    return Err(Error::MalformedChange { change: change.id, problem });
-                }
+        let (clock, block) = match unframe("message", bytes)? {
+            Wire::Hello(hello) => return Ok(Message::Hello(hello.into_owned())),
+            Wire::Ack(cursor) => return Ok(Message::Ack(cursor.into_owned())),
+            Wire::Refused(reason) => return Ok(Message::Refused(reason.into_owned())),
+            Wire::Changes { clock, block } => (clock.into_owned(), block),
+        };
+        let (deliveries, expanded_bytes) = block::decode(block).map_err(malformed)?;
+        for delivery in &deliveries {
+            let Delivery::Change(Entry { change, .. }) = delivery else { continue };
+            change.check()?;
+            // A change takes no more bytes than its block expands to, so most need not be measured.
+            if expanded_bytes > CHANGE_BYTES_MAX
+                && canonical_bytes(change.as_ref(), Vec::new()).len() > CHANGE_BYTES_MAX
+            {
+                let problem = "it is longer than 4 MiB".to_owned();
+                return Err(Error::MalformedChange { change: change.id, problem });
             }
         }
-        Ok(message)
+        Ok(Message::Changes { clock, deliveries })
     }
 }
 
@@ -285,7 +316,7 @@ fn frame<T: Serialize>(content: &T) -> Vec<u8> {
     bytes
 }
 
-fn unframe<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
+fn unframe<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, Error> {
     let malformed = |problem: &str| Error::Malformed { what, length: bytes.len(), problem: problem.to_owned() };
     let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(malformed("it is shorter than a header"));

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`harness`] | the scenarios, a file per section |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
@@ -25,3 +25,4 @@ pub mod scenario;
 pub mod session;
 pub mod stored;
 pub mod swarm;
+pub mod transfer;

@@ -37,6 +37,7 @@ impl Scenario {
             crate::session::scenarios(),
             crate::conflict::scenarios(),
             crate::offline::scenarios(),
+            crate::transfer::scenarios(),
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
             crate::resend::scenarios(),

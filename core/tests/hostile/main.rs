@@ -10,6 +10,7 @@
 mod meeting;
 
 use kuzusync_core::Error;
+use kuzusync_core::block::Compression;
 use kuzusync_core::ddl::Column;
 use kuzusync_core::message::{Delivery, Entry, Message, Role};
 use kuzusync_core::statement::Statement;
@@ -139,10 +140,12 @@ impl Attack {
                 bytes
             }
             Attack::Edit(which, edits) => {
-                let frame = which.get(frames);
+                // Not compressed, or little of it would be more than damage to zstd.
+                let frame: &Vec<u8> = which.get(frames);
+                let frame = Message::decode(frame).unwrap().encode_with(Compression::None);
                 let mut body = frame[HEADER_BYTES..].to_vec();
                 edits.iter().for_each(|edit| edit.apply(&mut body));
-                sealed(frame, &body)
+                sealed(&frame, &body)
             }
             Attack::Forge(which, other, forgeries) => {
                 let sent = |which: &Index| Message::decode(&frames[which.index(frames.len())]).unwrap();
