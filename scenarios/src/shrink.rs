@@ -143,6 +143,9 @@ pub fn shrink(plan: &Plan, signature: &str, replays: &mut impl Replays) -> Resul
         shrinking.drop_messages()?;
         shrinking.drop_replicas()?;
         shrinking.simplify_steps()?;
+        if shrinking.best == before {
+            shrinking.drop_pairs()?;
+        }
         if shrinking.best == before || shrinking.is_over {
             break;
         }
@@ -249,6 +252,25 @@ impl<R: Replays> Shrinking<'_, R> {
 
     fn drop_steps(&mut self) -> Result<(), Unshrinkable> {
         self.reduce(|plan| plan.steps.clone(), |plan, steps| plan.steps = steps)
+    }
+
+    /// Takes out two steps at once, such as a crash and its restart, where neither can go alone.
+    fn drop_pairs(&mut self) -> Result<(), Unshrinkable> {
+        let mut later = self.best.steps.len();
+        while later > 0 && !self.is_over {
+            later -= 1;
+            for earlier in (0..later).rev() {
+                let without_both = |plan: &mut Plan| {
+                    plan.steps.remove(later);
+                    plan.steps.remove(earlier);
+                };
+                if self.keeps_with(without_both)? {
+                    later -= 1;
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Lets time pass at fewer places: what a wait took is added to the one after it, or to the one before.
@@ -409,6 +431,18 @@ mod tests {
         assert_eq!(shrunk.plan.options, options);
         assert!(shrunk.is_smallest && shrunk.replays == replays.runs && shrunk.replays <= REPLAYS_MAX);
         assert_eq!(faults(&shrunk.plan), 1);
+    }
+
+    #[test]
+    fn two_steps_that_need_each_other_go_together() {
+        let fails = |plan: &Plan| {
+            let has = |row| plan.steps.contains(&delete(row));
+            (has(0) && has(110) == has(141)).then_some("safety")
+        };
+        let mut plan = long_plan();
+        plan.steps[5] = delete(0);
+        let shrunk = shrink(&plan, "safety", &mut Pretended::new(fails)).unwrap();
+        assert_eq!(shrunk.plan.steps, [delete(0)]);
     }
 
     #[test]
