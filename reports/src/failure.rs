@@ -322,7 +322,7 @@ fn faults(outcome: &Outcome) -> String {
 
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
-    let Options { replicas, has_main, links, skew_ms, settle_ms_max, turns_max } = options;
+    let Options { replicas, has_main, links, whole_heads_max, skew_ms, settle_ms_max, turns_max } = options;
     let LinkOptions {
         loss_permille,
         repeat_permille,
@@ -348,6 +348,9 @@ pub(crate) fn options(options: &Options) -> String {
         permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")).collect();
     let none = || "no message lost, repeated, overtaken or damaged".to_owned();
     words.push(if rates.is_empty() { none() } else { rates.join("; ") });
+    if *whole_heads_max != Options::default().whole_heads_max {
+        words.push(format!("more than {} summarised", plural(*whole_heads_max as usize, "author")));
+    }
     if *jitter_ms_max > 0 {
         words.push(format!("jitter up to {jitter_ms_max} ms"));
     }
