@@ -213,6 +213,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         EventKind::Abandoned { .. } => at('◆', "client gets no answer".to_owned()),
         EventKind::Refused { error } => at('✗', format!("refuses what it got: {}", names.in_sentence(error))),
         EventKind::StoreFailed { error } => at('✗', format!("store fails: {error}")),
+        EventKind::Kept { store } => at('●', format!("its {store} store holds that already")),
         EventKind::Rebuilt { is_opening: false, .. } => at('●', "store is filled anew".to_owned()),
         EventKind::Crashed { lost_records: 0 } => at('✗', "dies".to_owned()),
         EventKind::Crashed { lost_records } => {

@@ -46,7 +46,7 @@ pub struct Arguments {
     /// What kind of trouble the plans make: default or quiet
     #[arg(long, value_name = "P", default_value = "default", value_parser = str::parse::<Profile>)]
     profile: Profile,
-    /// What all replicas feed: memory, kuzu or both
+    /// What all replicas feed: memory, kuzu, kuzu-disk or both
     #[arg(long, value_name = "S", value_parser = str::parse::<StoreChoice>)]
     store: Option<StoreChoice>,
     /// Worker processes [default: as many as there are processors]
