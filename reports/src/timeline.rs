@@ -283,6 +283,10 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
+        Notice::Compared { peer: Peer(peer), differences, .. } => {
+            let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
+            Some(format!("differs from {} in {heads}", names.host(*peer)))
+        }
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

@@ -7,6 +7,7 @@ use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest};
 use kuzusync_core::message::{Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::summary::Told;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
 use kuzusync_sim::cluster::Cluster;
@@ -256,8 +257,9 @@ async fn invalid_messages(cluster: &mut Cluster) {
 fn greeting(cluster: &Cluster, host: u32, database: DatabaseId, protocol_version: &str) -> Vec<u8> {
     let (replica, cursor) = cluster.ask(host, |replica| (replica.id(), replica.log().cursor())).unwrap_or_default();
     let (protocol_version, mode, role) = (protocol_version.to_owned(), SyncMode::Incremental, Role::Edge);
-    let (schema_version, is_reply) = (1, false);
-    Message::Hello(Hello { protocol_version, mode, database, replica, role, cursor, schema_version, is_reply }).encode()
+    let (schema_version, heads, is_reply) = (1, Told::Whole, false);
+    let hello = Hello { protocol_version, mode, database, replica, role, cursor, schema_version, heads, is_reply };
+    Message::Hello(hello).encode()
 }
 
 /// Whether a message was refused as expected, and in which words.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kuzusync_core::summary::WHOLE_HEADS_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,8 @@ pub struct Options {
     pub has_main: bool,
     /// How links behave until the plan heals them.
     pub links: LinkOptions,
+    /// Authors that a hello names one by one; more are summarised.
+    pub whole_heads_max: u32,
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
@@ -101,7 +104,7 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, skew_ms, settle_ms_max, turns_max } = self;
+        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, settle_ms_max, turns_max } = self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         for (host, ms) in skew_ms.iter().enumerate() {
@@ -165,6 +168,7 @@ impl Default for Options {
             replicas: 3,
             has_main: true,
             links: LinkOptions::default(),
+            whole_heads_max: WHOLE_HEADS_MAX as u32,
             skew_ms: Vec::new(),
             settle_ms_max: 60_000,
             turns_max: 1_000_000,

@@ -17,11 +17,12 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 38] = [
+    const SITUATIONS: [&str; 39] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
+        "summary_understood",
         "message_refused",
         "change_numbered",
         "change_acknowledged",
@@ -110,6 +111,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Applied { entry } if !entry.change.expects.is_empty() => "strict_change_applied",
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
+        Notice::Compared { .. } => "summary_understood",
         Notice::Numbered { .. } => "change_numbered",
         Notice::Acknowledged { .. } => "change_acknowledged",
         Notice::AlreadySubmitted { .. } => "transaction_submitted_again",

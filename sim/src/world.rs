@@ -217,7 +217,8 @@ impl World {
         state.openings += 1;
         let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
         let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
-        let config = Config::new(self.role(host), database);
+        let whole_heads_max = self.options.whole_heads_max as usize;
+        let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
         let opened = EventKind::Opened { replica: replica.id(), cursor: replica.log().cursor(), rejected };
