@@ -246,6 +246,14 @@ impl Seen {
         }
     }
 
+    /// What was seen of the authors that `others` names.
+    #[must_use]
+    pub fn of_authors(&self, others: &Seen) -> Seen {
+        let heads = others.heads.keys().filter_map(|author| Some((*author, *self.heads.get(author)?))).collect();
+        let gaps = self.gaps.iter().filter(|gap| others.heads.contains_key(&gap.replica)).copied().collect();
+        Seen { heads, gaps }
+    }
+
     /// Whether everything `other` has passed is passed here.
     #[must_use]
     pub fn includes(&self, other: &Seen) -> bool {

@@ -17,6 +17,7 @@
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`resolve`], [`rules`] | the rules |
 //! | [`session`], [`queue`] | getting changes across |
+//! | [`summary`], [`sketch`] | finding what differs |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
 //!
@@ -50,9 +51,11 @@ pub mod rules;
 pub mod ruling;
 pub mod schema;
 pub mod session;
+pub mod sketch;
 pub mod state;
 pub mod statement;
 pub mod store;
+pub mod summary;
 pub mod value;
 pub mod view;
 

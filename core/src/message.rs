@@ -16,6 +16,8 @@ use crate::error::Error;
 pub use crate::id::Role;
 use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
 use crate::ruling::Ruling;
+use crate::sketch::Key;
+use crate::summary::Told;
 
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
@@ -58,6 +60,12 @@ impl Cursor {
     #[must_use]
     pub fn includes(&self, other: &Cursor) -> bool {
         self.lsn >= other.lsn && self.seen.includes(&other.seen)
+    }
+
+    /// What it says of some authors alone: enough for one who already knows the rest.
+    #[must_use]
+    pub fn of_authors(&self, authors: &Seen) -> Cursor {
+        Cursor { seen: self.seen.of_authors(authors), lsn: self.lsn }
     }
 
     /// Raises this cursor to `other`. What a replica once held durably it holds for good.
@@ -143,6 +151,9 @@ pub struct Hello {
     pub cursor: Cursor,
     /// Schema operations it knows.
     pub schema_version: u64,
+    /// Whether its cursor names all it holds, or what is told instead.
+    #[serde(default)]
+    pub heads: Told,
     /// Whether this answers a hello and wants no answer.
     pub is_reply: bool,
 }
@@ -163,6 +174,13 @@ pub enum Message {
     Ack(Cursor),
     /// The sender ends the session, for this reason.
     Refused(String),
+    /// A summary of what the receiver holds was too short.
+    Unclear {
+        /// Its key.
+        key: Key,
+        /// There are at least so many differences.
+        differences_min: u64,
+    },
 }
 
 /// What a log remembers.
@@ -235,6 +253,7 @@ enum Wire<'a> {
     Changes { clock: Cow<'a, VectorClock>, block: &'a [u8] },
     Ack(Cow<'a, Cursor>),
     Refused(Cow<'a, str>),
+    Unclear { key: Key, differences_min: u64 },
 }
 
 impl Message {
@@ -256,6 +275,7 @@ impl Message {
             }
             Message::Ack(cursor) => Wire::Ack(Cow::Borrowed(cursor)),
             Message::Refused(reason) => Wire::Refused(Cow::Borrowed(reason)),
+            Message::Unclear { key, differences_min } => Wire::Unclear { key: *key, differences_min: *differences_min },
         })
     }
 
@@ -273,6 +293,7 @@ impl Message {
             Wire::Hello(hello) => return Ok(Message::Hello(hello.into_owned())),
             Wire::Ack(cursor) => return Ok(Message::Ack(cursor.into_owned())),
             Wire::Refused(reason) => return Ok(Message::Refused(reason.into_owned())),
+            Wire::Unclear { key, differences_min } => return Ok(Message::Unclear { key, differences_min }),
             Wire::Changes { clock, block } => (clock.into_owned(), block),
         };
         let (deliveries, expanded_bytes) = block::decode(block).map_err(malformed)?;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causal::{self, CausalBuffer, Missing, Released};
 use crate::change::{Change, ChangeId, Element, Op, RowVersion};
-use crate::clock::{Instant, Now, Timestamp, VectorClock, WallTime};
+use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
 use crate::conflict::{Audit, Found, Loss, Register};
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
@@ -36,6 +36,7 @@ use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
+use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::view::{View, ViewDelta};
 
 /// What a new replica is told, and an old one must agree with.
@@ -49,6 +50,8 @@ pub struct Config {
     pub queue_operations_max: usize,
     /// How far ahead of the main's time a change may be stamped, in milliseconds.
     pub drift_ms_max: i64,
+    /// Heads that a hello names one by one; more are summarised.
+    pub whole_heads_max: usize,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -61,7 +64,8 @@ impl Config {
     /// The defaults: a queue of 10,000 operations, clocks at most five minutes ahead.
     #[must_use]
     pub fn new(role: Role, database: DatabaseId) -> Self {
-        Config { role, database, queue_operations_max: OPERATIONS_MAX, drift_ms_max: DRIFT_MS_MAX }
+        let (queue_operations_max, drift_ms_max) = (OPERATIONS_MAX, DRIFT_MS_MAX);
+        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max: WHOLE_HEADS_MAX }
     }
 }
 
@@ -223,6 +227,15 @@ pub enum Notice {
         /// To whom.
         peer: Peer,
     },
+    /// What a peer holds was found out from a summary.
+    Compared {
+        /// The peer.
+        peer: Peer,
+        /// Heads that only one of both has.
+        differences: u64,
+        /// What it took.
+        cost: Cost,
+    },
     /// A write lost to a concurrent one.
     Lost(Box<Loss>),
 }
@@ -281,6 +294,9 @@ pub struct Replica {
     /// A main that starts has lost every session.
     owes_epoch: bool,
     clock: VectorClock,
+    /// Of which the keys of sessions are made.
+    secret: Digest,
+    keys_drawn: u64,
     sessions: BTreeMap<Peer, Session>,
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
@@ -310,6 +326,8 @@ impl Replica {
             to_write_anew: BTreeSet::new(),
             owes_epoch: false,
             clock: VectorClock::default(),
+            secret: Digest::of(&[b"secret", &entropy]),
+            keys_drawn: 0,
             sessions: BTreeMap::new(),
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -574,7 +592,11 @@ impl Replica {
 
     fn receive(&mut self, now: Now, from: Peer, bytes: &[u8]) -> Result<(), Error> {
         match Message::decode(bytes)? {
-            Message::Hello(hello) => self.receive_hello(from, &hello),
+            Message::Hello(hello) => self.receive_hello(now, from, hello, bytes.len()),
+            Message::Unclear { key, differences_min } => {
+                self.ask_again(now, from, bytes.len(), |asking| asking.continue_after(&key, differences_min));
+                Ok(())
+            }
             Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
             Message::Ack(cursor) => {
                 self.greet_stranger(now, from);
@@ -589,8 +611,47 @@ impl Replica {
         }
     }
 
-    fn receive_hello(&mut self, from: Peer, hello: &Hello) -> Result<(), Error> {
-        if let Err(error) = self.check_hello(hello) {
+    fn receive_hello(&mut self, now: Now, from: Peer, mut hello: Hello, bytes: usize) -> Result<(), Error> {
+        if let Err(error) = self.check_hello(&hello) {
+            return self.refuse(from, error);
+        }
+        let mut answer = Told::Whole;
+        let mut summary_key = None;
+        match std::mem::take(&mut hello.heads) {
+            Told::Whole => {}
+            Told::Summary(summary) => match summary.compare(self.log.seen()) {
+                Some(Compared::Clear { theirs, answer: difference }) => {
+                    hello.cursor.seen = theirs;
+                    summary_key = Some(difference.key);
+                    answer = Told::Difference(difference);
+                }
+                compared => {
+                    let differences_min = match compared {
+                        Some(Compared::Unclear { differences_min }) => differences_min,
+                        _ => u64::MAX,
+                    };
+                    self.transmit(from, &Message::Unclear { key: summary.key, differences_min });
+                    return Ok(());
+                }
+            },
+            Told::Difference(difference) => {
+                let Some(session) = self.sessions.get_mut(&from) else { return Ok(()) };
+                session.asking.note_bytes(bytes);
+                match session.asking.conclude(&difference) {
+                    Ok((theirs, cost)) => {
+                        hello.cursor.seen = theirs;
+                        let differences = (difference.gone.len() + difference.heads.len()) as u64;
+                        let notice = Notice::Compared { peer: from, differences, cost };
+                        self.outputs.push_back(Output::Notify(notice));
+                    }
+                    Err(is_wrong) => {
+                        self.ask_again(now, from, 0, |_| is_wrong);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.check_hello(&hello) {
             return self.refuse(from, error);
         }
         if hello.role == Role::Main && self.main.is_none() {
@@ -598,17 +659,25 @@ impl Replica {
             self.outputs.push_back(Output::Persist(Record::Main(hello.replica)));
         }
         let session = self.sessions.entry(from).or_default();
-        let is_news = session.establish(hello.replica, &hello.cursor);
+        let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
+        if let Some(key) = summary_key {
+            session.learn_summary(key, &hello.cursor);
+        }
         self.timers.remove(&Timer::Greet(from));
-        self.timers.remove(&Timer::Resend(from));
+        if is_news || !hello.is_reply {
+            self.timers.remove(&Timer::Resend(from));
+        }
         if is_news {
             let (protocol_version, mode) = (hello.protocol_version.clone(), hello.mode);
             let notice = Notice::Established { peer: from, replica: hello.replica, protocol_version, mode };
             self.outputs.push_back(Output::Notify(notice));
         }
-        self.acknowledge_held(&hello.cursor);
+        if summary_key.is_none() {
+            self.acknowledge_held(&hello.cursor);
+        }
         if !hello.is_reply {
-            self.transmit(from, &self.hello(true));
+            let reply = self.hello(answer, true);
+            self.transmit(from, &reply);
         }
         Ok(())
     }
@@ -669,7 +738,11 @@ impl Replica {
         }
         // What a peer sends it holds, with all its author wrote before.
         self.advance(now, from, &sent);
-        self.transmit(from, &Message::Ack(self.log.cursor()));
+        let mut held = self.log.cursor();
+        if held.seen.heads().count() > self.config.whole_heads_max {
+            held = held.of_authors(&sent.seen);
+        }
+        self.transmit(from, &Message::Ack(held));
         Ok(())
     }
 
@@ -1075,18 +1148,41 @@ impl Replica {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         self.timers.insert(Timer::Greet(peer), now.monotonic.after(resend_after(session.attempt)));
         session.attempt += 1;
-        self.transmit(peer, &self.hello(false));
+        self.keys_drawn += 1;
+        let key = Digest::of(&[b"session", &self.secret.0, &self.keys_drawn.to_le_bytes()]).0;
+        let told = session.asking.tell(self.log.seen(), key, self.config.whole_heads_max);
+        let hello = self.hello(told, false).encode();
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.asking.note_bytes(hello.len());
+        }
+        self.outputs.push_back(Output::Transmit { to: peer, bytes: hello });
     }
 
-    fn hello(&self, is_reply: bool) -> Message {
+    /// Tells a peer anew what is held here, if what it said last shows that it did not understand.
+    fn ask_again(&mut self, now: Now, peer: Peer, bytes: usize, is_due: impl FnOnce(&mut Asking) -> bool) {
+        let Some(session) = self.sessions.get_mut(&peer).filter(|session| session.phase == Phase::Greeting) else {
+            return;
+        };
+        session.asking.note_bytes(bytes);
+        if is_due(&mut session.asking) {
+            self.greet(now, peer);
+        }
+    }
+
+    fn hello(&self, heads: Told, is_reply: bool) -> Message {
+        let mut cursor = self.log.cursor();
+        if heads != Told::Whole {
+            cursor.seen = Seen::default();
+        }
         Message::Hello(Hello {
             protocol_version: PROTOCOL_VERSION.to_owned(),
             mode: SyncMode::Incremental,
             database: self.config.database,
             replica: self.id,
             role: self.config.role,
-            cursor: self.log.cursor(),
+            cursor,
             schema_version: self.state.schema().version().operations,
+            heads,
             is_reply,
         })
     }
@@ -1148,7 +1244,12 @@ impl Replica {
         session.note_sent(&Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn });
         let resend_at = now.monotonic.after(resend_after(session.attempt));
         self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
-        self.transmit(peer, &Message::Changes { clock: self.clock.clone(), deliveries });
+        let mut clock = self.clock.clone();
+        if self.log.seen().heads().count() > self.config.whole_heads_max {
+            let writers = deliveries.iter().filter_map(change_of).chain([ChangeId { replica: self.id, seq: 1 }]);
+            clock = clock.of(&writers.collect());
+        }
+        self.transmit(peer, &Message::Changes { clock, deliveries });
         true
     }
 

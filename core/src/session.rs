@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::ReplicaId;
 use crate::message::Cursor;
 use crate::planted::{Bug, is_planted};
+use crate::sketch::Key;
+use crate::summary::Asking;
 
 /// A peer's address, as the host numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +59,10 @@ pub struct Session {
     batches_in_flight: u32,
     /// How often the current hello or batch was sent again.
     pub attempt: u32,
+    /// How this side tells what it holds.
+    pub asking: Asking,
+    /// The key of the last summary the peer sent.
+    summary_key: Option<Key>,
 }
 
 impl Session {
@@ -64,7 +70,15 @@ impl Session {
     #[must_use]
     pub fn new() -> Self {
         let (cursor, sent) = (Cursor::default(), Cursor::default());
-        Session { phase: Phase::Greeting, cursor, sent, batches_in_flight: 0, attempt: 0 }
+        Session {
+            phase: Phase::Greeting,
+            cursor,
+            sent,
+            batches_in_flight: 0,
+            attempt: 0,
+            asking: Asking::default(),
+            summary_key: None,
+        }
     }
 
     /// A session that one side has ended.
@@ -73,8 +87,8 @@ impl Session {
         Session { phase: Phase::Refused, ..Session::new() }
     }
 
-    /// The peer introduced itself. Says whether that is news: a repeated hello is not.
-    pub fn establish(&mut self, replica: ReplicaId, cursor: &Cursor) -> bool {
+    /// The peer introduced itself, of its own accord or in reply. Says whether that is news: a repeated hello is not.
+    pub fn establish(&mut self, replica: ReplicaId, cursor: &Cursor, is_reply: bool) -> bool {
         let is_news = self.phase != Phase::Established { replica };
         if is_news {
             *self = Session { phase: Phase::Established { replica }, ..Session::new() };
@@ -82,11 +96,22 @@ impl Session {
         if is_planted(Bug::QueueLostMidFlush) {
             self.cursor.merge(&self.sent);
         }
-        self.cursor.merge(cursor);
-        // The peer may have restarted and lost what was on its way.
-        self.forget_sent();
+        self.note_held(cursor);
+        if !is_reply {
+            // The peer may have restarted and lost what was on its way.
+            self.forget_sent();
+        }
         self.attempt = 0;
         is_news
+    }
+
+    /// The peer summarised what it holds, under this key. Under another than before it does so because something had
+    /// collided, so what was learned from the one before may be too much.
+    pub fn learn_summary(&mut self, key: Key, cursor: &Cursor) {
+        if self.summary_key.replace(key).is_some_and(|before| before != key) {
+            self.cursor = cursor.clone();
+            self.forget_sent();
+        }
     }
 
     /// The peer holds `cursor`, though it did not say so.
@@ -169,10 +194,10 @@ mod tests {
     #[test]
     fn a_repeated_hello_is_no_news_and_an_old_one_does_not_lower_the_cursor() {
         let mut session = Session::new();
-        assert!(session.establish(PEER, &cursor(5)));
-        assert!(!session.establish(PEER, &cursor(3)));
+        assert!(session.establish(PEER, &cursor(5), false));
+        assert!(!session.establish(PEER, &cursor(3), false));
         assert_eq!(session.cursor, cursor(5));
-        assert!(session.establish(ReplicaId([3; 16]), &cursor(1)), "another incarnation is another session");
+        assert!(session.establish(ReplicaId([3; 16]), &cursor(1), true), "another incarnation is another session");
         assert_eq!(session.cursor, cursor(1));
     }
 
@@ -180,7 +205,7 @@ mod tests {
     fn what_was_sent_is_in_flight_until_the_cursor_covers_it() {
         let mut session = Session::new();
         assert_eq!(session.sendable_after(), None, "nothing is sent before the handshake");
-        session.establish(PEER, &cursor(1));
+        session.establish(PEER, &cursor(1), false);
         session.note_sent(&cursor(4));
         assert_eq!(session.sendable_after(), Some(&cursor(4)));
         assert!(session.advance(&cursor(3)) && session.is_in_flight());
@@ -191,10 +216,12 @@ mod tests {
     #[test]
     fn few_batches_are_in_flight_and_lost_ones_are_sent_again() {
         let mut session = Session::new();
-        session.establish(PEER, &cursor(1));
+        session.establish(PEER, &cursor(1), false);
         (2..2 + u64::from(BATCHES_IN_FLIGHT_MAX)).for_each(|seq| session.note_sent(&cursor(seq)));
         assert_eq!(session.sendable_after(), None);
-        session.forget_sent();
+        session.establish(PEER, &cursor(1), true);
+        assert_eq!(session.sendable_after(), None, "a reply does not say that it was lost");
+        session.establish(PEER, &cursor(1), false);
         assert_eq!(session.sendable_after(), Some(&cursor(1)));
     }
 }

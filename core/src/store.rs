@@ -41,4 +41,10 @@ pub trait GraphStore {
     /// # Errors
     /// The statement that failed.
     fn read(&mut self) -> Result<View, StoreError>;
+
+    /// The texts of the statements that the database was sent since it was made, each once, without their parameters;
+    /// none for a store that is not asked in texts. For checks: no value may stand in one (Minimal Sync Guide, case C8).
+    fn statement_texts(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -15,6 +15,7 @@ use kuzusync_core::message::{
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
+use kuzusync_core::summary::Told;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
 use proptest::prelude::*;
@@ -348,6 +349,7 @@ fn hello(node: &Node, role: Role) -> Hello {
         role,
         cursor: node.replica.log().cursor(),
         schema_version: 0,
+        heads: Told::Whole,
         is_reply: false,
     }
 }

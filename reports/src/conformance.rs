@@ -185,10 +185,13 @@ pub fn in_workers(crew: &Crew, trials: &[Trial], mut progress: impl FnMut(&str))
     problems
 }
 
+/// Every choice that is one store.
+const SINGLE_STORES: [StoreChoice; 3] = [StoreChoice::Memory, StoreChoice::Kuzu, StoreChoice::KuzuDisk];
+
 /// `both` means each by itself here.
 fn single_stores(stores: &[StoreChoice]) -> Vec<StoreChoice> {
     let is_asked = |name: &str| stores.iter().any(|store| store.store_names().contains(&name));
-    [StoreChoice::Memory, StoreChoice::Kuzu].into_iter().filter(|store| is_asked(store.store_names()[0])).collect()
+    SINGLE_STORES.into_iter().filter(|store| is_asked(store.store_names()[0])).collect()
 }
 
 fn judge_case(
@@ -211,7 +214,7 @@ fn judge_case(
             None => (Verdict::Pass, None),
         },
     };
-    let names = StoreChoice::Both.store_names().iter().copied();
+    let names = SINGLE_STORES.map(|store| store.store_names()[0]).into_iter();
     let ran_on = names.filter(|store| own().any(|(trial, _)| trial.store_name() == *store)).collect();
     CaseReport {
         case,

@@ -213,6 +213,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         EventKind::Abandoned { .. } => at('◆', "client gets no answer".to_owned()),
         EventKind::Refused { error } => at('✗', format!("refuses what it got: {}", names.in_sentence(error))),
         EventKind::StoreFailed { error } => at('✗', format!("store fails: {error}")),
+        EventKind::Kept { store } => at('●', format!("its {store} store holds that already")),
         EventKind::Rebuilt { is_opening: false, .. } => at('●', "store is filled anew".to_owned()),
         EventKind::Crashed { lost_records: 0 } => at('✗', "dies".to_owned()),
         EventKind::Crashed { lost_records } => {
@@ -282,6 +283,10 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
+        Notice::Compared { peer: Peer(peer), differences, .. } => {
+            let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
+            Some(format!("differs from {} in {heads}", names.host(*peer)))
+        }
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

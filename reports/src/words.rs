@@ -15,6 +15,7 @@ use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::summary::Told;
 use kuzusync_core::value::Value;
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::history::EventKind;
@@ -154,8 +155,14 @@ impl Names {
     #[must_use]
     pub fn message(&self, frame: &[u8]) -> String {
         match Message::decode(frame) {
-            Ok(Message::Hello(Hello { is_reply: false, .. })) => "hello".to_owned(),
-            Ok(Message::Hello(_)) => "hello back".to_owned(),
+            Ok(Message::Hello(Hello { is_reply, heads, .. })) => {
+                let heads = match heads {
+                    Told::Whole => "",
+                    Told::Summary(_) => " with a summary",
+                    Told::Difference(_) => " with the difference",
+                };
+                format!("hello{}{heads}", if is_reply { " back" } else { "" })
+            }
             Ok(Message::Changes { deliveries, .. }) => {
                 let changes: Vec<&Entry> = deliveries.iter().filter_map(Delivery::change).collect();
                 let ids: Vec<ChangeId> = changes.iter().map(|entry| entry.change.id).collect();
@@ -172,6 +179,7 @@ impl Names {
                 format!("word that it has {}", plural(usize::try_from(changes).unwrap_or(usize::MAX), "change"))
             }
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
+            Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
             Err(_) => "what is no message".to_owned(),
         }
     }

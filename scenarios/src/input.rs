@@ -1,9 +1,14 @@
-//! Minimal Sync Guide, security checklist: messages that are not what they should be.
+//! Minimal Sync Guide, security checklist: parameters only, and messages that are not what they should be.
+
+use std::collections::BTreeMap;
 
 use kuzusync_core::Error;
+use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest};
 use kuzusync_core::message::{Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
-use kuzusync_core::value::Value;
+use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::summary::Told;
+use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
 use kuzusync_sim::cluster::Cluster;
 use kuzusync_sim::options::Options;
@@ -16,17 +21,172 @@ use crate::scenario::Scenario;
 /// The scenarios of this section.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "invalid-messages",
-        story: "The main gets garbage, damaged and oversized messages, and greetings it cannot accept, as if from its \
-                edges.",
-        cases: &[Case::C9],
-        claims: &[],
-        seed: Seed(39),
-        options: Options::default(),
-        body: |cluster| Box::pin(invalid_messages(cluster)),
-    }]
+    vec![
+        Scenario {
+            name: "parameters-only",
+            story: "Clients use names and values that look like statements; what they ask for is what they get.",
+            cases: &[Case::C8],
+            claims: &[],
+            seed: Seed(38),
+            options: Options { replicas: 2, ..Options::default() },
+            body: |cluster| Box::pin(parameters_only(cluster)),
+        },
+        Scenario {
+            name: "invalid-messages",
+            story: "The main gets garbage, damaged and oversized messages, and greetings it cannot accept, as if from its \
+                    edges.",
+            cases: &[Case::C9],
+            claims: &[],
+            seed: Seed(39),
+            options: Options::default(),
+            body: |cluster| Box::pin(invalid_messages(cluster)),
+        },
+    ]
 }
+
+// ---- parameters only ----
+
+/// What no text may contain: it is in every hostile value.
+const VALUE_MARK: &str = "VALUE-4711";
+
+/// What a text may contain between quotes only: it is in every hostile name.
+const NAME_MARK: &str = "name 0815";
+
+/// Values that would do harm inside a statement.
+fn hostile_values() -> Vec<String> {
+    let forms = [
+        "{}'}) DETACH DELETE n //",
+        "'; DROP TABLE User; MATCH (n) SET n.x = '{}",
+        "{}` }) RETURN 1 //",
+        "$k {} $rows r.p0",
+        "{}\\'\\\"\\\\",
+        "/* {} */ -- \u{1F980}",
+        "{}\n\t\0",
+    ];
+    forms.map(|form| form.replace("{}", VALUE_MARK)).to_vec()
+}
+
+/// Names of tables and columns that would do harm if they were not quoted, the key's first.
+fn hostile_names() -> Vec<String> {
+    let forms = ["{} MATCH (n) DELETE n", "{}'", "{}\"; DROP TABLE User", "{}) //", "SET {} = $k"];
+    forms.map(|form| form.replace("{}", NAME_MARK)).to_vec()
+}
+
+async fn parameters_only(cluster: &mut Cluster) {
+    let (main, edge) = (0, 1);
+    let names = hostile_names();
+    let (values, table, edges) = (hostile_values(), format!("TABLE {NAME_MARK}'s"), format!("EDGE {NAME_MARK}]"));
+    let mut written = vec![cluster.submit(main, vec![create_user_table(), create_user("ann", "Ann")]).await];
+    written.push(cluster.submit(main, tables(&table, &edges, &names)).await);
+    cluster.settle().await;
+    // Half of the rows by each, some one by one and the rest together, since stores are asked differently then.
+    let rows: Vec<Statement> = values.iter().map(|value| create_row(&table, &names, value)).collect();
+    let (first, rest) = rows.split_at(2);
+    for row in first {
+        written.push(cluster.submit(edge, vec![row.clone()]).await);
+    }
+    cluster.settle().await;
+    written.push(cluster.submit(main, rest.to_vec()).await);
+    written.push(cluster.submit(main, values.iter().map(|value| create_edge(&table, &edges, value)).collect()).await);
+    cluster.settle().await;
+    let update = Properties::from([(names[1].clone(), Value::from(values[0].as_str()))]);
+    let last = Value::from(values[6].as_str());
+    written.push(
+        cluster.submit(edge, vec![Statement::UpdateNode { table: table.clone(), key: last, properties: update }]).await,
+    );
+    let refused = refused_names(cluster, main).await;
+    let replicas = cluster.settle().await;
+
+    let done = written.iter().filter(|result| result.is_ok()).count();
+    let stored: Vec<&View> = replicas.iter().flat_map(|replica| replica.stores.values()).collect();
+    let kept = stored.iter().map(|view| values.iter().filter(|value| is_kept(view, &table, &names, value)).count());
+    let kept: Vec<usize> = kept.collect();
+    let is_kept = done == written.len() && kept.len() >= 2 && kept.iter().all(|count| *count == values.len());
+    let found = format!("of {} hostile values as key and property, the stores hold {kept:?}", values.len());
+    cluster.check("values come back byte by byte", is_kept, found);
+
+    let expected = [("User".to_owned(), 1), (table.clone(), values.len()), (edges.clone(), values.len())];
+    let is_exact = |view: &&View| {
+        let nodes = view.nodes.iter().map(|(name, rows)| (name.clone(), rows.len()));
+        let edges = view.edges.iter().map(|(name, rows)| (name.clone(), rows.len()));
+        nodes.chain(edges).collect::<BTreeMap<_, _>>() == BTreeMap::from(expected.clone())
+    };
+    let exact = stored.iter().filter(|view| is_exact(view)).count();
+    let found = format!("{exact} of {} stores hold the three tables and their rows and nothing else", stored.len());
+    cluster.check("nothing is there but what was asked for", exact == stored.len() && exact >= 2, found);
+
+    let texts: Vec<String> = [main, edge].into_iter().flat_map(|host| cluster.statement_texts(host)).collect();
+    let seen = match texts.len() {
+        0 => "this store is not asked in texts".to_owned(),
+        count => format!("{count} texts of statements"),
+    };
+    let with_value = texts.iter().filter(|text| text.contains(VALUE_MARK)).count();
+    let found = format!("{seen}, {with_value} with a value");
+    cluster.check("no value stands in the text of a statement", with_value == 0, found);
+    let all_names: Vec<&str> = names.iter().chain([&table, &edges]).map(String::as_str).collect();
+    let unquoted = texts.iter().filter(|text| !is_quoted(text, &all_names)).count();
+    let named = texts.iter().filter(|text| text.contains(NAME_MARK)).count();
+    let found = format!("{seen}, {named} with a hostile name, {unquoted} without its quotes");
+    cluster.check("every identifier stands in quotes", unquoted == 0 && (texts.is_empty() || named > 10), found);
+    let (asked, by_name) = refused;
+    let found = format!("{by_name} of {asked} refused by name");
+    cluster.check("an identifier that cannot be quoted is refused by name", asked == by_name, found);
+}
+
+fn tables(table: &str, edges: &str, names: &[String]) -> Vec<Statement> {
+    let columns: Vec<Column> = names.iter().map(|name| Column::new(name.as_str(), Type::String)).collect();
+    let create =
+        Statement::CreateNodeTable { table: table.to_owned(), columns: columns.clone(), primary_key: names[0].clone() };
+    let (from, to) = (table.to_owned(), "User".to_owned());
+    vec![create, Statement::CreateEdgeTable { table: edges.to_owned(), from, to, columns }]
+}
+
+/// A row of nothing but one value.
+fn create_row(table: &str, names: &[String], value: &str) -> Statement {
+    let properties = names.iter().map(|name| (name.clone(), Value::from(value))).collect();
+    Statement::CreateNode { table: table.to_owned(), properties }
+}
+
+fn create_edge(table: &str, edges: &str, value: &str) -> Statement {
+    let (from, to) = ((table.to_owned(), Value::from(value)), ("User".to_owned(), Value::from("ann")));
+    let edge = EdgeName { table: edges.to_owned(), from, to, discriminator: value.to_owned() };
+    let properties = Properties::from([(hostile_names()[2].clone(), Value::from(value))]);
+    Statement::CreateEdge { edge, properties }
+}
+
+/// Whether a row holds the value under its key and in a column that was never updated.
+fn is_kept(view: &View, table: &str, names: &[String], value: &str) -> bool {
+    let row = view.node(table, &Value::from(value));
+    row.is_some_and(|row| row.get(&names[2]) == Some(&Value::from(value)))
+}
+
+/// Whether names stand in a text between quotes only: as identifiers, or as literals where Kùzu asks for a name so.
+fn is_quoted(text: &str, names: &[&str]) -> bool {
+    let mut rest = text.to_owned();
+    for name in names {
+        let literal = format!("'{}'", name.replace('\\', "\\\\").replace('\'', "\\'"));
+        rest = rest.replace(&format!("`{name}`"), "").replace(&literal, "");
+    }
+    !rest.contains(NAME_MARK)
+}
+
+/// Asks for tables and columns that no statement could name; returns how many, and how many were refused by name.
+async fn refused_names(cluster: &mut Cluster, host: u32) -> (usize, usize) {
+    let bad = ["a`b", "``", "`; DROP TABLE User; //", "a\0b", "a\nb", "*", ""];
+    let mut by_name = 0;
+    for name in bad {
+        for (table, column) in [(name, "id"), ("Fine", name)] {
+            let column = Column::new(column, Type::String);
+            let (columns, primary_key) = (vec![column.clone()], column.name);
+            let asked = Statement::CreateNodeTable { table: table.to_owned(), columns, primary_key };
+            let refusal = cluster.submit(host, vec![asked]).await.err().unwrap_or_default();
+            by_name += usize::from(refusal.contains(&format!("`{name}` cannot name a ")));
+        }
+    }
+    (2 * bad.len(), by_name)
+}
+
+// ---- invalid messages ----
 
 async fn invalid_messages(cluster: &mut Cluster) {
     let (main, edge, other) = (0, 1, 2);
@@ -96,8 +256,9 @@ async fn invalid_messages(cluster: &mut Cluster) {
 fn greeting(cluster: &Cluster, host: u32, database: DatabaseId, protocol_version: &str) -> Vec<u8> {
     let (replica, cursor) = cluster.ask(host, |replica| (replica.id(), replica.log().cursor())).unwrap_or_default();
     let (protocol_version, mode, role) = (protocol_version.to_owned(), SyncMode::Incremental, Role::Edge);
-    let (schema_version, is_reply) = (1, false);
-    Message::Hello(Hello { protocol_version, mode, database, replica, role, cursor, schema_version, is_reply }).encode()
+    let (schema_version, heads, is_reply) = (1, Told::Whole, false);
+    let hello = Hello { protocol_version, mode, database, replica, role, cursor, schema_version, heads, is_reply };
+    Message::Hello(hello).encode()
 }
 
 /// Whether a message was refused as expected, and in which words.
@@ -111,4 +272,20 @@ fn told(answer: Option<Result<(), Error>>, is_expected: impl Fn(&Error) -> bool)
 /// How long a host's log is, and what it shows.
 fn state(cluster: &Cluster, host: u32) -> (usize, View) {
     (cluster.ask(host, |replica| replica.log().len()).unwrap_or_default(), cluster.view(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_outside_of_quotes_is_seen() {
+        let names = hostile_names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let quoted = format!("MATCH (n:User) RETURN n.`{}`", names[0]);
+        assert!(is_quoted(&quoted, &names));
+        assert!(is_quoted(&format!("CALL table_info('{}') RETURN *", names[1].replace('\'', "\\'")), &names));
+        assert!(!is_quoted(&quoted.replace('`', ""), &names));
+        assert!(!is_quoted(&format!("CALL table_info('{}') RETURN *", names[1]), &names));
+    }
 }

@@ -1,23 +1,56 @@
 //! Distributed Sync Engine §6 and its targets: what goes over the wire, and what of it is saved.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use kuzusync_core::block::Compression;
-use kuzusync_core::ddl::Column;
-use kuzusync_core::message::{Delivery, Message};
+use kuzusync_core::change::{Change, ChangeId, Element, Node, Op};
+use kuzusync_core::clock::{Timestamp, VectorClock};
+use kuzusync_core::ddl::{Column, Ddl, column_id};
+use kuzusync_core::id::{Digest, ReplicaId, TxId};
+use kuzusync_core::message::{Cursor, Delivery, Entry, Hello, Message, PROTOCOL_VERSION, Record, Role, SyncMode};
+use kuzusync_core::replica::Notice;
+use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::summary::{CELLS_MIN, Cost, Told};
 use kuzusync_core::value::{Type, Value};
+use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::cluster::Cluster;
 use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::Options;
 use kuzusync_sim::seed::Seed;
 
 use crate::case::Case;
-use crate::sample::{create, node_table};
+use crate::sample::{create, node_table, rows};
 use crate::scenario::Scenario;
 
 /// The scenarios of this section.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
     vec![
+        Scenario {
+            name: "difference-of-ten",
+            story: "Each of 10,000 nodes was written by an author of its own. Peers 0 and 2 have them all; peer 1 lacks the \
+                    last ten, peer 3 ten of them all over. 0 meets 1, and then 2 meets 3.",
+            cases: &[Case::D5_1],
+            claims: &["one round trip tells which", "equal peers find out in two comparisons"],
+            seed: Seed(51),
+            options: Options { replicas: 4, has_main: false, turns_max: 10_000_000, ..Options::default() },
+            body: |cluster| Box::pin(difference_of_ten(cluster)),
+        },
+        Scenario {
+            name: "difference-too-large-for-a-sketch",
+            story: "Of 400 authors two peers know half each, and a hundred of them both.",
+            cases: &[],
+            claims: &[
+                "the first sketch is too short",
+                "a longer one or all heads tell the rest",
+                "both hold 400 nodes",
+            ],
+            seed: Seed(52),
+            options: Options { replicas: 2, has_main: false, ..Options::default() },
+            body: |cluster| Box::pin(large_difference(cluster)),
+        },
         Scenario {
             name: "compression",
             story: "While an edge is away the main writes 1,000 nodes and 5,000 edges, a hundred in a transaction. The \
@@ -70,6 +103,90 @@ fn saved([wire, _, json]: [usize; 3]) -> f64 {
     100.0 * (1.0 - wire as f64 / json.max(1) as f64)
 }
 
+// ---- many authors ----
+
+/// The change in which the author of that number makes the table, number 0, or a node of it.
+fn authored(number: u32) -> Delivery {
+    let author = |number: u32| {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&(number + 1).to_be_bytes());
+        ReplicaId(id)
+    };
+    let columns = vec![Column::new("id", Type::Int64), Column::new("name", Type::String)];
+    let create = Ddl::CreateNodeTable { name: "Device".into(), birth: 0, columns, primary_key: "id".into() };
+    let table = create.table_id();
+    let insert = |number: u32| {
+        let cells = [(column_id(table, "name"), format!("device {number}").as_str().into())];
+        let element = Element::Node(Node { table, key: i64::from(number).into() });
+        Op::Insert { element, cells: cells.into() }
+    };
+    let id = ChangeId { replica: author(number), seq: 1 };
+    let change = Change {
+        id,
+        tx: TxId(id.replica.0),
+        previous: Digest::default(),
+        timestamp: Timestamp::at_ms(START_MS + i64::from(number)),
+        link_epoch: 0,
+        authority_epochs: BTreeMap::new(),
+        seen: (number > 0).then(|| ChangeId { replica: author(0), seq: 1 }).into_iter().collect(),
+        depends_on: Vec::new(),
+        replaces: None,
+        expects: Vec::new(),
+        ops: vec![if number == 0 { Op::Schema(create) } else { insert(number) }],
+    };
+    Delivery::Change(Entry { change: Arc::new(change), lsn: None })
+}
+
+/// Gives a host that is offline these authors' changes, as if `from` had come by.
+async fn tell(cluster: &mut Cluster, host: u32, from: u32, numbers: impl Iterator<Item = u32>) {
+    let cursor = Cursor::default();
+    let database = cluster.records(host).into_iter().find_map(|record| match record {
+        Record::Created { database, .. } => Some(database),
+        _ => None,
+    });
+    let hello = Hello {
+        protocol_version: PROTOCOL_VERSION.to_owned(),
+        mode: SyncMode::Incremental,
+        database: database.unwrap_or_default(),
+        replica: ReplicaId([0xEE; 16]),
+        role: Role::Peer,
+        cursor,
+        schema_version: 0,
+        heads: Told::Whole,
+        is_reply: true,
+    };
+    drop(cluster.inject(host, from, Message::Hello(hello).encode()).await);
+    let deliveries: Vec<Delivery> = numbers.map(authored).collect();
+    for batch in deliveries.chunks(500) {
+        let batch = Message::Changes { clock: VectorClock::default(), deliveries: batch.to_vec() };
+        drop(cluster.inject(host, from, batch.encode()).await);
+    }
+    cluster.go_offline(host).await;
+}
+
+/// What two hosts said to each other: bytes, which changes, and what each found out about the other.
+type Said = (usize, Vec<ChangeId>, Vec<(u64, Cost)>);
+
+fn said(cluster: &Cluster, one: u32, other: u32) -> Said {
+    let frames = [sent(cluster, one, other), sent(cluster, other, one)].concat();
+    let changes = |frame: &Vec<u8>| match Message::decode(frame) {
+        Ok(Message::Changes { deliveries, .. }) => {
+            deliveries.iter().filter_map(Delivery::change).map(|entry| entry.change.id).collect()
+        }
+        _ => Vec::new(),
+    };
+    let compared = |host: u32, with: u32| {
+        cluster.events_at(host, |kind| match kind {
+            EventKind::Notified(Notice::Compared { peer, differences, cost }) if *peer == Peer(with) => {
+                Some((*differences, *cost))
+            }
+            _ => None,
+        })
+    };
+    let found = [compared(one, other), compared(other, one)].concat();
+    (frames.iter().map(Vec::len).sum(), frames.iter().flat_map(changes).collect(), found)
+}
+
 // ---- the graph ----
 
 const USERS: i64 = 1_000;
@@ -104,6 +221,97 @@ fn friendship(number: i64, users: i64) -> Statement {
 }
 
 // ---- the scenarios ----
+
+async fn difference_of_ten(cluster: &mut Cluster) {
+    const NODES: u32 = 10_000;
+    cluster.settle().await;
+    for host in 0..4 {
+        cluster.go_offline(host).await;
+    }
+    tell(cluster, 0, 2, 0..=NODES).await;
+    tell(cluster, 1, 2, 0..=NODES - 10).await;
+    tell(cluster, 2, 0, 0..=NODES).await;
+    tell(cluster, 3, 0, (0..=NODES).filter(|number| number % 1_000 != 517)).await;
+    let mut exchanges = Vec::new();
+    for (one, other) in [(0, 1), (2, 3)] {
+        let before = said(cluster, one, other);
+        cluster.go_online(one).await;
+        cluster.go_online(other).await;
+        cluster.wait(5_000).await;
+        let (bytes, changes, found) = said(cluster, one, other);
+        exchanges.push((bytes - before.0, changes[before.1.len()..].to_vec(), found));
+        cluster.go_offline(one).await;
+        cluster.go_offline(other).await;
+    }
+    let comparisons = |cost: &Cost| cost.comparisons;
+    let each =
+        |look: &dyn Fn(&Said) -> String| format!("tail: {}; scattered: {}", look(&exchanges[0]), look(&exchanges[1]));
+    let found: Vec<(u64, Cost)> = exchanges.iter().flat_map(|(_, _, found)| found.clone()).collect();
+    let ten = found.len() >= 2 && found.iter().all(|(differences, cost)| *differences == 10 && comparisons(cost) < 100);
+    let text = each(&|(_, _, found)| {
+        let of = |(differences, cost): &(u64, Cost)| format!("{differences} in {}", comparisons(cost));
+        found.iter().map(of).collect::<Vec<_>>().join(" and ")
+    });
+    cluster.check("ten missing nodes are found in under 100 comparisons", ten, text);
+    // What overtakes the handshake comes again.
+    let distinct = |changes: &[ChangeId]| changes.iter().collect::<BTreeSet<_>>().len();
+    let only = exchanges.iter().all(|(_, changes, _)| distinct(changes) == 10);
+    let text = each(&|(_, changes, _)| format!("{} changes, {} sent", distinct(changes), changes.len()));
+    cluster.check("only those ten are sent", only, text);
+    let small = exchanges.iter().all(|(bytes, _, _)| *bytes < 10 << 10);
+    let summaries = |found: &[(u64, Cost)]| found.iter().map(|(_, cost)| cost.bytes).min().unwrap_or_default();
+    let text = each(&|(bytes, _, found)| {
+        format!(
+            "{bytes} bytes both ways, both handshakes and the ten nodes among them; one handshake {}",
+            summaries(found)
+        )
+    });
+    cluster.check("it takes less than 10 KiB", small, text);
+    let round_trips: Vec<u64> = found.iter().map(|(_, cost)| cost.round_trips).collect();
+    let one = !round_trips.is_empty() && round_trips.iter().all(|trips| *trips == 1);
+    cluster.check("one round trip tells which", one, format!("round trips: {round_trips:?}"));
+    let counts = [0, 1, 2, 3].map(|host| rows(cluster, host, "Device"));
+    let all = counts == [NODES as usize; 4];
+    cluster.check("both hold 10,000 nodes", all, format!("{counts:?}"));
+    let before = said(cluster, 0, 2);
+    cluster.go_online(0).await;
+    cluster.go_online(2).await;
+    cluster.wait(1_000).await;
+    let (_, changes, found) = said(cluster, 0, 2);
+    let found = &found[before.2.len()..];
+    let equal = changes.len() == before.1.len() && !found.is_empty();
+    let equal = equal && found.iter().all(|(differences, cost)| *differences == 0 && comparisons(cost) == 2);
+    cluster.check("equal peers find out in two comparisons", equal, format!("{} found no difference", found.len()));
+}
+
+async fn large_difference(cluster: &mut Cluster) {
+    cluster.settle().await;
+    for host in 0..2 {
+        cluster.go_offline(host).await;
+    }
+    tell(cluster, 0, 1, 0..=250).await;
+    tell(cluster, 1, 0, (0..=400).filter(|number| !(1..=150).contains(number))).await;
+    cluster.go_online(0).await;
+    cluster.go_online(1).await;
+    cluster.settle().await;
+    let frames = [sent(cluster, 0, 1), sent(cluster, 1, 0)].concat();
+    let messages: Vec<Message> = frames.iter().filter_map(|frame| Message::decode(frame).ok()).collect();
+    let unclear = messages.iter().filter(|message| matches!(message, Message::Unclear { .. })).count();
+    cluster.check("the first sketch is too short", unclear > 0, format!("{unclear} times"));
+    let cells = messages.iter().filter_map(|message| match message {
+        Message::Hello(Hello { heads: Told::Summary(summary), .. }) => Some(summary.cells.len()),
+        Message::Hello(Hello { cursor, .. }) if cursor.seen.heads().count() > 100 => Some(usize::MAX),
+        _ => None,
+    });
+    let cells: Vec<usize> = cells.collect();
+    let grew = cells.iter().any(|cells| *cells > CELLS_MIN);
+    let shown =
+        cells.iter().map(|cells| if *cells == usize::MAX { "all heads".into() } else { format!("{cells} cells") });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    cluster.check("a longer one or all heads tell the rest", grew, shown);
+    let counts = [0, 1].map(|host| rows(cluster, host, "Device"));
+    cluster.check("both hold 400 nodes", counts == [400, 400], format!("{counts:?}"));
+}
 
 async fn compression(cluster: &mut Cluster) {
     let (main, edge) = (0, 1);

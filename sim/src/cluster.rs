@@ -29,7 +29,7 @@ use crate::options::Options;
 use crate::outcome::{Check, Property, ReplicaState, Violation};
 use crate::seed::Seed;
 use crate::step::Step;
-use crate::store::StoreChoice;
+use crate::store::Stores;
 use crate::world::{Answer, Shared, World};
 
 /// How often a settling cluster is looked at.
@@ -57,9 +57,9 @@ pub struct Cluster {
 impl Cluster {
     /// Hosts that are not started yet. Must be made inside a simulation.
     #[must_use]
-    pub fn new(seed: Seed, options: Options, store: StoreChoice) -> Self {
+    pub fn new(seed: Seed, options: Options, stores: Stores) -> Self {
         let replicas = options.replicas;
-        let world: Shared = Rc::new(RefCell::new(World::new(seed, options, store)));
+        let world: Shared = Rc::new(RefCell::new(World::new(seed, options, stores)));
         let inboxes: Inboxes = Rc::new(RefCell::new(vec![None; replicas as usize]));
         Cluster {
             world,
@@ -464,6 +464,12 @@ impl Cluster {
     #[must_use]
     pub fn records(&self, host: u32) -> Vec<Record> {
         self.world.borrow().records(host)
+    }
+
+    /// The texts of the statements that a host's stores were sent, as far as they are made of texts.
+    #[must_use]
+    pub fn statement_texts(&self, host: u32) -> Vec<String> {
+        self.world.borrow().statement_texts(host)
     }
 
     /// Simulated time since the start.

@@ -122,12 +122,17 @@ pub enum EventKind {
     Notified(Notice),
     /// The view changed.
     Viewed(ViewDelta),
-    /// The stores were filled anew.
+    /// The stores were made to hold a view: filled anew, but for those that were found to hold it.
     Rebuilt {
         /// Whether because the replica was opened; else because a store failed.
         is_opening: bool,
         /// What with.
         view: View,
+    },
+    /// A store that was opened again was found to hold the view already.
+    Kept {
+        /// Which store.
+        store: String,
     },
     /// A store refused a delta.
     StoreFailed {
@@ -271,6 +276,7 @@ mod tests {
             (EventKind::Refused { error: "a".into() }, EventKind::Refused { error: "b".into() }),
             (EventKind::Notified(Notice::Held { id: id(1) }), EventKind::Notified(Notice::Held { id: id(2) })),
             (rebuilt(true), rebuilt(false)),
+            (EventKind::Kept { store: "a".into() }, EventKind::Kept { store: "b".into() }),
             (EventKind::StoreFailed { error: "a".into() }, EventKind::StoreFailed { error: "b".into() }),
             (EventKind::Crashed { lost_records: 1 }, EventKind::Crashed { lost_records: 2 }),
             (

@@ -1,5 +1,8 @@
 //! Every knob of one run: printed whole when it fails, stored with the case.
 
+use std::collections::BTreeSet;
+
+use kuzusync_core::summary::WHOLE_HEADS_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,18 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// What a clock may be off, and how long a plan may wait.
 pub(crate) const YEAR_MS: u64 = 365 * DAY_MS;
+
+/// One message on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageName {
+    /// The sending host.
+    pub from: u32,
+    /// The receiving host.
+    pub to: u32,
+    /// The message's number on this link, from 1.
+    pub number: u64,
+}
 
 /// How links behave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +50,9 @@ pub struct LinkOptions {
     /// What a single message may take longer than its link's latency.
     #[schemars(range(max = HOUR_MS))]
     pub jitter_ms_max: u64,
+    /// Of the messages that are drawn to be lost, repeated, held back or damaged only these are; without it all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faulty_messages: Option<BTreeSet<MessageName>>,
 }
 
 impl Default for LinkOptions {
@@ -48,6 +66,7 @@ impl Default for LinkOptions {
             latency_ms_min: 1,
             latency_ms_max: 10,
             jitter_ms_max: 0,
+            faulty_messages: None,
         }
     }
 }
@@ -63,6 +82,8 @@ pub struct Options {
     pub has_main: bool,
     /// How links behave until the plan heals them.
     pub links: LinkOptions,
+    /// Authors that a hello names one by one; more are summarised.
+    pub whole_heads_max: u32,
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
@@ -83,7 +104,7 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, skew_ms, settle_ms_max, turns_max } = self;
+        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, settle_ms_max, turns_max } = self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         for (host, ms) in skew_ms.iter().enumerate() {
@@ -105,6 +126,7 @@ impl LinkOptions {
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max,
+            faulty_messages: _,
         } = self;
         let permille = [
             ("loss", loss_permille),
@@ -146,6 +168,7 @@ impl Default for Options {
             replicas: 3,
             has_main: true,
             links: LinkOptions::default(),
+            whole_heads_max: WHOLE_HEADS_MAX as u32,
             skew_ms: Vec::new(),
             settle_ms_max: 60_000,
             turns_max: 1_000_000,

@@ -22,7 +22,7 @@ use crate::options::Options;
 use crate::outcome::{Failure, Outcome, Property, ReplicaState, Violation};
 use crate::seed::Seed;
 use crate::step::Step;
-use crate::store::StoreChoice;
+use crate::store::{StoreChoice, Stores};
 use crate::world::Shared;
 
 /// What a scripted scenario does with its cluster.
@@ -100,11 +100,14 @@ fn simulate_here(run: &Run<'_>) -> End {
     let mut config = madsim::Config::default();
     // The shortest latency madsim can draw: what a message takes is decided above it, per link and message.
     config.net.send_latency = std::time::Duration::from_micros(1)..std::time::Duration::from_micros(2);
+    // Made and removed outside the simulation, however that ends.
+    let folder = run.store.folder().expect("the system has a temporary folder");
+    let stores = Stores::new(run.store, folder.as_ref());
     let scheduling = run.seed.stream("scheduling", &[]).draw();
     // Kept outside, so that a panic leaves its history behind.
     let world = RefCell::new(None);
     let runtime = Runtime::with_seed_and_config(scheduling, config);
-    let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(drive(run, &world))));
+    let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(drive(run, stores, &world))));
     end.unwrap_or_else(|panic| {
         let world = world.borrow_mut().take();
         let mut salvaged = (History::default(), 0);
@@ -117,8 +120,8 @@ fn simulate_here(run: &Run<'_>) -> End {
     })
 }
 
-async fn drive(run: &Run<'_>, shared: &RefCell<Option<Shared>>) -> End {
-    let mut cluster = Cluster::new(run.seed, run.options.clone(), run.store);
+async fn drive(run: &Run<'_>, stores: Stores, shared: &RefCell<Option<Shared>>) -> End {
+    let mut cluster = Cluster::new(run.seed, run.options.clone(), stores);
     *shared.borrow_mut() = Some(Rc::clone(cluster.world()));
     let turns = Rc::clone(&cluster.world().borrow().turns);
     let ending = tokio::select! {

@@ -17,11 +17,12 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 38] = [
+    const SITUATIONS: [&str; 40] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
+        "summary_understood",
         "message_refused",
         "change_numbered",
         "change_acknowledged",
@@ -48,7 +49,8 @@ pub fn all() -> Vec<&'static str> {
         "clock_far_ahead_without_a_main",
         "change_made_earlier",
         "table_lost_its_name",
-        "table_vanished_with_its_rejected_change",
+        "table_vanished",
+        "column_vanished",
         "column_retyped",
         "column_spelled_anew",
         "edge_table_gained_a_pair",
@@ -110,6 +112,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Applied { entry } if !entry.change.expects.is_empty() => "strict_change_applied",
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
+        Notice::Compared { .. } => "summary_understood",
         Notice::Numbered { .. } => "change_numbered",
         Notice::Acknowledged { .. } => "change_acknowledged",
         Notice::AlreadySubmitted { .. } => "transaction_submitted_again",
@@ -135,8 +138,9 @@ fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
         SchemaStep::RetypeColumn { .. } => Some("column_retyped"),
         SchemaStep::RenameColumn { .. } => Some("column_spelled_anew"),
         SchemaStep::AddPair { .. } => Some("edge_table_gained_a_pair"),
-        SchemaStep::DropTable { .. } => Some("table_vanished_with_its_rejected_change"),
-        SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } | SchemaStep::DropColumn { .. } => None,
+        SchemaStep::DropTable { .. } => Some("table_vanished"),
+        SchemaStep::DropColumn { .. } => Some("column_vanished"),
+        SchemaStep::CreateTable { .. } | SchemaStep::AddColumn { .. } => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use kuzusync_core::store::memory::MemoryStore;
@@ -10,6 +11,7 @@ use kuzusync_core::view::View;
 #[cfg(feature = "kuzu")]
 use kuzusync_kuzu::fidelity;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 /// Which graph stores the replicas of a run feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -17,15 +19,19 @@ use serde::{Deserialize, Serialize};
 pub enum StoreChoice {
     /// The reference store.
     Memory,
-    /// A real Kùzu database each.
+    /// A real Kùzu database in memory each.
     Kuzu,
-    /// Each replica feeds both.
+    /// A real Kùzu database on disk each.
+    #[serde(rename = "kuzu-disk")]
+    KuzuDisk,
+    /// Each replica feeds the reference store and a Kùzu database in memory.
     Both,
 }
 
 impl StoreChoice {
     /// Every choice.
-    pub const ALL: [StoreChoice; 3] = [StoreChoice::Memory, StoreChoice::Kuzu, StoreChoice::Both];
+    pub const ALL: [StoreChoice; 4] =
+        [StoreChoice::Memory, StoreChoice::Kuzu, StoreChoice::KuzuDisk, StoreChoice::Both];
 
     /// Whether this build can open such stores.
     #[must_use]
@@ -39,23 +45,50 @@ impl StoreChoice {
         match self {
             StoreChoice::Memory => &["memory"],
             StoreChoice::Kuzu => &["kuzu"],
+            StoreChoice::KuzuDisk => &["kuzu-disk"],
             StoreChoice::Both => &["memory", "kuzu"],
         }
     }
 
-    /// Opens empty stores.
+    /// The folder that a run on these stores needs.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn folder(self) -> std::io::Result<Option<TempDir>> {
+        match self {
+            StoreChoice::KuzuDisk => tempfile::Builder::new().prefix("kuzusync-").tempdir().map(Some),
+            StoreChoice::Memory | StoreChoice::Kuzu | StoreChoice::Both => Ok(None),
+        }
+    }
+}
+
+/// The stores of one run.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    choice: StoreChoice,
+    /// Where those lie that are on disk. Whoever makes a run removes it afterwards.
+    folder: Option<PathBuf>,
+}
+
+impl Stores {
+    /// Stores of a run, in its [`StoreChoice::folder`].
+    #[must_use]
+    pub fn new(choice: StoreChoice, folder: Option<&TempDir>) -> Self {
+        Stores { choice, folder: folder.map(|folder| folder.path().to_owned()) }
+    }
+
+    /// Opens a host's stores: those in memory empty, one on disk as it was left.
     ///
     /// # Errors
     /// If Kùzu cannot make a database, or is not part of this build.
-    pub fn open(self) -> Result<Vec<Box<dyn GraphStore>>, StoreError> {
-        let mut stores: Vec<Box<dyn GraphStore>> = Vec::new();
-        if self != StoreChoice::Kuzu {
-            stores.push(Box::new(MemoryStore::default()));
-        }
-        if self != StoreChoice::Memory {
-            stores.push(open_kuzu()?);
-        }
-        Ok(stores)
+    pub fn open(&self, host: u32) -> Result<Vec<Box<dyn GraphStore>>, StoreError> {
+        let memory = || -> Box<dyn GraphStore> { Box::new(MemoryStore::default()) };
+        let place = self.folder.as_ref().map(|folder| folder.join(format!("replica-{host}")));
+        Ok(match self.choice {
+            StoreChoice::Memory => vec![memory()],
+            StoreChoice::Kuzu | StoreChoice::KuzuDisk => vec![open_kuzu(place.as_deref())?],
+            StoreChoice::Both => vec![memory(), open_kuzu(None)?],
+        })
     }
 }
 
@@ -74,12 +107,13 @@ mod fidelity {
 }
 
 #[cfg(feature = "kuzu")]
-fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
-    Ok(Box::new(kuzusync_kuzu::KuzuStore::in_memory()?))
+fn open_kuzu(place: Option<&Path>) -> Result<Box<dyn GraphStore>, StoreError> {
+    use kuzusync_kuzu::KuzuStore;
+    Ok(Box::new(place.map_or_else(KuzuStore::in_memory, KuzuStore::on_disk)?))
 }
 
 #[cfg(not(feature = "kuzu"))]
-fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
+fn open_kuzu(_place: Option<&Path>) -> Result<Box<dyn GraphStore>, StoreError> {
     let message = "this build has no Kùzu; build with the feature `kuzu`".to_owned();
     Err(StoreError { store: "kuzu", statement: "open".to_owned(), message })
 }
@@ -88,7 +122,7 @@ fn open_kuzu() -> Result<Box<dyn GraphStore>, StoreError> {
 #[must_use]
 pub fn held<'v>(store: &str, view: &'v View) -> Cow<'v, View> {
     match store {
-        "kuzu" => fidelity::held(view),
+        "kuzu" | "kuzu-disk" => fidelity::held(view),
         _ => Cow::Borrowed(view),
     }
 }
@@ -97,7 +131,7 @@ pub fn held<'v>(store: &str, view: &'v View) -> Cow<'v, View> {
 #[must_use]
 pub fn held_otherwise(store: &str, view: &View) -> Vec<String> {
     match store {
-        "kuzu" => fidelity::held_otherwise(view),
+        "kuzu" | "kuzu-disk" => fidelity::held_otherwise(view),
         _ => Vec::new(),
     }
 }
@@ -107,6 +141,7 @@ impl fmt::Display for StoreChoice {
         f.write_str(match self {
             StoreChoice::Memory => "memory",
             StoreChoice::Kuzu => "kuzu",
+            StoreChoice::KuzuDisk => "kuzu-disk",
             StoreChoice::Both => "both",
         })
     }
@@ -117,6 +152,6 @@ impl FromStr for StoreChoice {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = StoreChoice::ALL.into_iter().find(|choice| choice.to_string() == text);
-        known.ok_or_else(|| format!("`{text}` is no store; choose memory, kuzu or both"))
+        known.ok_or_else(|| format!("`{text}` is no store; choose memory, kuzu, kuzu-disk or both"))
     }
 }

@@ -29,7 +29,7 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::outcome::{Check, ReplicaState};
 use crate::seed::Seed;
-use crate::store::StoreChoice;
+use crate::store::Stores;
 use crate::turns::Turns;
 
 /// Shared by everything that runs in one simulation.
@@ -58,7 +58,7 @@ struct HostState {
 pub struct World {
     seed: Seed,
     options: Options,
-    store: StoreChoice,
+    stores: Stores,
     /// The simulation's clock when this world was made.
     started: Duration,
     hosts: Vec<HostState>,
@@ -76,7 +76,7 @@ pub struct World {
 impl World {
     /// Hosts with empty disks, none running yet. Must be made inside a simulation.
     #[must_use]
-    pub fn new(seed: Seed, options: Options, store: StoreChoice) -> Self {
+    pub fn new(seed: Seed, options: Options, stores: Stores) -> Self {
         let skew = |host| options.skew_ms.get(host).copied().unwrap_or(0);
         let host = |host| HostState { clock: HostClock::skewed(skew(host)), ..HostState::default() };
         World {
@@ -85,7 +85,7 @@ impl World {
             turns: Rc::new(Turns::new(options.turns_max)),
             seed,
             options,
-            store,
+            stores,
             started: TimeHandle::current().elapsed(),
             wire: Rc::new(Notify::new()),
             history: History::default(),
@@ -202,21 +202,29 @@ impl World {
         self.view(host).map(|view| Surroundings { view, wall_ms, has_main, dropped })
     }
 
+    /// The texts of the statements that a host's stores were sent.
+    #[must_use]
+    pub fn statement_texts(&self, host: u32) -> Vec<String> {
+        let running = self.hosts[host as usize].running.as_ref();
+        running.into_iter().flat_map(|running| &running.stores).flat_map(|store| store.statement_texts()).collect()
+    }
+
     // ---- what a host does ----
 
     /// Opens the replica on a host's disk and greets its neighbours. Says whether the host survived that.
     pub fn open(&mut self, host: u32) -> bool {
+        let records = self.records(host);
         let state = &mut self.hosts[host as usize];
         state.openings += 1;
         let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
-        let records = state.disk.read().expect("the simulated disk damages nothing");
         let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
-        let config = Config::new(self.role(host), database);
+        let whole_heads_max = self.options.whole_heads_max as usize;
+        let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
         let opened = EventKind::Opened { replica: replica.id(), cursor: replica.log().cursor(), rejected };
         self.record(Some(host), opened);
-        let stores = self.store.open().expect("an empty in-memory store opens");
+        let stores = self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
         self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
         if !self.carry_out(host, true).0 {
             return false;
@@ -289,8 +297,20 @@ impl World {
                     }
                 }
                 Output::Rebuild(view) => {
-                    let result = self.on_stores(host, |store| store.rebuild(&view));
+                    let mut kept = Vec::new();
+                    let result = self.on_stores(host, |store| {
+                        // A database on disk is believed when it holds what the records make, and only then.
+                        if is_opening && store.read().is_ok_and(|held| held == view) {
+                            kept.push(store.name().to_owned());
+                            return Ok(());
+                        }
+                        store.rebuild(&view)
+                    });
+                    let is_empty = view == View::default();
                     self.record(Some(host), EventKind::Rebuilt { is_opening, view });
+                    for store in kept.into_iter().filter(|_| !is_empty) {
+                        self.record(Some(host), EventKind::Kept { store });
+                    }
                     // To ask for another would bring the same answer.
                     self.note_failure(host, result);
                 }

@@ -273,3 +273,50 @@ fn peers_converge_without_a_main_and_without_numbers() {
     let first = outcome.replicas.first().unwrap();
     assert!(first.view.nodes.values().any(|rows| !rows.is_empty()));
 }
+
+#[cfg(feature = "kuzu")]
+mod on_disk {
+    use super::*;
+
+    /// The stores that replica 1 finds to hold its graph when it is opened again after dying so many outputs into an
+    /// update.
+    fn kept(after_outputs: u32) -> Vec<String> {
+        let plan = [
+            steps(1),
+            vec![Step::Settle, Step::Crash { replica: 1, after_outputs }],
+            vec![Step::UpdateNode { replica: 1, row: 0, column: 0, value: 7 }],
+        ]
+        .concat();
+        let (options, script) = (Options::default(), Script::Plan(&plan));
+        let run = Run { seed: Seed(1), options: &options, store: StoreChoice::KuzuDisk, script, bug: None };
+        let outcome = simulate(&run);
+        assert_eq!(outcome.failure, None);
+        assert!(outcome.events.iter().any(|event| matches!(event.kind, EventKind::Crashed { .. })), "it dies");
+        let again = simulate(&run);
+        assert_eq!(outcome.digest, again.digest, "no path is in the history");
+        let stores = outcome.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Kept { store } => Some(store.clone()),
+            _ => None,
+        });
+        stores.collect()
+    }
+
+    #[test]
+    fn a_database_that_holds_what_the_records_make_is_kept_over_a_crash() {
+        assert_eq!(kept(0), ["kuzu-disk"]);
+    }
+
+    #[test]
+    fn a_database_ahead_of_the_records_that_survived_is_rebuilt() {
+        // The record was written and not synced; the update was already carried out on the database.
+        assert_eq!(kept(2), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_folder_of_a_run_goes_with_it() {
+        let folder = StoreChoice::KuzuDisk.folder().unwrap().unwrap();
+        let path = folder.path().to_owned();
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

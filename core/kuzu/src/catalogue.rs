@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kuzusync_core::ddl::{RESERVED, fold, same_name};
 use kuzusync_core::store::StoreError;
 use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind};
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View};
 
 use crate::statement::{self, refused};
 
@@ -89,6 +89,27 @@ pub(crate) struct EdgeShape {
 }
 
 impl Catalogue {
+    /// What a database holds that was found on disk.
+    pub(crate) fn of(view: &View) -> Result<Catalogue, StoreError> {
+        let mut catalogue = Catalogue::default();
+        let is_node = |table: &Table| matches!(table.kind, TableKind::Node { .. });
+        let (nodes, edges): (Vec<_>, Vec<_>) = view.tables.iter().partition(|(_, table)| is_node(table));
+        for (name, table) in nodes.into_iter().chain(edges) {
+            catalogue.create_table(name, table)?;
+        }
+        for (table, rows) in &view.nodes {
+            for (key, row) in rows {
+                catalogue.change_node(table, key, &RowChange::Create(row.clone()))?;
+            }
+        }
+        for (table, rows) in &view.edges {
+            for (edge, row) in rows {
+                catalogue.change_edge(table, edge, &RowChange::Create(row.clone()))?;
+            }
+        }
+        Ok(catalogue)
+    }
+
     pub(crate) fn create_table(&mut self, name: &str, table: &Table) -> Result<(), StoreError> {
         let statement = format!("CREATE TABLE {name}");
         statement::quoted(name)?;

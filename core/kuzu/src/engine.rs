@@ -4,7 +4,8 @@
 //! parameters of its last execution, and one that is missing silently takes the old value or NULL: callers pass all
 //! of them, always. `PreparedStatement` is not `Send`, and so neither is the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use kuzu::{Connection, Database, PreparedStatement, SystemConfig};
 use kuzusync_core::store::StoreError;
@@ -17,18 +18,23 @@ pub(crate) const BUFFER_POOL_BYTES: u64 = 256 << 20;
 /// The default reserves 8 TiB of address space, and the 16th database of a process fails. A power of two.
 const DATABASE_BYTES_MAX: u64 = 1 << 30;
 
+/// Keeps a database on disk as it is when it is closed.
+const NO_CHECKPOINT_ON_CLOSE: &str = "CALL force_checkpoint_on_close = false";
+
 /// Rows of values, as Kùzu returned them.
 pub(crate) type Rows = Vec<Vec<kuzu::Value>>;
 
 /// An open connection. Statements are dropped before the connection they were prepared on.
 struct Session<'database> {
     statements: BTreeMap<String, PreparedStatement>,
+    /// The texts of statements that came once.
+    single: BTreeSet<String>,
     connection: Connection<'database>,
 }
 
 impl<'database> Session<'database> {
     fn open(database: &'database Database) -> Result<Self, kuzu::Error> {
-        Ok(Session { statements: BTreeMap::new(), connection: Connection::new(database)? })
+        Ok(Session { statements: BTreeMap::new(), single: BTreeSet::new(), connection: Connection::new(database)? })
     }
 }
 
@@ -40,18 +46,31 @@ self_cell::self_cell!(
     }
 );
 
-/// An in-memory database with one connection.
+/// A database with one connection.
 pub(crate) struct Engine(OpenDatabase);
 
 impl Engine {
-    /// Opens an empty database.
-    pub(crate) fn open() -> Result<Engine, StoreError> {
-        let config = SystemConfig::default()
-            .buffer_pool_size(BUFFER_POOL_BYTES)
-            .max_num_threads(1)
-            .max_db_size(DATABASE_BYTES_MAX);
-        let open = || OpenDatabase::try_new(Database::in_memory(config)?, |database| Session::open(database));
-        open().map(Engine).map_err(|error| refused("open an in-memory database", error))
+    /// Opens an empty database in memory.
+    pub(crate) fn in_memory() -> Result<Engine, StoreError> {
+        let open = || Database::in_memory(config());
+        Engine::open(open).map_err(|error| refused("open an in-memory database", error))
+    }
+
+    /// Opens the database in a file, or makes one there.
+    ///
+    /// Kùzu writes no checkpoint there, neither when its log is long nor when it is closed: see
+    /// [`crate::store`]. So closing it leaves what a crash would leave.
+    pub(crate) fn on_disk(file: &Path) -> Result<Engine, StoreError> {
+        let open = || Database::new(file, config().auto_checkpoint(false));
+        // A path would make two runs of one seed differ.
+        let told = |error: kuzu::Error| error.to_string().replace(&file.display().to_string(), "its file");
+        let mut engine = Engine::open(open).map_err(|error| refused("open a database on disk", told(error)))?;
+        engine.query(NO_CHECKPOINT_ON_CLOSE)?;
+        Ok(engine)
+    }
+
+    fn open(database: impl FnOnce() -> Result<Database, kuzu::Error>) -> Result<Engine, kuzu::Error> {
+        Ok(Engine(OpenDatabase::try_new(database()?, |database| Session::open(database))?))
     }
 
     /// Runs a statement that will come again, with all its parameters.
@@ -78,15 +97,28 @@ impl Engine {
 
     /// Runs a statement that comes once.
     pub(crate) fn query(&mut self, text: &str) -> Result<Rows, StoreError> {
-        self.0
-            .with_dependent(|_, session| session.connection.query(text).map(Iterator::collect))
-            .map_err(|error| refused(text, error))
+        let run = |session: &mut Session<'_>| -> Result<Rows, kuzu::Error> {
+            session.single.insert(text.to_owned());
+            Ok(session.connection.query(text)?.collect())
+        };
+        self.0.with_dependent_mut(|_, session| run(session)).map_err(|error| refused(text, error))
+    }
+
+    /// Every text that was sent, once.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.0.with_dependent(|_, session| session.statements.keys().chain(&session.single).cloned().collect())
     }
 
     /// The names of the columns that a statement returns.
     pub(crate) fn header(&mut self, text: &str) -> Result<Vec<String>, StoreError> {
-        self.0
-            .with_dependent(|_, session| session.connection.query(text).map(|result| result.get_column_names()))
-            .map_err(|error| refused(text, error))
+        let header = |session: &mut Session<'_>| -> Result<Vec<String>, kuzu::Error> {
+            session.single.insert(text.to_owned());
+            Ok(session.connection.query(text)?.get_column_names())
+        };
+        self.0.with_dependent_mut(|_, session| header(session)).map_err(|error| refused(text, error))
     }
+}
+
+fn config() -> SystemConfig {
+    SystemConfig::default().buffer_pool_size(BUFFER_POOL_BYTES).max_num_threads(1).max_db_size(DATABASE_BYTES_MAX)
 }

@@ -1,4 +1,4 @@
-//! The graph store on real Kùzu 0.11.3: one in-memory database that holds one replica's view.
+//! The graph store on real Kùzu 0.11.3: a database, in memory or on disk, that holds one replica's view.
 //!
 //! The change log is the truth and this store a view of it. The store never asks Kùzu for permission: it keeps its own
 //! catalogue of tables and keys and refuses there what a database would refuse, because what Kùzu 0.11.3 does badly is
@@ -16,6 +16,7 @@
 //! | `catalogue` | what exists, and every refusal that does not need Kùzu |
 //! | `statement` | the text of every statement, and quoting |
 //! | `engine` | the database, its connection and the prepared statements |
+//! | `directory` | the folder of a database on disk |
 //! | `reading` | the view, read back from Kùzu alone |
 //! | `value` | values and types, there and back |
 //! | [`fidelity`] | what Kùzu cannot give back, and what is held instead |
@@ -24,6 +25,8 @@
 
 #[cfg(feature = "kuzu")]
 mod catalogue;
+#[cfg(feature = "kuzu")]
+mod directory;
 #[cfg(feature = "kuzu")]
 mod engine;
 #[cfg(feature = "kuzu")]

@@ -8,14 +8,22 @@
 //! it sets, and a database in memory never checkpoints, which is when a database on disk gives that back. Some
 //! thousands of updates fill any pool. So the store looks at the pool from time to time and, when it has
 //! grown enough, reads the view and starts again with a new database.
+//!
+//! On disk it is the same, and no checkpoint is ever written: what is closed or dies is left with Kùzu's own log, which
+//! Kùzu replays when the database is opened. Checkpoints of Kùzu 0.11.3 change values (the least TIMESTAMP_NS as a key
+//! becomes 0 with the next change of the schema), fail (the least INT128 cannot be negated) and kill the process (after
+//! a column was dropped).
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
 use crate::catalogue::{Catalogue, EdgeShape, NewPair, NodeShape};
+use crate::directory::Directory;
 use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
 use crate::reading;
 use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
@@ -43,11 +51,13 @@ type Fields = Vec<(String, Type)>;
 /// The contents of one row's fields, in their order.
 type Contents = Vec<kuzu::Value>;
 
-/// A view in an in-memory Kùzu database.
+/// A view in a Kùzu database.
 ///
 /// It is not `Send`: a prepared statement of Kùzu stays on its thread.
 pub struct KuzuStore {
     engine: Engine,
+    /// Where the database lies, unless in memory.
+    directory: Option<Directory>,
     catalogue: Catalogue,
     in_doubt: bool,
     cells_since_look: usize,
@@ -55,19 +65,54 @@ pub struct KuzuStore {
 }
 
 impl KuzuStore {
-    /// Opens an empty database.
+    /// Opens an empty database in memory.
     ///
     /// # Errors
     /// Kùzu's own, such as no address space left.
     pub fn in_memory() -> Result<KuzuStore, StoreError> {
-        let (engine, catalogue) = (Engine::open()?, Catalogue::default());
-        Ok(KuzuStore { engine, catalogue, in_doubt: false, cells_since_look: 0, memory_bytes_max: GROWTH_BYTES_MAX })
+        Ok(KuzuStore::empty(Engine::in_memory()?, None))
     }
+
+    /// Opens the database in a folder that belongs to this store alone, or makes one there. A database that cannot be
+    /// opened or read is thrown away.
+    ///
+    /// What it holds is what it held when it was last closed, or a little less if the system died: [`GraphStore::read`]
+    /// tells. Whoever opens it compares that with the view, and rebuilds the store if they differ.
+    ///
+    /// # Errors
+    /// The system's, such as no right to write there, and Kùzu's own.
+    pub fn on_disk(folder: &Path) -> Result<KuzuStore, StoreError> {
+        let mut directory = Directory::open(folder).map_err(in_folder)?;
+        if let Ok((engine, catalogue)) = found(&directory) {
+            return Ok(KuzuStore { catalogue, ..KuzuStore::empty(engine, Some(directory)) });
+        }
+        directory.advance();
+        let engine = Engine::on_disk(&directory.file())?;
+        directory.remove_earlier().map_err(in_folder)?;
+        Ok(KuzuStore::empty(engine, Some(directory)))
+    }
+
+    fn empty(engine: Engine, directory: Option<Directory>) -> KuzuStore {
+        let catalogue = Catalogue::default();
+        let (in_doubt, cells_since_look, memory_bytes_max) = (false, 0, GROWTH_BYTES_MAX);
+        KuzuStore { engine, directory, catalogue, in_doubt, cells_since_look, memory_bytes_max }
+    }
+}
+
+/// The database in a folder, with what it holds; if there is none, a new one.
+fn found(directory: &Directory) -> Result<(Engine, Catalogue), StoreError> {
+    let mut engine = Engine::on_disk(&directory.file())?;
+    let view = reading::read(&mut engine)?;
+    Ok((engine, Catalogue::of(&view)?))
+}
+
+fn in_folder(error: io::Error) -> StoreError {
+    refused("keep a database in a folder", error)
 }
 
 impl GraphStore for KuzuStore {
     fn name(&self) -> &'static str {
-        "kuzu"
+        if self.directory.is_some() { "kuzu-disk" } else { "kuzu" }
     }
 
     fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
@@ -86,6 +131,10 @@ impl GraphStore for KuzuStore {
 
     fn read(&mut self) -> Result<View, StoreError> {
         self.without_doubt("read", |store| reading::read(&mut store.engine))
+    }
+
+    fn statement_texts(&self) -> Vec<String> {
+        self.engine.texts()
     }
 }
 
@@ -107,8 +156,18 @@ impl KuzuStore {
 
     /// A new database that holds `view`. The doubt is the caller's.
     fn start_again(&mut self, view: &View) -> Result<(), StoreError> {
-        *self = KuzuStore { in_doubt: true, ..KuzuStore::in_memory()? };
+        let engine = match &mut self.directory {
+            None => Engine::in_memory()?,
+            Some(directory) => {
+                directory.advance();
+                Engine::on_disk(&directory.file())?
+            }
+        };
+        *self = KuzuStore { in_doubt: true, ..KuzuStore::empty(engine, self.directory.take()) };
         self.carry_out(&view.to_delta())?;
+        if let Some(directory) = &self.directory {
+            directory.remove_earlier().map_err(in_folder)?;
+        }
         // Twice what a large view needs, so that each start again is paid for by as many changes.
         let used = self.engine.memory_used()?;
         let doubled = (2 * used + GROWTH_BYTES_MAX).min(BUFFER_POOL_BYTES / 4 * 3);

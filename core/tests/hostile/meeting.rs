@@ -30,7 +30,10 @@ pub struct Host {
 
 impl Host {
     pub fn new(role: Role, name: u8) -> Host {
-        let replica = Replica::open(Config::new(role, DATABASE), [name; 32], &[]).unwrap();
+        // Peers tell each other what they hold in summaries, the others by name.
+        let whole_heads_max = if role == Role::Peer { 0 } else { usize::MAX };
+        let config = Config { whole_heads_max, ..Config::new(role, DATABASE) };
+        let replica = Replica::open(config, [name; 32], &[]).unwrap();
         let mut host = Host { role, replica, records: Vec::new(), store: MemoryStore::default() };
         host.carry_out();
         host
@@ -111,6 +114,7 @@ impl Meeting {
         meeting.on_their_way = frames.collect();
         meeting.frames.extend(meeting.on_their_way.clone());
         meeting.frames.push(Message::Refused("words".into()).encode());
+        meeting.frames.push(Message::Unclear { key: [1; 16], differences_min: 3 }.encode());
         meeting
     }
 

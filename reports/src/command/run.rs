@@ -50,7 +50,7 @@ pub struct Arguments {
     /// From which everything is drawn [default: the scenario's or the case's own, 0 for a plan]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// What all replicas feed: memory, kuzu or both [default: the case's own, else memory]
+    /// What all replicas feed: memory, kuzu, kuzu-disk or both [default: the case's own, else memory]
     #[arg(long, value_name = "S", value_parser = str::parse::<StoreChoice>)]
     store: Option<StoreChoice>,
     /// Where to write every event, a line of JSON each

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use kuzusync_core::change::{ChangeId, Element};
 use kuzusync_core::conflict::{Loss, Write, Written};
 use kuzusync_core::message::{Delivery, Message};
+use kuzusync_core::summary::Told;
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
 use kuzusync_sim::history::{Event, EventKind};
@@ -214,7 +215,14 @@ fn event_json(event: &Event) -> Json {
 /// The kind of a message and the changes it carries.
 fn message_json(frame: &[u8]) -> Json {
     match Message::decode(frame) {
-        Ok(Message::Hello(hello)) => json!({"kind": "hello", "is_reply": hello.is_reply}),
+        Ok(Message::Hello(hello)) => {
+            let heads = match hello.heads {
+                Told::Whole => "whole",
+                Told::Summary(_) => "summary",
+                Told::Difference(_) => "difference",
+            };
+            json!({"kind": "hello", "is_reply": hello.is_reply, "heads": heads})
+        }
         Ok(Message::Changes { deliveries, .. }) => {
             let changes: Vec<ChangeId> =
                 deliveries.iter().filter_map(Delivery::change).map(|entry| entry.change.id).collect();
@@ -224,6 +232,9 @@ fn message_json(frame: &[u8]) -> Json {
         }
         Ok(Message::Ack(cursor)) => json!({"kind": "ack", "cursor": cursor}),
         Ok(Message::Refused(reason)) => json!({"kind": "refused", "reason": reason}),
+        Ok(Message::Unclear { differences_min, .. }) => {
+            json!({"kind": "unclear", "differences_min": differences_min})
+        }
         Err(error) => json!({"kind": "none", "error": error.to_string()}),
     }
 }

@@ -4,6 +4,7 @@
 //! proptest shrinks a failing one by itself. Only legal deltas are drawn, from the view that the reference holds.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -227,9 +228,10 @@ fn draw_delta(tape: &mut Tape, view: &View) -> ViewDelta {
     delta
 }
 
-fn agree(numbers: Vec<u16>) -> Result<(), TestCaseError> {
+/// The same history on both, the Kùzu store in memory, or in a folder out of which it is opened again now and then.
+fn agree(numbers: Vec<u16>, folder: Option<&Path>) -> Result<(), TestCaseError> {
     let mut tape = Tape { numbers: numbers.into_iter() };
-    let mut both = Both::new();
+    let mut both = folder.map_or_else(Both::new, Both::on_disk);
     while !tape.is_over() {
         let delta = draw_delta(&mut tape, both.memory.view());
         both.memory.apply(&delta).unwrap();
@@ -237,11 +239,24 @@ fn agree(numbers: Vec<u16>) -> Result<(), TestCaseError> {
             return Err(TestCaseError::fail(format!("{error}\nin {delta:#?}")));
         }
         let held = held(both.memory.view()).into_owned();
-        let differences = both.kuzu.read().unwrap().differences(&held, 10);
+        let read = both.kuzu.read();
+        prop_assert!(read.is_ok(), "{read:?}\nafter {delta:#?}");
+        let differences = read.unwrap().differences(&held, 10);
         prop_assert!(differences.is_empty(), "{differences:#?}\nafter {delta:#?}");
         // A rebuild in the middle of a history changes nothing.
         if tape.below(20) == 1 {
             both.kuzu.rebuild(both.memory.view()).unwrap();
+        }
+        if let Some(folder) = folder.filter(|_| tape.below(3) == 1) {
+            both = both.reopened(folder);
+            let found = both.kuzu.read();
+            prop_assert!(found.is_ok(), "{found:?}\nopened again after {delta:#?}");
+            let differences = found.unwrap().differences(&held, 10);
+            prop_assert!(differences.is_empty(), "{differences:#?}\nopened again after {delta:#?}");
+            // What is held otherwise has other types in Kùzu, and a store that was opened knows of no others.
+            if held != *both.memory.view() {
+                both.kuzu.rebuild(both.memory.view()).unwrap();
+            }
         }
     }
     both.check();
@@ -257,6 +272,22 @@ proptest! {
 
     #[test]
     fn kuzu_and_memory_agree_after_any_history(numbers in proptest::collection::vec(any::<u16>(), 0..3_000)) {
-        agree(numbers)?;
+        agree(numbers, None)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_database_on_disk_agrees_after_any_history_however_often_it_is_opened(
+        numbers in proptest::collection::vec(any::<u16>(), 0..1_000),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        agree(numbers, Some(folder.path()))?;
     }
 }

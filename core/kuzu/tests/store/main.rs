@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics; clippy exempts test functions only, not their helpers")]
 
 mod agreement;
+mod disk;
 mod doubt;
 mod names;
 mod refusals;
@@ -11,6 +12,7 @@ mod rows;
 mod schema;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
@@ -29,6 +31,17 @@ struct Both {
 impl Both {
     fn new() -> Both {
         Both { kuzu: KuzuStore::in_memory().unwrap(), memory: MemoryStore::default() }
+    }
+
+    fn on_disk(folder: &Path) -> Both {
+        Both { kuzu: KuzuStore::on_disk(folder).unwrap(), memory: MemoryStore::default() }
+    }
+
+    /// The same, with the database closed as it is and opened again.
+    fn reopened(self, folder: &Path) -> Both {
+        let Both { kuzu, memory } = self;
+        drop(kuzu);
+        Both { kuzu: KuzuStore::on_disk(folder).unwrap(), memory }
     }
 
     /// Both accept `delta` and hold the same afterwards, but for what Kùzu holds otherwise.
