@@ -36,6 +36,7 @@ mod replay;
 mod run;
 mod schema;
 mod seeds;
+mod shrink;
 mod state;
 mod sweep;
 
@@ -58,6 +59,7 @@ const EXAMPLES: &str = "Examples:
   kuzusync run concurrent-update          one documented scenario (names: kuzusync list)
   kuzusync run my-plan.json --json        a plan of your own (format: kuzusync schema plan)
   kuzusync replay out/cases/seed-17.json  a failure that a sweep stored
+  kuzusync shrink out/cases/seed-17.json -o small.json
   kuzusync conformance D1.1 C3            whether documented cases hold
 
 Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached, 7 time limit";
@@ -70,6 +72,8 @@ enum Command {
     Run(run::Arguments),
     /// Run a stored case again
     Replay(replay::Arguments),
+    /// Make the plan of a stored failure as small as possible
+    Shrink(shrink::Arguments),
     /// Print the JSON Schema of plan and case files
     Schema(schema::Arguments),
     /// List the scenarios
@@ -141,6 +145,7 @@ fn dispatch(command: Command, console: &mut Console) -> End {
         Command::Sweep(arguments) => sweep::main(&arguments, console),
         Command::Run(arguments) => run::main(&arguments, console),
         Command::Replay(arguments) => replay::main(&arguments, console),
+        Command::Shrink(arguments) => shrink::main(&arguments, console),
         Command::Schema(arguments) => schema::main(&arguments, console),
         Command::List(arguments) => list::main(&arguments, console),
         Command::Conformance(arguments) => conformance::main(&arguments, console),

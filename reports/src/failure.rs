@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kuzusync_core::statement::Statement;
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, EventKind};
-use kuzusync_sim::options::{LinkOptions, Options};
+use kuzusync_sim::options::{LinkOptions, MessageName, Options};
 use kuzusync_sim::outcome::{Failure, Outcome, Violation};
 use kuzusync_sim::step::{Plan, Step};
 use serde_json::Value as Json;
@@ -320,6 +320,14 @@ fn faults(outcome: &Outcome) -> String {
     if fired.is_empty() { "none fired".to_owned() } else { fired.join(", ") }
 }
 
+fn message(MessageName { from, to, number }: &MessageName) -> String {
+    format!("{from}→{to} #{number}")
+}
+
+fn listed(words: &[String]) -> String {
+    if words.is_empty() { "no message".to_owned() } else { words.join(", ") }
+}
+
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
     let Options { replicas, has_main, links, whole_heads_max, skew_ms, settle_ms_max, turns_max } = options;
@@ -331,6 +339,7 @@ pub(crate) fn options(options: &Options) -> String {
         latency_ms_min,
         latency_ms_max,
         jitter_ms_max,
+        faulty_messages,
     } = links;
     let mut words = vec![if *has_main {
         format!("a main and {}", plural(*replicas as usize - 1, "edge"))
@@ -347,7 +356,14 @@ pub(crate) fn options(options: &Options) -> String {
     let rates: Vec<String> =
         permille.iter().filter(|(_, rate)| **rate > 0).map(|(what, rate)| format!("{rate} ‰ {what}")).collect();
     let none = || "no message lost, repeated, overtaken or damaged".to_owned();
-    words.push(if rates.is_empty() { none() } else { rates.join("; ") });
+    words.push(match faulty_messages {
+        _ if rates.is_empty() => none(),
+        None => rates.join("; "),
+        Some(messages) => {
+            let messages: Vec<String> = messages.iter().map(message).collect();
+            format!("{}, but only of {}", rates.join("; "), listed(&messages))
+        }
+    });
     if *whole_heads_max != Options::default().whole_heads_max {
         words.push(format!("more than {} summarised", plural(*whole_heads_max as usize, "author")));
     }

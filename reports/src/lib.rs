@@ -11,6 +11,7 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
+//! | [`shrinking`] | the smallest plan of a failure |
 //! | [`sweep`] | many seeds: counts, what was reached, failures by signature |
 //! | [`provenance`] | which commit, which lock file, which command |
 //! | [`worker`] | the process in which generated seeds run |
@@ -28,6 +29,7 @@ pub mod failure;
 pub mod measure;
 pub mod provenance;
 pub mod scenario_page;
+pub mod shrinking;
 pub mod sweep;
 pub mod text;
 pub mod timeline;

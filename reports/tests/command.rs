@@ -483,7 +483,7 @@ fn conformance_judges_the_named_cases() {
 
 #[test]
 fn help_has_examples_and_completions_are_a_script() {
-    for command in ["sweep", "run", "replay", "schema", "list", "conformance", "bugs", "completions"] {
+    for command in ["sweep", "run", "replay", "shrink", "schema", "list", "conformance", "bugs", "completions"] {
         let output = kuzusync(&[command, "--help"]);
         assert_eq!(code(&output), 0);
         assert!(stdout(&output).contains("Example"), "{command}");
@@ -512,6 +512,12 @@ fn workers_end_when_nobody_asks_any_more() {
     assert!(output.stdout.is_empty() && Path::new(KUZUSYNC).exists());
 }
 
+#[test]
+fn a_case_that_passes_is_not_shrunk() {
+    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/cases/clock-jump.json");
+    assert_refused(&["shrink", case, "-o", "small.json"], &["passes", "only a failure can be shrunk"]);
+}
+
 #[cfg(feature = "planted-bugs")]
 mod planted {
     use super::*;
@@ -531,12 +537,44 @@ mod planted {
         assert_eq!(keys(bug), expected);
         assert_eq!((&bug["id"], &bug["found"]), (&Value::from("arrival-order"), &Value::from(true)));
         assert_eq!(bug["replays"], true);
+        let bugs = report["bugs"].as_array().unwrap();
+        let left = |field: &str| bugs.iter().map(|bug| bug[field].as_u64().unwrap()).collect::<Vec<_>>();
+        let median = |mut numbers: Vec<u64>| {
+            numbers.sort_unstable();
+            numbers[numbers.len() / 2]
+        };
+        assert!(median(left("steps")) <= 8 && median(left("faults")) <= 2, "{report}");
         for entry in fs::read_dir(directory.path().join("cases")).unwrap() {
             let file = entry.unwrap().path();
             let output = run(PLANTED, &["replay", file.to_str().unwrap()]);
-            assert_eq!(code(&output), 1, "{}", stdout(&output));
+            assert!([1, 3, 4].contains(&code(&output)), "{}", stdout(&output));
             assert!(stdout(&output).contains("byte for byte"), "{}", stdout(&output));
         }
+    }
+
+    #[test]
+    fn a_failure_shrinks_to_a_case_that_fails_of_the_same_thing() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().to_str().unwrap();
+        let sweep = ["sweep", "--count", "1", "--store", "memory", "--no-cases", "--bug", "canary", "--out", out];
+        assert_eq!(code(&run(PLANTED, &sweep)), 1);
+        let (case, small) = (directory.path().join("cases/seed-0.json"), directory.path().join("small.json"));
+        let (case, small) = (case.to_str().unwrap(), small.to_str().unwrap());
+        let output = run(PLANTED, &["shrink", case, "-o", small, "--json"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output);
+        assert!(report["steps"].as_u64() <= Some(5) && report["steps_before"].as_u64() >= Some(20), "{report}");
+        assert!(report["replays"].as_u64() <= Some(300) && report["is_smallest"] == true, "{report}");
+        assert!(report["test"].as_str().unwrap().contains("#[test]"));
+        let replayed = run(PLANTED, &["replay", small]);
+        assert_eq!(code(&replayed), 1);
+        assert!(stdout(&replayed).contains("byte for byte"));
+        // Another failure than the stored one is told and not shrunk.
+        let other = fs::read_to_string(case).unwrap().replacen("\"oracle\"", "\"audit\"", 1);
+        fs::write(case, other).unwrap();
+        let refused = run(PLANTED, &["shrink", case, "-o", small]);
+        assert_eq!(code(&refused), 2);
+        assert!(stderr(&refused).contains("does not fail as stored"), "{}", stderr(&refused));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
+//! | [`shrink`] | a smaller plan that fails of the same thing |
 //! | [`stored`], [`mod@format`] | runs as files, and the schema of such files |
 
 pub mod case;
@@ -23,6 +24,7 @@ pub mod resend;
 pub mod sample;
 pub mod scenario;
 pub mod session;
+pub mod shrink;
 pub mod stored;
 pub mod swarm;
 pub mod transfer;

@@ -132,6 +132,7 @@ fn links() -> impl Strategy<Value = LinkOptions> {
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max: u64::from(jitter),
+            faulty_messages: None,
         }
     })
 }

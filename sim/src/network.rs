@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::LinkOptions;
+use crate::options::{LinkOptions, MessageName};
 use crate::seed::Seed;
 
 /// What becomes of one message: when each of its copies arrives, in microseconds from now. Lost if there is none.
@@ -51,6 +51,12 @@ pub enum Partition {
 }
 
 impl Fate {
+    /// Whether anything but time happens to the message.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        self.delays_us.len() != 1 || self.is_reordered || self.flipped_bit.is_some()
+    }
+
     /// The bytes that arrive.
     fn carried(&self, sent: &[u8]) -> Vec<u8> {
         let mut bytes = sent.to_vec();
@@ -213,10 +219,13 @@ impl Network {
         }
         let latency_us = self.latency_us(from, to);
         let options = &self.options;
+        let name = MessageName { from, to, number };
+        let is_spared = options.faulty_messages.as_ref().is_some_and(|faulty| !faulty.contains(&name));
+        let can_go_wrong = !self.is_healed && !is_spared;
         let mut stream = self.seed.stream("network", &[u64::from(from), u64::from(to), number]);
         let [is_lost, is_repeated, is_reordered] =
             [options.loss_permille, options.repeat_permille, options.reorder_permille]
-                .map(|permille| stream.chance_permille(permille) && !self.is_healed);
+                .map(|permille| stream.chance_permille(permille) && can_go_wrong);
         let jitter_us_max = if self.is_healed { 0 } else { options.jitter_ms_max * 1_000 };
         let mut delay_us = || latency_us + stream.up_to(jitter_us_max);
         let first_us = delay_us() + if is_reordered { 3 * latency_us + 5_000 } else { 0 };
@@ -224,7 +233,7 @@ impl Network {
         if is_repeated && !is_lost {
             delays_us.push(delay_us() + 2 * latency_us);
         }
-        let is_damaged = stream.chance_permille(options.corrupt_permille) && !self.is_healed;
+        let is_damaged = stream.chance_permille(options.corrupt_permille) && can_go_wrong;
         let flipped_bit = (is_damaged && !is_lost).then(|| stream.draw());
         Fate { is_reordered: is_reordered && !is_lost, delays_us, flipped_bit }
     }
@@ -285,6 +294,23 @@ mod tests {
         for count in [lost, repeated, reordered, damaged] {
             assert!((150..250).contains(&count), "{count} of 1000 at 200 ‰");
         }
+    }
+
+    #[test]
+    fn only_the_messages_that_are_named_go_wrong_and_they_as_before() {
+        let all =
+            LinkOptions { loss_permille: 300, repeat_permille: 300, corrupt_permille: 300, ..LinkOptions::default() };
+        let name = |place: usize| MessageName { from: 0, to: 1, number: place as u64 + 1 };
+        let before = fates(all.clone());
+        let faulty: Vec<usize> = (0..before.len()).filter(|place| before[*place].is_faulty()).collect();
+        let every = faulty.iter().map(|place| name(*place)).collect();
+        assert_eq!(fates(LinkOptions { faulty_messages: Some(every), ..all.clone() }), before);
+        let first = faulty[0];
+        let one = fates(LinkOptions { faulty_messages: Some([name(first)].into()), ..all.clone() });
+        assert_eq!(one[first], before[first]);
+        assert_eq!(one.iter().filter(|fate| fate.is_faulty()).count(), 1);
+        let none = fates(LinkOptions { faulty_messages: Some([].into()), ..all });
+        assert!(!none.iter().any(Fate::is_faulty));
     }
 
     #[test]

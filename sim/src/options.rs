@@ -1,5 +1,7 @@
 //! Every knob of one run: printed whole when it fails, stored with the case.
 
+use std::collections::BTreeSet;
+
 use kuzusync_core::summary::WHOLE_HEADS_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,18 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// What a clock may be off, and how long a plan may wait.
 pub(crate) const YEAR_MS: u64 = 365 * DAY_MS;
+
+/// One message on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageName {
+    /// The sending host.
+    pub from: u32,
+    /// The receiving host.
+    pub to: u32,
+    /// The message's number on this link, from 1.
+    pub number: u64,
+}
 
 /// How links behave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +50,9 @@ pub struct LinkOptions {
     /// What a single message may take longer than its link's latency.
     #[schemars(range(max = HOUR_MS))]
     pub jitter_ms_max: u64,
+    /// Of the messages that are drawn to be lost, repeated, held back or damaged only these are; without it all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faulty_messages: Option<BTreeSet<MessageName>>,
 }
 
 impl Default for LinkOptions {
@@ -49,6 +66,7 @@ impl Default for LinkOptions {
             latency_ms_min: 1,
             latency_ms_max: 10,
             jitter_ms_max: 0,
+            faulty_messages: None,
         }
     }
 }
@@ -108,6 +126,7 @@ impl LinkOptions {
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max,
+            faulty_messages: _,
         } = self;
         let permille = [
             ("loss", loss_permille),

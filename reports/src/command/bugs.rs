@@ -1,16 +1,18 @@
 //! `kuzusync bugs`: whether the sweep finds bugs that are known to be there.
 //!
 //! Each planted bug is hunted by itself, seed after seed, until a run fails that passes without it. The canary is a bug that
-//! nothing can hide: a harness that misses it is broken.
+//! nothing can hide: a harness that misses it is broken. What is found is shrunk, so that the table says how small a history
+//! each bug needs.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Args;
 use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::shrink::{self, REPLAYS_MAX};
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
-use kuzusync_sim::outcome::{Failure, Property};
+use kuzusync_sim::outcome::{Failure, Outcome, Property};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
@@ -18,10 +20,12 @@ use serde::Serialize;
 use super::console::Console;
 use super::directory::{self, Directory};
 use super::limits::Limits;
+use super::progress::Meter;
 use super::seeds::SeedArguments;
 use super::{End, Stop};
 use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
+use crate::shrinking;
 use crate::text::plural;
 use crate::worker::{Answer, Crew, Request};
 
@@ -39,7 +43,7 @@ const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carrie
   kuzusync-planted bugs --count 500 --out out
   kuzusync-planted bugs --seeds 5000..5200 --json
 
-Exit code 1 if a bug is missed.";
+Each bug is looked for in the given seeds and its first failure is shrunk. Exit code 1 if a bug is missed.";
 
 /// What `bugs` takes.
 #[derive(Debug, Args)]
@@ -71,8 +75,12 @@ struct Hunt {
 struct Found {
     answer: Answer,
     failure: Failure,
-    /// Whether a second run in another process is the same run.
+    /// Whether every second run in another process is the same run, also while its plan is made smaller.
     replays: bool,
+    /// The case with the smallest plan.
+    small: StoredCase,
+    /// The run of that plan.
+    outcome: Outcome,
 }
 
 #[derive(Serialize)]
@@ -89,8 +97,9 @@ struct BugReport {
     found: bool,
     seeds: u64,
     property: Option<&'static str>,
-    steps: Option<u64>,
-    faults: Option<u64>,
+    /// Of the smallest plan.
+    steps: Option<usize>,
+    faults: Option<usize>,
     replays: bool,
 }
 
@@ -103,7 +112,9 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let (start, end, jobs) = (seeds.start, seeds.end, crew.jobs);
     let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [profile {PROFILE}, store memory]");
     console.note(&first_line, arguments.json)?;
-    let hunts: Vec<Hunt> = Bug::ALL.into_iter().map(|bug| hunt(bug, &seeds, &crew)).collect();
+    let meter = Meter::new();
+    let hunts: Vec<Hunt> = Bug::ALL.into_iter().map(|bug| hunt(bug, &seeds, &crew, &meter)).collect();
+    meter.finish();
     let files = store_cases(&hunts, directory.as_ref())?;
     if arguments.json {
         console.json(&report(&hunts))?;
@@ -114,14 +125,14 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
 }
 
 /// Tries seeds in order until one shows the bug.
-fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew) -> Hunt {
+fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew, meter: &Meter) -> Hunt {
     let batch = crew.jobs as u64 * 8;
     let mut next = seeds.start;
     while next < seeds.end {
         let size = batch.min(seeds.end - next);
         let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), PROFILE);
         let answers = crew.answers(size as usize, request);
-        let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew));
+        let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew, meter));
         if let Some(found) = found {
             return Hunt { bug, seeds: found.answer.seed.0 - seeds.start + 1, found: Some(found) };
         }
@@ -135,7 +146,7 @@ fn with_bug(seed: Seed, bug: Option<Bug>, profile: Profile) -> Request {
 }
 
 /// A run shows a bug when it fails with it and passes without it.
-fn shows(answer: Answer, bug: Bug, crew: &Crew) -> Option<Found> {
+fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> {
     let failure = answer.failure.clone()?;
     let clean = crew.launcher.ask(&with_bug(answer.seed, None, PROFILE)).ok()?;
     if clean.failure.is_some() {
@@ -143,7 +154,27 @@ fn shows(answer: Answer, bug: Bug, crew: &Crew) -> Option<Found> {
     }
     let again = crew.launcher.ask(&with_bug(answer.seed, Some(bug), PROFILE));
     let replays = again.is_ok_and(|again| again.digest == answer.digest && again.failure == answer.failure);
-    Some(Found { answer, failure, replays })
+    let stored = StoredCase {
+        case_version: STORED_VERSION,
+        story: None,
+        seed: answer.seed,
+        store: StoreChoice::Memory,
+        bug: Some(bug.name().to_owned()),
+        plan: swarm::plan(PROFILE, answer.seed),
+        failure: Some(failure.clone()),
+        reaches: Vec::new(),
+        digest: Some(answer.digest),
+    };
+    let tell = |runs, steps: usize| {
+        meter.tell(&format!("shrinking {}: run {runs} of {REPLAYS_MAX}, {}", bug.name(), plural(steps, "step")));
+    };
+    let shrunk = shrinking::shrink(&stored, &crew.launcher, tell);
+    let replays = replays && shrunk.is_ok();
+    let plan = shrunk.map_or(stored.plan.clone(), |shrunk| shrunk.plan);
+    let request = Request { bug: stored.bug.clone(), ..Request::plan(plan.clone(), answer.seed, stored.store) };
+    let (_, outcome) = crew.launcher.outcome(&request).ok()?;
+    let small = StoredCase::of(plan, stored.store, stored.bug, &outcome);
+    Some(Found { answer, failure, replays, small, outcome })
 }
 
 /// The stored case of each bug, if there is a directory.
@@ -152,20 +183,8 @@ fn store_cases(hunts: &[Hunt], directory: Option<&Directory>) -> Result<Vec<Opti
         let (Some(directory), Some(found)) = (directory, &hunt.found) else {
             return Ok(None);
         };
-        let seed = found.answer.seed;
-        let stored = StoredCase {
-            case_version: STORED_VERSION,
-            story: None,
-            seed,
-            store: StoreChoice::Memory,
-            bug: Some(hunt.bug.name().to_owned()),
-            plan: swarm::plan(PROFILE, seed),
-            failure: Some(found.failure.clone()),
-            reaches: Vec::new(),
-            digest: Some(found.answer.digest),
-        };
-        let file = directory.case_file(&format!("{}-seed-{}", hunt.bug.name(), seed.0));
-        directory::write_json(&file, &stored)?;
+        let file = directory.case_file(&format!("{}-seed-{}", hunt.bug.name(), found.answer.seed.0));
+        directory::write_json(&file, &found.small)?;
         Ok(Some(file))
     };
     hunts.iter().map(store).collect()
@@ -186,8 +205,8 @@ fn bug_report(hunt: &Hunt) -> BugReport {
         found: found.is_some(),
         seeds: hunt.seeds,
         property: found.and_then(|found| found.failure.property()).map(Property::name),
-        steps: found.map(|found| found.answer.steps),
-        faults: found.map(|found| found.answer.faults.values().sum()),
+        steps: found.map(|found| found.small.plan.steps.len()),
+        faults: found.map(|found| shrink::faults(&found.small.plan)),
         replays: found.is_some_and(|found| found.replays),
     }
 }
@@ -203,8 +222,11 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
                 let (signature, seed) = (found.failure.signature(), found.answer.seed);
                 let replays = if found.replays { "replays to the same digest" } else { "does NOT replay" };
                 let again = replay(*bug, seed, file.as_ref());
+                let plan = &found.small.plan;
+                let left =
+                    format!("{} and {}", plural(plan.steps.len(), "step"), plural(shrink::faults(plan), "fault"));
                 format!(
-                    "found   {} ({}) after {tried}, {replays}: {signature}\n        {again}\n",
+                    "found   {} ({}) after {tried}, {replays}, {left} left: {signature}\n        {again}\n",
                     bug.name(),
                     bug.origin()
                 )
@@ -217,10 +239,9 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
         return Ok(page);
     };
     let seed = found.answer.seed;
-    let (plan, outcome) = with_bug(seed, Some(bug), PROFILE).run().map_err(Stop::Usage)?;
     let again = replay(bug, seed, file.as_ref());
     let provenance = Provenance::of_this_build(format!("{} bugs", program()));
-    Ok(format!("{page}\n{}", failure::page(&outcome, plan.as_ref(), &provenance, &again, columns)))
+    Ok(format!("{page}\n{}", failure::page(&found.outcome, Some(&found.small.plan), &provenance, &again, columns)))
 }
 
 fn replay(bug: Bug, Seed(seed): Seed, file: Option<&PathBuf>) -> String {

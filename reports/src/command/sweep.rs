@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use kuzusync_scenarios::case::Case;
+use kuzusync_scenarios::shrink::REPLAYS_MAX;
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::outcome::{Failure, gravest};
@@ -21,9 +22,10 @@ use super::{End, Stop, built, planted};
 use crate::conformance::{self, Conformance, Verdict};
 use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
+use crate::shrinking;
 use crate::sweep::{self, BOTH_STORES_EVERY, CaseCounts, Report, Results, Sweep};
 use crate::text::plural;
-use crate::worker::Crew;
+use crate::worker::{Crew, Request};
 
 /// Seeds of a sweep that is not told how many: with Kùzu well under two minutes on two cores.
 const SEEDS: u64 = 10_000;
@@ -222,15 +224,7 @@ fn print(
     let columns = console.columns();
     if let Some(entry) = report.failures.first() {
         let seed = Seed(entry.seed);
-        let (request, failure) = (sweep.request(seed), results.failures[&seed].clone());
-        let run = match results.digest(seed) {
-            None => request.outcome_without_history(failure.clone()),
-            Some(_) => crew.launcher.outcome(&request),
-        };
-        let (plan, mut outcome) = run.map_err(Stop::Usage)?;
-        // A failure that comes and goes may be absent from this run.
-        outcome.failure = Some(failure);
-        let page = failure::page(&outcome, plan.as_ref(), provenance, &entry.replay, columns);
+        let page = first_failure(sweep, crew, seed, results, provenance, &entry.replay, columns)?;
         console.print(&format!("{page}\n"))?;
     }
     if let Some(conformance) = conformance.filter(|conformance| conformance.has_failures()) {
@@ -239,6 +233,43 @@ fn print(
         console.print(&format!("{}\n", conformance::text(&failed, columns)))?;
     }
     console.print(&sweep::text(report, columns))
+}
+
+/// The page of a failure, with the smallest plan that still fails so.
+fn first_failure(
+    sweep: &Sweep,
+    crew: &Crew,
+    seed: Seed,
+    results: &Results,
+    provenance: &Provenance,
+    replay: &str,
+    columns: usize,
+) -> Result<String, Stop> {
+    let failure = &results.failures[&seed];
+    let stored = stored_case(sweep, seed, failure, results);
+    let meter = Meter::new();
+    let tell = |runs, steps: usize| {
+        meter.tell(&format!("shrinking seed {}: run {runs} of {REPLAYS_MAX}, {}", seed.0, plural(steps, "step")));
+    };
+    let shrunk = match failure {
+        Failure::Nondeterminism { .. } | Failure::TimeLimit { .. } => None,
+        _ => shrinking::shrink(&stored, &crew.launcher, tell).ok(),
+    };
+    meter.finish();
+    if let Some(shrunk) = shrunk {
+        let request = Request { bug: stored.bug, ..Request::plan(shrunk.plan, seed, stored.store) };
+        let (plan, outcome) = crew.launcher.outcome(&request).map_err(Stop::Usage)?;
+        return Ok(failure::page(&outcome, plan.as_ref(), provenance, replay, columns));
+    }
+    let request = sweep.request(seed);
+    let run = match results.digest(seed) {
+        None => request.outcome_without_history(failure.clone()),
+        Some(_) => crew.launcher.outcome(&request),
+    };
+    let (plan, mut outcome) = run.map_err(Stop::Usage)?;
+    // A failure that comes and goes may be absent from this run.
+    outcome.failure = Some(failure.clone());
+    Ok(failure::page(&outcome, plan.as_ref(), provenance, replay, columns))
 }
 
 fn problems(arguments: &Arguments, results: &Results, report: &Report) -> Vec<String> {
