@@ -231,7 +231,7 @@ fn judge_case(
 }
 
 /// The store that a case needs and that was not tried, with the reason.
-fn not_run(stores: &[StoreChoice]) -> Option<String> {
+pub(crate) fn not_run(stores: &[StoreChoice]) -> Option<String> {
     let asked = single_stores(stores);
     for (store, name) in [(StoreChoice::Memory, "memory"), (StoreChoice::Kuzu, "Kùzu")] {
         if !asked.contains(&store) {
@@ -275,6 +275,12 @@ fn row(case: &CaseReport, width: usize) -> String {
     let requirement = fit(case.case.requirement(), columns);
     let mut page = format!("{start}{requirement}\n");
     let scenarios = case.scenarios.join(", ");
+    if let (Some(measured), Some(limit)) = (&case.measured, &case.limit) {
+        let reason = case.reason.as_ref().map_or(String::new(), |reason| format!("; {reason}"));
+        let remark = format!("measured {measured}, limit {limit}{reason}");
+        page.push_str(&labelled("", &remark, indent, width));
+        return page;
+    }
     let remark = match &case.reason {
         _ if case.scenarios.is_empty() => return page,
         Some(reason) if case.verdict == Verdict::Fail => reason.clone(),

@@ -26,6 +26,7 @@ pub mod command;
 pub mod conformance;
 mod disagreement;
 pub mod failure;
+pub mod measure;
 pub mod provenance;
 pub mod scenario_page;
 pub mod shrinking;

@@ -11,6 +11,7 @@ use super::nearest::did_you_mean;
 use super::progress::Meter;
 use super::{End, Stop};
 use crate::conformance::{self, Verdict};
+use crate::measure;
 
 const EXAMPLES: &str = "Examples:
   kuzusync conformance                 every documented case
@@ -52,9 +53,10 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let cases = if asked.is_empty() { Case::ALL } else { &asked };
     let crew = arguments.limits.crew(arguments.jobs)?;
     let meter = Meter::new();
-    let conformance = conformance::judge(cases, &[StoreChoice::Memory, StoreChoice::Kuzu], |trials| {
+    let mut conformance = conformance::judge(cases, &[StoreChoice::Memory, StoreChoice::Kuzu], |trials| {
         conformance::in_workers(&crew, trials, |what| meter.tell(what))
     });
+    measure::judge(&mut conformance, &[StoreChoice::Memory, StoreChoice::Kuzu]);
     meter.finish();
     if arguments.json || arguments.format == Format::Json {
         console.json(&conformance)?;
