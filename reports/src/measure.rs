@@ -133,7 +133,7 @@ fn meet(nodes: &mut [Node; 2]) -> Result<(), String> {
 }
 
 fn table() -> Statement {
-    let column = |name: &str, column_type| Column { name: name.into(), column_type };
+    let column = |name: &str, column_type| Column::new(name, column_type);
     let columns = vec![column("id", Type::Int64), column("name", Type::String)];
     Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() }
 }

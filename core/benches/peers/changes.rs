@@ -90,7 +90,7 @@ impl Engine {
 
 fn base() -> Engine {
     let mut base = Engine::open(9, Vec::new());
-    let column = |name: &str, column_type| Column { name: name.into(), column_type };
+    let column = |name: &str, column_type| Column::new(name, column_type);
     let columns = vec![column("id", Type::Int64), column("name", Type::String)];
     let table = Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() };
     base.submit(1, vec![table]);
