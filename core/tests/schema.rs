@@ -15,12 +15,15 @@ use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::store::refusing::{Refusal, Refusing};
+use kuzusync_core::store::tolerant::Tolerant;
 use kuzusync_core::value::{Type, Value};
 
 /// A replica, its store, and the records its host would keep.
 struct Host {
     replica: Replica,
-    store: MemoryStore,
+    store: Tolerant<Refusing<MemoryStore>>,
+    failures: u32,
     records: Vec<Record>,
     txs: u32,
 }
@@ -28,7 +31,8 @@ struct Host {
 impl Host {
     fn open(role: Role, name: u8, records: Vec<Record>) -> Host {
         let replica = Replica::open(Config::new(role, DatabaseId([7; 16])), [name; 32], &records).unwrap();
-        let mut host = Host { replica, store: MemoryStore::default(), records, txs: 0 };
+        let store = Tolerant::new(Refusing::new(MemoryStore::default()));
+        let mut host = Host { replica, store, failures: 0, records, txs: 0 };
         host.carry_out();
         host
     }
@@ -43,7 +47,7 @@ impl Host {
         result.map(|()| frames)
     }
 
-    /// The store holds what the replica shows, always.
+    /// The store holds what the replica shows, but for what its database refuses.
     fn carry_out(&mut self) -> Vec<(Peer, Vec<u8>)> {
         let mut frames = Vec::new();
         loop {
@@ -52,11 +56,16 @@ impl Host {
                 Output::Persist(record) => self.records.push(record),
                 Output::Transmit { to, bytes } => frames.push((to, bytes)),
                 Output::Notify(_) => {}
-                Output::View(delta) => self.store.apply(&delta).unwrap(),
+                Output::View(delta) => {
+                    if self.store.apply(&delta).is_err() {
+                        self.failures += 1;
+                        self.replica.handle_input(Host::now(), Input::StoreFailed).unwrap();
+                    }
+                }
                 Output::Rebuild(view) => self.store.rebuild(&view).unwrap(),
             }
         }
-        assert_eq!(*self.store.view(), self.replica.view());
+        assert_eq!(self.store.read().unwrap(), *self.store.materialised(&self.replica.view()));
         frames
     }
 
@@ -141,4 +150,40 @@ fn a_run_of_schema_changes_that_arrives_together_is_one_plan() {
     sync(&mut one, &mut other);
     assert_eq!(other.store.counts().plans, 1);
     assert_eq!(other.replica.schema().version(), one.replica.schema().version());
+}
+
+#[test]
+fn a_schema_change_that_the_database_refuses_stays_logical_and_loses_nothing() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    one.submit(vec![user(1, 36)]).unwrap();
+    sync(&mut one, &mut other);
+    let before = other.store.read().unwrap();
+    other.store.inner_mut().refuse(Refusal::Type(Type::String));
+
+    let add = Statement::AddColumn { table: "User".into(), column: Column::new("name", Type::String) };
+    let drop = Statement::DropColumn { table: "User".into(), column: "age".into(), cascade: false };
+    one.submit(vec![retype_age(), add]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(other.failures, 1);
+    assert_eq!(other.replica.schema().version(), one.replica.schema().version(), "the logical schema is everybody's");
+    assert_eq!(other.replica.view(), one.replica.view());
+    assert_eq!(other.store.read().unwrap(), before, "schema and data are as before");
+    let refused: Vec<_> = other.store.unmaterialised().iter().map(ToString::to_string).collect();
+    assert_eq!(refused, ["User.age, held as INT64: refused on purpose", "User.name: refused on purpose"]);
+
+    // Data goes on, also what is written to the parts held back.
+    let properties = [("id".into(), 2.into()), ("age".into(), "7".into()), ("name".into(), "Bo".into())].into();
+    one.submit(vec![Statement::CreateNode { table: "User".into(), properties }]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(other.failures, 1);
+    assert_eq!(other.store.read().unwrap().node("User", &2.into()).unwrap(), &[("age".to_owned(), 7.into())].into());
+
+    // The next change of the table tries all of it anew.
+    other.store.inner_mut().relent();
+    one.submit(vec![drop]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!((other.failures, other.store.unmaterialised()), (2, Vec::new()));
+    assert_eq!(other.store.read().unwrap(), one.replica.view());
+    assert_eq!(other.replica.view().node("User", &2.into()).unwrap()["name"], Value::from("Bo"));
 }

@@ -8,6 +8,7 @@ mod disk;
 mod doubt;
 mod names;
 mod refusals;
+mod refused;
 mod rows;
 mod schema;
 
