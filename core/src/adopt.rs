@@ -11,12 +11,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::ddl::Column;
-use crate::error::Error;
+use crate::ddl::{Column, IndexKind, Multiplicity, Rule};
 use crate::id::{Digest, TxId, canonical_bytes};
 use crate::statement::{EdgeName, Properties, Statement, Transaction};
-use crate::value::Value;
-use crate::view::{EdgeRef, Row, Table, TableKind, View};
+use crate::value::{Type, Value};
+use crate::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
 
 /// Rows of one transaction at most.
 const ROWS_MAX: usize = 1_000;
@@ -34,7 +33,24 @@ pub struct Found {
     /// What tables are for, by name.
     pub comments: BTreeMap<String, String>,
     /// The edge tables of which a node may not have any number of edges.
-    pub multiplicities: BTreeMap<String, crate::ddl::Multiplicity>,
+    pub multiplicities: BTreeMap<String, Multiplicity>,
+    /// Indexes that replicas can agree on.
+    pub indexes: Vec<FoundIndex>,
+    /// What is not adopted, in words: for people to know.
+    pub left_behind: Vec<String>,
+}
+
+/// An index of an existing database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundIndex {
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub index: String,
+    /// What it is for.
+    pub kind: IndexKind,
+    /// What it covers, in order.
+    pub columns: Vec<String>,
 }
 
 /// Numbers parallel edges in the order of their values: the first of those between two nodes has no name, the others are
@@ -82,48 +98,25 @@ pub fn transactions(found: &Found) -> Vec<Transaction> {
     all
 }
 
-/// Refuses what was found and cannot be part of any history, before any of it is.
-///
-/// # Errors
-/// What is wrong with the first bad table: a name, a type or a key.
-pub fn check(found: &Found) -> Result<(), Error> {
-    tables(found).iter().try_for_each(|statement| match statement {
-        Statement::CreateNodeTable { table, columns, primary_key } => crate::ddl::Ddl::CreateNodeTable {
-            name: table.clone(),
-            birth: 0,
-            columns: columns.clone(),
-            primary_key: primary_key.clone(),
-        }
-        .check(),
-        Statement::CreateEdgeTable { table, columns, .. } => crate::ddl::Ddl::CreateEdgeTable {
-            name: table.clone(),
-            birth: 0,
-            from: crate::id::TableId::default(),
-            to: crate::id::TableId::default(),
-            columns: columns.clone(),
-        }
-        .check(),
-        _ => Ok(()),
-    })
-}
-
 fn transaction(statements: Vec<Statement>) -> Transaction {
     let digest = Digest::of(&[b"adopt", &canonical_bytes(&statements, Vec::new())]);
-    let mut tx = TxId::default();
-    let bytes = tx.0.len();
-    tx.0.copy_from_slice(&digest.0[..bytes]);
-    Transaction { tx, statements, ..Transaction::default() }
+    Transaction { tx: TxId(digest.0), statements, ..Transaction::default() }
 }
 
 /// Node tables before the edge tables between them.
 fn tables(found: &Found) -> Vec<Statement> {
     let is_node = |table: &Table| matches!(table.kind, TableKind::Node { .. });
     let (nodes, edges): (Vec<_>, Vec<_>) = found.view.tables.iter().partition(|(_, table)| is_node(table));
-    nodes.into_iter().chain(edges).flat_map(|(name, table)| create(found, name, table)).collect()
+    let tables = nodes.into_iter().chain(edges).flat_map(|(name, table)| create(found, name, table));
+    let index = |FoundIndex { table, index, kind, columns }: &FoundIndex| {
+        let (table, index, columns) = (table.clone(), index.clone(), columns.clone());
+        Statement::CreateIndex { table, index, kind: *kind, columns }
+    };
+    tables.chain(found.indexes.iter().map(index)).collect()
 }
 
 fn create(found: &Found, name: &str, table: &Table) -> Vec<Statement> {
-    let column = |(column, of): (&String, &crate::value::Type)| Column {
+    let column = |(column, of): (&String, &Type)| Column {
         name: column.clone(),
         column_type: of.clone(),
         default: found.defaults.get(&(name.to_owned(), column.clone())).cloned(),
@@ -148,7 +141,7 @@ fn create(found: &Found, name: &str, table: &Table) -> Vec<Statement> {
         }
     }
     if let Some(multiplicity) = found.multiplicities.get(name) {
-        let rule = crate::ddl::Rule::Multiplicity(*multiplicity);
+        let rule = Rule::Multiplicity(*multiplicity);
         statements.push(Statement::SetRule { table: table_name.clone(), rule });
     }
     if let Some(comment) = found.comments.get(name).filter(|comment| !comment.is_empty()) {
@@ -172,7 +165,7 @@ fn rows(found: &Found) -> impl Iterator<Item = Statement> {
     });
     let edges = found.view.edges.iter().flat_map(move |(table, rows)| {
         rows.iter().map(move |(edge, row)| {
-            let end = |node: &crate::view::NodeRef| (node.table.clone(), node.key.clone());
+            let end = |node: &NodeRef| (node.table.clone(), node.key.clone());
             let (from, to, discriminator) = (end(&edge.from), end(&edge.to), edge.discriminator.clone());
             let properties = properties(found, table, row);
             Statement::CreateEdge { edge: EdgeName { table: table.clone(), from, to, discriminator }, properties }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use kuzusync_core::Error;
+use kuzusync_core::adopt::{self, Found};
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, TxId};
@@ -18,6 +19,7 @@ use kuzusync_core::store::memory::MemoryStore;
 use kuzusync_core::store::refusing::{Refusal, Refusing};
 use kuzusync_core::store::tolerant::Tolerant;
 use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
 
 /// A replica, its store, and the records its host would keep.
 struct Host {
@@ -186,4 +188,106 @@ fn a_schema_change_that_the_database_refuses_stays_logical_and_loses_nothing() {
     assert_eq!((other.failures, other.store.unmaterialised()), (2, Vec::new()));
     assert_eq!(other.store.read().unwrap(), one.replica.view());
     assert_eq!(other.replica.view().node("User", &2.into()).unwrap()["name"], Value::from("Bo"));
+}
+
+/// A database of two people, 2,500 things and parallel edges, as it was before it was synchronised.
+fn found() -> Found {
+    let table = |kind, columns: &[(&str, Type)]| {
+        let columns = columns.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+        Table { kind, columns }
+    };
+    let node = |key: &str| TableKind::Node { primary_key: key.into() };
+    let pairs = [("Person", "Person"), ("Person", "Thing")].map(|(from, to)| (from.to_owned(), to.to_owned()));
+    let tables = [
+        ("Person", table(node("name"), &[("name", Type::String), ("age", Type::Int64), ("vip", Type::Bool)])),
+        ("Thing", table(node("id"), &[("id", Type::Int64)])),
+        ("Knows", table(TableKind::Edge { pairs: pairs.into() }, &[("since", Type::Int64)])),
+    ];
+    let person = |name: &str| NodeRef { table: "Person".into(), key: name.into() };
+    let knows = EdgeRef { from: person("Ada"), to: person("Bo"), discriminator: String::new() };
+    let since = |year: Option<i64>| Row::from_iter(year.map(|year| ("since".to_owned(), year.into())));
+    let edges = adopt::number_edges([2001, 1999, 2001].map(|year| (knows.clone(), since(Some(year)))));
+    let people = [("Ada".into(), Row::from([("vip".to_owned(), true.into())])), ("Bo".into(), Row::new())];
+    let things = (0..2_500).map(|id| (Value::from(id), Row::new()));
+    let view = View {
+        tables: tables.map(|(name, table)| (name.to_owned(), table)).into(),
+        nodes: [("Person".to_owned(), people.into()), ("Thing".to_owned(), things.collect())].into(),
+        edges: [("Knows".to_owned(), edges)].into(),
+    };
+    let default = |column: &str, value: Value| (("Person".to_owned(), column.to_owned()), value);
+    let defaults = [default("vip", false.into()), default("age", 0.into())].into();
+    let comments = [("Person".to_owned(), "Who we know".to_owned())].into();
+    Found { view, defaults, comments, ..Found::default() }
+}
+
+fn adopt(host: &mut Host, found: &Found) {
+    for transaction in adopt::transactions(found) {
+        host.input(Input::Local(transaction)).unwrap();
+    }
+}
+
+#[test]
+fn an_adopted_database_shows_what_it_held_and_its_tables_keep_working() {
+    let (mut one, mut other) = peers();
+    adopt(&mut one, &found());
+    assert_eq!(one.replica.view(), found().view);
+    let changes = one.replica.log().seen().clone();
+    adopt(&mut one, &found());
+    assert_eq!(*one.replica.log().seen(), changes, "to adopt again what was adopted changes nothing");
+
+    // The new table arrives by DDL at a replica that never saw the database, and an old one takes rows.
+    let rating = Column::new("rating", Type::Int64);
+    one.submit(vec![Statement::AddColumn { table: "Person".into(), column: rating }]).unwrap();
+    sync(&mut one, &mut other);
+    let properties = [("name".into(), "Cy".into()), ("rating".into(), 5.into())].into();
+    other.submit(vec![user_table(), Statement::CreateNode { table: "Person".into(), properties }]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(one.replica.view(), other.replica.view());
+    let view = one.replica.view();
+    assert_eq!(view.node("Person", &"Cy".into()).unwrap()["vip"], false.into(), "a new row takes the default");
+    assert_eq!(view.node("Person", &"Bo".into()), Some(&Row::new()), "an old one keeps its NULL");
+    assert!(view.tables.contains_key("User"));
+}
+
+#[test]
+fn two_replicas_that_adopt_copies_of_one_database_unify() {
+    let (mut one, mut other) = peers();
+    adopt(&mut one, &found());
+    // One copy had gone on living.
+    let mut copy = found();
+    copy.view.nodes.get_mut("Person").unwrap().insert("Di".into(), [("age".to_owned(), 8.into())].into());
+    adopt(&mut other, &copy);
+    sync(&mut one, &mut other);
+    assert_eq!(one.replica.view(), copy.view);
+    assert_eq!(other.replica.view(), copy.view);
+    assert_eq!(one.replica.schema().version().digest, other.replica.schema().version().digest);
+    assert_eq!(one.replica.audit(), []);
+}
+
+#[test]
+fn a_main_takes_two_equal_copies_once() {
+    let (mut main, mut edge) = (Host::open(Role::Main, 1, Vec::new()), Host::open(Role::Edge, 2, Vec::new()));
+    adopt(&mut main, &found());
+    adopt(&mut edge, &found());
+    let numbered = main.replica.log().seen().clone();
+    sync(&mut main, &mut edge);
+    assert_eq!((main.replica.view(), edge.replica.view()), (found().view, found().view));
+    assert_eq!(main.replica.schema().version(), edge.replica.schema().version());
+    assert!(edge.replica.queue().is_empty());
+    assert_eq!(numbered.heads().count(), 1, "the main numbered its own changes");
+    edge.submit(vec![user_table()]).unwrap();
+    sync(&mut main, &mut edge);
+    assert!(main.replica.view().tables.contains_key("User"), "what the edge writes next is taken");
+}
+
+#[test]
+fn what_cannot_be_adopted_is_refused_by_name_before_anything_is_logged() {
+    let (mut host, _) = peers();
+    let mut bad = found();
+    let thing = bad.view.tables.get_mut("Thing").unwrap();
+    thing.columns.insert("_label".into(), Type::String);
+    let refused = adopt::transactions(&bad).into_iter().map(|transaction| host.input(Input::Local(transaction)));
+    let Some(Err(Error::InvalidName { name, .. })) = refused.take(1).last() else { panic!("it was not refused") };
+    assert_eq!(name, "_label");
+    assert_eq!(host.replica.schema().version().operations, 0);
 }

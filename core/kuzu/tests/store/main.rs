@@ -3,6 +3,7 @@
 #![cfg(feature = "kuzu")]
 #![expect(clippy::unwrap_used, reason = "a test panics; clippy exempts test functions only, not their helpers")]
 
+mod adopt;
 mod agreement;
 mod disk;
 mod doubt;
