@@ -61,13 +61,27 @@ pub enum Bug {
     TypeByArrival,
     /// A schema operation that had to wait for its causes counts twice.
     VersionTwice,
+    /// A graph store that failed is believed to hold what it was told.
+    StoreDoubtIgnored,
+    /// A replica goes on when the disk refuses a record.
+    PersistFailureIgnored,
+    /// A session is with an address, so that a replica that comes back empty is believed to hold what the one before held.
+    SessionOutlivesReplica,
+    /// What the main rules is not durable, so that its number goes to something else after a restart.
+    RulingInMemory,
+    /// A change that was rejected for its stamp is not written anew.
+    RejectedForgotten,
+    /// The main does not notice that two replicas carried out one transaction.
+    NoDuplicateCheckAtMain,
+    /// What was sent is never sent again.
+    NoResend,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 33] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -93,6 +107,13 @@ impl Bug {
         Bug::CreateOverwrites,
         Bug::TypeByArrival,
         Bug::VersionTwice,
+        Bug::StoreDoubtIgnored,
+        Bug::PersistFailureIgnored,
+        Bug::SessionOutlivesReplica,
+        Bug::RulingInMemory,
+        Bug::RejectedForgotten,
+        Bug::NoDuplicateCheckAtMain,
+        Bug::NoResend,
         Bug::Canary,
     ];
 
@@ -125,6 +146,13 @@ impl Bug {
             Bug::CreateOverwrites => "create-overwrites",
             Bug::TypeByArrival => "type-by-arrival",
             Bug::VersionTwice => "version-twice",
+            Bug::StoreDoubtIgnored => "store-doubt-ignored",
+            Bug::PersistFailureIgnored => "persist-failure-ignored",
+            Bug::SessionOutlivesReplica => "session-outlives-replica",
+            Bug::RulingInMemory => "ruling-in-memory",
+            Bug::RejectedForgotten => "rejected-forgotten",
+            Bug::NoDuplicateCheckAtMain => "no-duplicate-check-at-main",
+            Bug::NoResend => "no-resend",
             Bug::Canary => "canary",
         }
     }
@@ -158,6 +186,13 @@ impl Bug {
             Bug::CreateOverwrites => "DDL Synchronisation, updateSchemaMetadata",
             Bug::TypeByArrival => "DDL Synchronisation, ADD COLUMN",
             Bug::VersionTwice => "DDL Integration Plan, checkPendingOperations",
+            Bug::StoreDoubtIgnored => "Minimal Sync Guide, applyPatchLocally",
+            Bug::PersistFailureIgnored => "Minimal Sync Guide, broadcast",
+            Bug::SessionOutlivesReplica => "Distributed Sync Engine, lastSyncedVersion",
+            Bug::RulingInMemory => "design of the epochs",
+            Bug::RejectedForgotten => "Minimal Sync Guide, rollback",
+            Bug::NoDuplicateCheckAtMain => "Minimal Sync Guide, retries",
+            Bug::NoResend => "Minimal Sync Guide, broadcast",
             Bug::Canary => "made for the gate",
         }
     }

@@ -501,12 +501,14 @@ impl Replica {
                 self.fire_timers(now);
                 Ok(())
             }
+            Input::PersistFailed if is_planted(Bug::PersistFailureIgnored) => Ok(()),
             Input::PersistFailed => {
                 self.is_stopped = true;
                 self.outputs.clear();
                 self.timers.clear();
                 return Ok(());
             }
+            Input::StoreFailed if is_planted(Bug::StoreDoubtIgnored) => Ok(()),
             Input::StoreFailed => {
                 self.outputs.push_back(Output::Rebuild(self.state.view()));
                 Ok(())
@@ -953,7 +955,7 @@ impl Replica {
 
     /// What the main has against a change of another replica whose causes are applied.
     fn objection(&self, change: &Change, now: Now) -> Option<Reason> {
-        if let Some(of) = self.log.transaction(change.tx) {
+        if let Some(of) = self.log.transaction(change.tx).filter(|_| !is_planted(Bug::NoDuplicateCheckAtMain)) {
             return Some(Reason::Duplicate { of });
         }
         let main_ms = now.wall_ms.max(self.timestamp.ms);
@@ -1099,7 +1101,9 @@ impl Replica {
                 }
             }
         }
-        batch.records.push(LogRecord::Ruling { ruling: ruling.clone(), lsn });
+        if !is_planted(Bug::RulingInMemory) {
+            batch.records.push(LogRecord::Ruling { ruling: ruling.clone(), lsn });
+        }
         batch.notices.push(Notice::Ruled { ruling, lsn });
     }
 
@@ -1111,7 +1115,9 @@ impl Replica {
         self.timestamp = unnumbered.map(|change| change.timestamp).fold(self.timestamp_numbered, Timestamp::max);
         if let Reason::Drift { main_ms } | Reason::Follows { main_ms, .. } = rejection.reason {
             self.clock_behind_ms = main_ms.saturating_sub(batch.now.wall_ms);
-            self.to_write_anew.insert(id);
+            if !is_planted(Bug::RejectedForgotten) {
+                self.to_write_anew.insert(id);
+            }
         }
         batch.notices.push(Notice::Rejected { id, reason: rejection.reason.clone() });
     }
@@ -1325,6 +1331,7 @@ impl Replica {
             self.timers.remove(&timer);
             match timer {
                 Timer::Greet(peer) => self.greet(now, peer),
+                Timer::Resend(_) if is_planted(Bug::NoResend) => {}
                 Timer::Resend(peer) => {
                     if let Some(session) = self.sessions.get_mut(&peer) {
                         session.forget_sent();

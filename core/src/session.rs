@@ -93,7 +93,8 @@ impl Session {
 
     /// The peer introduced itself, of its own accord or in reply. Says whether that is news: a repeated hello is not.
     pub fn establish(&mut self, replica: ReplicaId, cursor: &Cursor, is_reply: bool) -> bool {
-        let is_news = self.phase != Phase::Established { replica };
+        let is_other = self.phase != Phase::Established { replica };
+        let is_news = is_other && !(is_planted(Bug::SessionOutlivesReplica) && self.is_established());
         if is_news {
             // What was asked before the peer's own hello came is still to be answered.
             let asking = std::mem::take(&mut self.asking);
