@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::causal::{self, CausalBuffer, Missing, Released};
 use crate::change::{Change, ChangeId, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
+use crate::conflict::schema::SchemaLoss;
 use crate::conflict::{Audit, Found, Loss, Register};
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
@@ -238,6 +239,8 @@ pub enum Notice {
     },
     /// A write lost to a concurrent one.
     Lost(Box<Loss>),
+    /// A schema claim lost to a concurrent one, or to a greater one than before.
+    SchemaLost(Box<SchemaLoss>),
 }
 
 /// Every timer there is.
@@ -266,6 +269,7 @@ impl Batch {
 
     fn found(&mut self, found: Found) {
         self.notices.extend(found.losses.into_iter().map(|loss| Notice::Lost(Box::new(loss))));
+        self.notices.extend(found.schema_losses.into_iter().map(|loss| Notice::SchemaLost(Box::new(loss))));
         self.notices.extend(found.merged.into_iter().map(|register| Notice::Merged { register }));
     }
 }
@@ -1328,7 +1332,13 @@ impl Replica {
     /// Every concurrent loss among the numbered changes, in the order of registers.
     #[must_use]
     pub fn audit(&self) -> Vec<Loss> {
-        self.audit.losses(self.state.ousted(), self.state.numbered_schema())
+        self.audit.losses(&self.state)
+    }
+
+    /// Every loss of a schema claim among the numbered changes, in the order of registers.
+    #[must_use]
+    pub fn schema_audit(&self) -> Vec<SchemaLoss> {
+        self.audit.schema_losses(&self.state)
     }
 
     /// Its vector clock.

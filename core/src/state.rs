@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::change::{Change, Edge, Element, Node, Op};
-use crate::clock::Lsn;
+use crate::clock::{Lsn, Rank};
 use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
@@ -75,6 +75,23 @@ pub struct Ousted {
     pub edge: (Edge, Place),
     /// The shown one.
     pub by: (Edge, Place),
+}
+
+/// A value that is not shown because its column's type cannot hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miscast {
+    /// The row or edge.
+    pub element: Element,
+    /// The column.
+    pub column: ColumnId,
+    /// The value that is kept.
+    pub value: Value,
+    /// What wrote it.
+    pub rank: Rank,
+    /// The type.
+    pub column_type: Type,
+    /// What gave the column its type.
+    pub typed_by: Rank,
 }
 
 impl State {
@@ -123,6 +140,16 @@ impl State {
         let limited = |edge: &&Edge| numbered.multiplicity(edge.table) != Multiplicity::ManyMany;
         let tables: BTreeSet<TableId> = self.edges.keys().filter(limited).map(|edge| edge.table).collect();
         tables.iter().flat_map(|table| numbered.contest(*table, self.edges_of(*table)).ousted).collect()
+    }
+
+    /// By numbered changes alone: the values in visible rows that their columns' types cannot hold.
+    #[must_use]
+    pub fn miscasts(&self) -> Vec<Miscast> {
+        let numbered = self.numbered();
+        let (nodes, edges) =
+            (self.nodes.keys().cloned().map(Element::Node), self.edges.keys().cloned().map(Element::Edge));
+        let shown = nodes.chain(edges).filter(|element| numbered.is_visible(element));
+        shown.flat_map(|element| numbered.miscasts_of(&element)).collect()
     }
 
     /// The visible edge that leaves no room for `edge`, if there is one; `gone` are not counted.
@@ -465,6 +492,21 @@ impl<'a> Reading<'a> {
             Life::Gone => None,
             life => Some(named_row(table, &registers, life)),
         }
+    }
+
+    fn miscasts_of(self, element: &Element) -> Vec<Miscast> {
+        let (found, life) = match element {
+            Element::Node(node) => (self.node_registers(node), self.node_life(node)),
+            Element::Edge(edge) => (self.edge_registers(edge), self.edge_life(edge)),
+        };
+        let Some((table, registers)) = found else { return Vec::new() };
+        let miscast = |(column, state): (ColumnId, &ColumnState)| {
+            let column_type = state.column_type().clone();
+            let (rank, value) = registers.kept_value(table, column, life == Life::Revived)?;
+            let typed_by = state.typed_by().filter(|_| value.cast(&column_type).is_none())?;
+            Some(Miscast { element: element.clone(), column, value: value.clone(), rank, column_type, typed_by })
+        };
+        table.columns().filter_map(miscast).collect()
     }
 
     fn node_ref(self, node: &Node) -> NodeRef {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
+use kuzusync_core::conflict::schema::{Attribute, Claim, SchemaClaim, SchemaLoss, SchemaRegister, Subject};
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
 use kuzusync_core::ddl::{Column, Ddl, Rule, column_born, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
@@ -385,6 +386,64 @@ impl Names {
 }
 
 impl Names {
+    /// What schema operations compete for: `the name of column User.email`.
+    #[must_use]
+    pub fn schema_register(&self, register: &SchemaRegister) -> String {
+        let subject = self.subject(register.table, register.subject);
+        let attribute = match register.attribute {
+            Attribute::Existence => return subject,
+            Attribute::Name => "name",
+            Attribute::Type => "type",
+            Attribute::Default => "default",
+            Attribute::Comment => "comment",
+            Attribute::Policy => "policy",
+            Attribute::UpdateRevives => "rule `update_revives`",
+            Attribute::Revive => "rule `revive`",
+            Attribute::Multiplicity => "multiplicity",
+        };
+        format!("the {attribute} of {subject}")
+    }
+
+    /// A table or a part of one.
+    #[must_use]
+    pub fn subject(&self, table: TableId, subject: Subject) -> String {
+        let name = self.table(table);
+        match subject {
+            Subject::Table => format!("table {name}"),
+            Subject::Column(column) => format!("column {name}.{}", self.column(column)),
+            Subject::Index(index) => format!("index {} on {name}", index.short()),
+            Subject::Pair(from, to) => format!("pair {name}({}→{})", self.table(from), self.table(to)),
+        }
+    }
+
+    /// The loss of a schema claim as a sentence.
+    #[must_use]
+    pub fn schema_loss(&self, loss: &SchemaLoss) -> String {
+        let side = |claim: &SchemaClaim| format!("{} of {}", claimed(&claim.claim), self.change(claim.rank.change));
+        let winner = self.schema_winner(loss, side(&loss.winner));
+        format!("conflict: {} {} loses to {winner}", self.schema_register(&loss.register), side(&loss.loser))
+    }
+
+    /// The loss of a schema claim as the audit records it, with type, rule and both stamps.
+    #[must_use]
+    pub fn schema_audited(&self, loss: &SchemaLoss) -> String {
+        let side = |claim: &SchemaClaim| {
+            let (change, stamp) = (self.change(claim.rank.change), stamp(claim.rank.timestamp));
+            format!("{} of {change} (stamped {stamp})", claimed(&claim.claim))
+        };
+        let (conflict, rule) = (loss.conflict.name(), loss.resolution.name());
+        let (loser, winner) = (side(&loss.loser), self.schema_winner(loss, side(&loss.winner)));
+        format!("{conflict} of {}, {rule}: {loser} loses to {winner}", self.schema_register(&loss.register))
+    }
+
+    /// The claim that won, with what it is about where that is another.
+    fn schema_winner(&self, loss: &SchemaLoss, claim: String) -> String {
+        match loss.taken_by {
+            Some((table, subject)) => format!("{claim}: {}", self.subject(table, subject)),
+            None => claim,
+        }
+    }
+
     /// The write that won, with the edge it made where that is another.
     fn winner(&self, loss: &Loss, write: String) -> String {
         match &loss.taken_by {
@@ -480,12 +539,30 @@ fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> Stri
     }
 }
 
+/// What a schema operation claims.
+#[must_use]
+pub fn claimed(claim: &Claim) -> String {
+    match claim {
+        Claim::Made => "a creation".to_owned(),
+        Claim::Dropped => "a drop".to_owned(),
+        Claim::Name(name) => format!("`{name}`"),
+        Claim::Type(claimed) => claimed.to_string(),
+        Claim::Default(value) => value.to_string(),
+        Claim::Comment(comment) => format!("{comment:?}"),
+        Claim::Policy(policy) => policy.name().to_owned(),
+        Claim::Flag(is_on) => is_on.to_string(),
+        Claim::Multiplicity(multiplicity) => multiplicity.name().to_owned(),
+    }
+}
+
 /// What a write leaves behind.
 #[must_use]
 pub fn written(written: &Written) -> String {
     match written {
         Written::Inserted => "its creation".to_owned(),
         Written::Updated => "its update".to_owned(),
+        Written::Dropped => "a drop of its table or column".to_owned(),
+        Written::Typed(column_type) => format!("the type {column_type}"),
         Written::Deleted => "its deletion".to_owned(),
         Written::Value(value) => value.to_string(),
         Written::Incremented(by) => format!("the addition of {by}"),

@@ -300,6 +300,7 @@ pub(crate) mod samples {
             view,
             cursor: Cursor { seen, lsn: 0 },
             audit: model::audit(&log),
+            schema_audit: model::schema_audit(&log),
             queue_operations: 0,
             hidden_edges: 0,
             schema_operations: model::Model::of(&log).schema_operations(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::VectorClock;
 use kuzusync_core::conflict::Loss;
+use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::id::{Digest, ReplicaId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
@@ -255,6 +256,8 @@ pub struct ReplicaState {
     pub cursor: Cursor,
     /// Every concurrent loss.
     pub audit: Vec<Loss>,
+    /// Every loss of a schema claim.
+    pub schema_audit: Vec<SchemaLoss>,
     /// Unacknowledged operations.
     pub queue_operations: usize,
     /// Edges that were added and not deleted, and are hidden because an end is.
@@ -271,6 +274,14 @@ pub struct ReplicaState {
     pub failed: Vec<ChangeId>,
     /// Its vector clock.
     pub clock: VectorClock,
+}
+
+impl ReplicaState {
+    /// How many concurrent losses it has recorded, of rows and of the schema.
+    #[must_use]
+    pub fn losses(&self) -> usize {
+        self.audit.len() + self.schema_audit.len()
+    }
 }
 
 /// How a run ended.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kuzusync_core::change::{Change, Op};
+use kuzusync_core::conflict::schema::{SchemaConflict, SchemaLoss};
 use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::Ddl;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
@@ -17,7 +18,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 40] = [
+    const SITUATIONS: [&str; 46] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -48,6 +49,12 @@ pub fn all() -> Vec<&'static str> {
         "change_rejected_as_a_duplicate",
         "clock_far_ahead_without_a_main",
         "change_made_earlier",
+        "write_hidden_by_a_drop",
+        "value_did_not_fit_its_column",
+        "schema_change_lost",
+        "name_contested",
+        "table_came_back",
+        "column_came_back",
         "table_lost_its_name",
         "table_vanished",
         "column_vanished",
@@ -110,6 +117,12 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
     Some(match notice {
         Notice::Applied { entry } if entry.change.timestamp.submilli_ns > 0 => "change_made_earlier",
         Notice::Applied { entry } if !entry.change.expects.is_empty() => "strict_change_applied",
+        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropTable { .. })) => {
+            "table_came_back"
+        }
+        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropColumn { .. })) => {
+            "column_came_back"
+        }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
         Notice::Compared { .. } => "summary_understood",
@@ -130,6 +143,10 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         },
         _ => return None,
     })
+}
+
+fn has_ddl(change: &Change, is_it: impl Fn(&Ddl) -> bool) -> bool {
+    change.ops.iter().any(|op| matches!(op, Op::Schema(ddl) if is_it(ddl)))
 }
 
 fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
@@ -171,7 +188,7 @@ fn in_state(replica: &ReplicaState) -> BTreeSet<&'static str> {
         (model.rows_revived_by_updates().next().is_some(), "row_revived_by_an_update"),
         (sets_rule_concurrently(replica), "rule_set_while_rows_were_written"),
     ];
-    let in_audit = replica.audit.iter().flat_map(in_loss);
+    let in_audit = replica.audit.iter().flat_map(in_loss).chain(replica.schema_audit.iter().map(in_schema_loss));
     found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, name)| name).chain(in_audit).collect()
 }
 
@@ -188,8 +205,17 @@ fn in_loss(loss: &Loss) -> [&'static str; 2] {
         _ if matches!(loss.loser.written, Written::Incremented(_)) => "increment_lost",
         ConflictType::ConcurrentUpdate => "concurrent_update_lost",
         ConflictType::ConcurrentDelete => "concurrent_delete_lost",
+        ConflictType::ConcurrentDrop => "write_hidden_by_a_drop",
+        ConflictType::FailedCast => "value_did_not_fit_its_column",
     };
     [decided_by, what]
+}
+
+fn in_schema_loss(loss: &SchemaLoss) -> &'static str {
+    match loss.conflict {
+        SchemaConflict::ContestedName => "name_contested",
+        SchemaConflict::ConcurrentSchemaChange => "schema_change_lost",
+    }
 }
 
 /// Whether somebody set a rule of a table that somebody else was writing rows to.

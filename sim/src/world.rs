@@ -468,6 +468,7 @@ impl World {
             stores: BTreeMap::new(),
             cursor: replica.log().cursor(),
             audit: replica.audit(),
+            schema_audit: replica.schema_audit(),
             queue_operations: replica.queue().operations(),
             hidden_edges: replica.state().hidden_edges().count(),
             schema_operations: version.operations,
