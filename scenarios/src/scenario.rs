@@ -42,6 +42,7 @@ impl Scenario {
             crate::change_log::scenarios(),
             crate::resend::scenarios(),
             crate::input::scenarios(),
+            crate::schema::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];
