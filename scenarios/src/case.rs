@@ -113,7 +113,7 @@ cases! {
     B4 = "B4", B, false, "Every DDL operation raises the schema version by exactly one on every replica, also from the waiting buffer.", [];
     B5 = "B5", B, false, "A database with tables made before synchronising is adopted and keeps working.", [];
     B6 = "B6", B, false, "A bad definition gets a typed error that names the offender; nothing is logged and nothing changed.", [];
-    B7 = "B7", B, false, "Every pair of concurrent schema changes gives one schema in every arrival order; no value is lost and the loser is recorded.", [];
+    B7 = "B7", B, false, "Every pair of concurrent schema changes gives one schema in every arrival order; no value is lost and the loser is recorded.", ["every replica ends with one schema and graph, in every order", "the schema is the documented one", "the rows are the documented ones", "the loser is recorded, and nobody else", "no value is lost"];
     B8 = "B8", B, false, "A schema change is rolled back: UNDROP restores with data, and a return to a version is planned, shown and applied.", [];
     B9 = "B9", B, false, "The difference of two schemas is an ordered list of operations; merging two gives what concurrent history would.", [];
     B10 = "B10", B, false, "A report draws the schema versions and who made them.", [];

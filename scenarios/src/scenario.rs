@@ -43,6 +43,7 @@ impl Scenario {
             crate::resend::scenarios(),
             crate::input::scenarios(),
             crate::schema::scenarios(),
+            crate::schema_pairs::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];
