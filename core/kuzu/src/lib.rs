@@ -13,16 +13,19 @@
 //! | file | holds |
 //! |---|---|
 //! | `store` | `KuzuStore`: the order of things, batches, doubt |
-//! | `catalogue` | what exists, and every refusal that does not need Kùzu |
+//! | `catalogue` | what exists, how each step of the schema is carried out, and every refusal that does not need Kùzu |
 //! | `statement` | the text of every statement, and quoting |
 //! | `engine` | the database, its connection and the prepared statements |
 //! | `directory` | the folder of a database on disk |
+//! | [`adopt`] | a database that was in use before, read from its own catalogue |
 //! | `reading` | the view, read back from Kùzu alone |
 //! | `value` | values and types, there and back |
 //! | [`fidelity`] | what Kùzu cannot give back, and what is held instead |
 //!
 //! [`rebuild`]: kuzusync_core::store::GraphStore::rebuild
 
+#[cfg(feature = "kuzu")]
+pub mod adopt;
 #[cfg(feature = "kuzu")]
 mod catalogue;
 #[cfg(feature = "kuzu")]
