@@ -120,6 +120,26 @@ pub struct RowVersion {
     pub lsn: Lsn,
 }
 
+/// What a change is about (DDL Integration Plan, case A1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// Rows.
+    Dml,
+    /// The schema, and perhaps rows as well.
+    Ddl,
+}
+
+impl ChangeKind {
+    /// The kind's name in documents and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Dml => "DML",
+            ChangeKind::Ddl => "DDL",
+        }
+    }
+}
+
 /// One atomic group of operations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -155,6 +175,13 @@ impl Change {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value(self)
+    }
+
+    /// Whether it changes the schema.
+    #[must_use]
+    pub fn kind(&self) -> ChangeKind {
+        let changes_schema = self.ops.iter().any(|op| matches!(op, Op::Schema(_)));
+        if changes_schema { ChangeKind::Ddl } else { ChangeKind::Dml }
     }
 
     /// The operations, each with its place in the conflict order.

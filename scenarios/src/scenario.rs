@@ -44,6 +44,7 @@ impl Scenario {
             crate::input::scenarios(),
             crate::schema::scenarios(),
             crate::schema_pairs::scenarios(),
+            crate::schema_changes::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];
