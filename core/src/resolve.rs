@@ -311,6 +311,9 @@ impl Draft<'_> {
                 let (table, column, found) = (name.to_owned(), column_name.clone(), found.clone());
                 return Err(Error::NotText { table, column, found });
             }
+            if covered.contains(&column) {
+                return Err(Error::DuplicateColumn { table: name.to_owned(), column: column_name.clone() });
+            }
             covered.push(column);
         }
         let is_same = |other: &IndexState| other.kind() == kind && other.columns() == covered;

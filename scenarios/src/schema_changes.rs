@@ -260,7 +260,7 @@ fn foreign(author: u8, depends_on: &[ChangeId], ddl: Ddl) -> Change {
         id: ChangeId { replica: stranger(author), seq: 1 },
         tx: TxId(Digest::of(&[b"foreign", &[author]]).0),
         previous: Digest::default(),
-        timestamp: Timestamp::at_ms(START_MS),
+        timestamp: Timestamp::at_ms(START_MS + i64::from(author)),
         link_epoch: 0,
         authority_epochs: BTreeMap::new(),
         seen: Seen::default(),
