@@ -320,7 +320,8 @@ fn row(case: &CaseReport, width: usize) -> String {
     page.push_str(&labelled("", &remark, indent, width));
     for Covered { scenario, story, is_failed } in case.coverage.iter().filter(|_| is_table) {
         let mark = if *is_failed { '✗' } else { '✓' };
-        page.push_str(&format!("{}{mark} {} {}\n", " ".repeat(indent), pad(scenario, SCENARIO_COLUMNS), story));
+        let story = fit(story, columns.saturating_sub(SCENARIO_COLUMNS + 3));
+        page.push_str(&format!("{}{mark} {} {story}\n", " ".repeat(indent), pad(scenario, SCENARIO_COLUMNS)));
     }
     page
 }
