@@ -22,6 +22,7 @@ use crate::change::{Change, ChangeId, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
 use crate::conflict::schema::SchemaLoss;
 use crate::conflict::{Audit, Found, Loss, Register};
+use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
@@ -33,6 +34,9 @@ use crate::policy::Place;
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
 use crate::ruling::{Reason, Rejection, Ruling};
+use crate::schema::difference::difference;
+use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
+use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
@@ -305,6 +309,8 @@ pub struct Replica {
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
+    /// Schema statements refused before they were logged, since it was opened.
+    schema_statements_refused: u64,
 }
 
 impl Replica {
@@ -336,6 +342,7 @@ impl Replica {
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,
+            schema_statements_refused: 0,
             config,
         };
         match records.split_first() {
@@ -493,7 +500,11 @@ impl Replica {
             self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx: transaction.tx, id }));
             return Ok(());
         }
-        let change = Arc::new(self.write(now, transaction)?);
+        let written = self.write(now, transaction).inspect_err(|_| {
+            let statements = transaction.statements.iter().filter(|statement| statement.changes_schema());
+            self.schema_statements_refused += statements.count() as u64;
+        });
+        let change = Arc::new(written?);
         let mut batch = Batch::new(now);
         let lsn = (self.config.role == Role::Main).then(|| self.log.next_lsn());
         self.apply(Entry { change, lsn }, &mut batch);
@@ -1328,6 +1339,62 @@ impl Replica {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         self.state.schema()
+    }
+
+    /// What it reports of its schema: version and tables (DDL Synchronisation, case B2).
+    #[must_use]
+    pub fn schema_state(&self) -> SchemaState {
+        self.schema().state()
+    }
+
+    /// Its schema as it was when it knew so many operations, in the order in which it came to know them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSchemaVersion`].
+    pub fn schema_at(&self, version: u64) -> Result<Schema, Error> {
+        history::at_version(self.log.changes(), version)
+    }
+
+    /// The way back to an earlier version: the operations after which everybody sees what this replica saw then. They are
+    /// shown by [`Schema::describe`] and submitted as [`crate::statement::Statement::ByIdentity`], as a new change that can
+    /// be undone in turn; none are left to do if nothing differs (DDL Synchronisation, case B8).
+    ///
+    /// # Errors
+    /// [`Error::UnknownSchemaVersion`].
+    pub fn way_back(&self, version: u64) -> Result<Vec<Ddl>, Error> {
+        Ok(difference(self.schema(), &self.schema_at(version)?))
+    }
+
+    /// What became of every schema operation it has heard of: the applied ones in their order, those that wait, and those
+    /// that were refused after they were logged (DDL Integration Plan, case A6).
+    #[must_use]
+    pub fn schema_log(&self) -> Vec<SchemaEvent> {
+        let mut events = history::applied(self.log.changes());
+        for entry in self.causal.held() {
+            events.extend(history::unapplied(self.schema(), &entry.change, &SchemaOutcome::Waiting));
+        }
+        let failed = self.log.failed().map(|(id, problem)| (id, problem.to_owned()));
+        let rejected = self.log.rejections().map(|rejection| (rejection.change, rejection.reason.to_string()));
+        for (id, reason) in failed.chain(rejected) {
+            let Some(change) = self.log.get(id) else { continue };
+            events.extend(history::unapplied(self.schema(), change, &SchemaOutcome::Refused { reason }));
+        }
+        events
+    }
+
+    /// How many schema operations were applied, wait, were refused and were contradicted (DDL Integration Plan, case A6).
+    #[must_use]
+    pub fn schema_counts(&self) -> SchemaCounts {
+        let mut counts = SchemaCounts { refused: self.schema_statements_refused, ..SchemaCounts::default() };
+        for event in self.schema_log() {
+            match event.outcome {
+                SchemaOutcome::Applied { .. } => counts.applied += 1,
+                SchemaOutcome::Waiting => counts.waiting += 1,
+                SchemaOutcome::Refused { .. } => counts.refused += 1,
+            }
+            counts.conflicting += u64::from(!event.conflicts.is_empty());
+        }
+        counts
     }
 
     /// Every change it has applied.
