@@ -111,11 +111,11 @@ cases! {
     B2 = "B2", B, false, "A client creates a DDL change, applies it, and reads the schema state with version and tables.", ["a client's change is applied at once", "the state tells version and tables"];
     B3 = "B3", B, false, "A change waits for what it depends on whatever the order of arrival; a cycle is refused by name and nothing of it is applied.", ["an edge table waits for its node tables, in every order of arrival", "a diamond is applied as soon as its top is", "a circle is refused with an error that names it", "nothing of a circle is applied"];
     B4 = "B4", B, false, "Every DDL operation raises the schema version by exactly one on every replica, also from the waiting buffer.", ["every operation raises the version by exactly one, also one that waited", "all are at one version, which counts every operation once"];
-    B5 = "B5", B, false, "A database with tables made before synchronising is adopted and keeps working.", [];
+    B5 = "B5", B, false, "A database with tables made before synchronising is adopted and keeps working.", ["what an existing database holds is there at once, tables, rows and edges", "two copies become one graph, everything in it once", "tables made before keep working, with their defaults", "new ones arrive by schema changes"];
     B6 = "B6", B, false, "A bad definition gets a typed error that names the offender; nothing is logged and nothing changed.", ["every bad definition gets an error that names the offender", "nothing is logged and nothing changed"];
     B7 = "B7", B, false, "Every pair of concurrent schema changes gives one schema in every arrival order; no value is lost and the loser is recorded.", ["every replica ends with one schema and graph, in every order", "the schema is the documented one", "the rows are the documented ones", "the loser is recorded, and nobody else", "no value is lost"];
-    B8 = "B8", B, false, "A schema change is rolled back: UNDROP restores with data, and a return to a version is planned, shown and applied.", [];
-    B9 = "B9", B, false, "The difference of two schemas is an ordered list of operations; merging two gives what concurrent history would.", [];
+    B8 = "B8", B, false, "A schema change is rolled back: UNDROP restores with data, and a return to a version is planned, shown and applied.", ["UNDROP restores a table and a column with their data", "the way back is shown before anything is done", "it is applied as new changes", "every replica shows the schema of then", "no row is lost, also none written meanwhile"];
+    B9 = "B9", B, false, "The difference of two schemas is an ordered list of operations; merging two gives what concurrent history would.", ["the difference of two schemas is an ordered list of operations", "merging two, either way round, gives what concurrent history gives", "carried out on the one it gives the other"];
     B10 = "B10", B, false, "A report draws the schema versions and who made them.", [];
     B11 = "B11", B, false, "A report advises indexes, and tells what a schema change touches before it runs.", [];
     A1 = "A1", A, false, "A change carries depends_on and its type, DML or DDL.", ["a change carries what it depends on", "a change tells whether it is DML or DDL"];
@@ -123,7 +123,7 @@ cases! {
     A3 = "A3", A, false, "The schema state survives a restart.", ["version, operations and tables survive a restart", "what was dropped before can still be brought back"];
     A4 = "A4", A, false, "DML waits for the tables and columns it needs; old DML keeps working after renames and additions.", ["a row waits for the column it needs", "what is written by old names lands in the renamed table, with the default of what was added"];
     A5 = "A5", A, false, "1,000 concurrent DDL operations on 5 replicas converge.", ["1,000 operations are accepted while nobody hears of the others", "each peer ends with all of them", "all end with one schema"];
-    A6 = "A6", A, false, "Counters and a structured log tell of applied, waiting, refused and conflicting DDL.", [];
+    A6 = "A6", A, false, "Counters and a structured log tell of applied, waiting, refused and conflicting DDL.", ["applied, waiting, refused and conflicting operations are counted", "the log tells of each what became of it", "what waited is counted as applied once it is"];
     A7 = "A7", A, false, "Pending DDL is applied as one plan, and each statement text is prepared once.", [];
     A8 = "A8", A, false, "An existing Kùzu database is migrated into a replica directory.", [];
     A9 = "A9", A, false, "A DDL that fails half-way leaves schema and data as before on that replica, and says so.", [];

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
@@ -25,6 +25,7 @@ pub mod sample;
 pub mod scenario;
 pub mod schema;
 pub mod schema_changes;
+pub mod schema_history;
 pub mod schema_pairs;
 pub mod session;
 pub mod shrink;

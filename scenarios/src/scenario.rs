@@ -45,6 +45,7 @@ impl Scenario {
             crate::schema::scenarios(),
             crate::schema_pairs::scenarios(),
             crate::schema_changes::scenarios(),
+            crate::schema_history::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];

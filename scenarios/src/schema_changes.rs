@@ -128,10 +128,10 @@ async fn schema_state(cluster: &mut Cluster) {
     cluster.settle().await;
     let states = each(cluster, |host| {
         cluster.ask(host, |replica| {
-            let tables = replica.schema().shown_tables().into_values();
+            let state = replica.schema_state();
             let tables: Vec<String> =
-                tables.map(|shown| format!("{} of {} columns", shown.name, shown.columns.len())).collect();
-            format!("version {}: {}", replica.schema().version().operations, tables.join(" and "))
+                state.tables.iter().map(|(name, table)| format!("{name} of {} columns", table.columns.len())).collect();
+            format!("version {}: {}", state.version, tables.join(" and "))
         })
     });
     let states = states.into_iter().flatten();
@@ -255,7 +255,7 @@ fn stranger(number: u8) -> ReplicaId {
 }
 
 /// The first change of a stranger, who has seen nothing and names what must be applied before.
-fn foreign(author: u8, depends_on: &[ChangeId], ddl: Ddl) -> Change {
+pub(crate) fn foreign(author: u8, depends_on: &[ChangeId], ddl: Ddl) -> Change {
     Change {
         id: ChangeId { replica: stranger(author), seq: 1 },
         tx: TxId(Digest::of(&[b"foreign", &[author]]).0),
@@ -271,7 +271,7 @@ fn foreign(author: u8, depends_on: &[ChangeId], ddl: Ddl) -> Change {
     }
 }
 
-fn node_ddl(name: &str) -> Ddl {
+pub(crate) fn node_ddl(name: &str) -> Ddl {
     let columns = vec![Column::new("id", Type::String)];
     Ddl::CreateNodeTable { name: name.into(), birth: 0, columns, primary_key: "id".into() }
 }
@@ -282,7 +282,7 @@ fn edge_ddl(name: &str, from: &Ddl, to: &Ddl) -> Ddl {
 }
 
 /// Hands host 0 a change as if from host 1.
-async fn deliver(cluster: &mut Cluster, change: &Change) -> bool {
+pub(crate) async fn deliver(cluster: &mut Cluster, change: &Change) -> bool {
     let entry = Entry { change: Arc::new(change.clone()), lsn: None };
     let deliveries = vec![Delivery::Change(entry)];
     let bytes = Message::Changes { clock: VectorClock::default(), deliveries }.encode();
