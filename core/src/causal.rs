@@ -192,6 +192,7 @@ mod tests {
             depends_on: depends_on.to_vec(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: Vec::new(),
         };
         Entry { change: Arc::new(change), lsn }

@@ -149,6 +149,19 @@ impl State {
         record.map_or(0, |record| record.version)
     }
 
+    /// What a cell shows; `None` if that is nothing, or its row is not visible.
+    #[must_use]
+    pub fn value(&self, element: &Element, column: ColumnId) -> Option<Value> {
+        let name = self.schema().table(element.table())?.column(column)?.name();
+        self.shown().row(element)?.remove(name)
+    }
+
+    /// Every row of a table that anything was written to, visible or not.
+    pub fn elements(&self, table: TableId) -> impl Iterator<Item = Element> {
+        let nodes = self.nodes.keys().filter(move |node| node.table == table).cloned().map(Element::Node);
+        nodes.chain(self.edges_of(table).cloned().map(Element::Edge))
+    }
+
     fn revives(&self, table: TableId) -> bool {
         self.schema().table(table).is_some_and(TableState::revive)
     }

@@ -234,6 +234,7 @@ pub(crate) mod samples {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops,
         })
     }

@@ -126,7 +126,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             Reason::Duplicate { .. } => "change_rejected_as_a_duplicate",
             // Too seldom for a sweep: two changes must arrive on either side of the bound within one round trip.
             Reason::Follows { .. } => return None,
-            Reason::Invalid { .. } => return None,
+            Reason::Invalid { .. } | Reason::RolledBack | Reason::Constraint { .. } => return None,
         },
         _ => return None,
     })
