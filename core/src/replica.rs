@@ -581,6 +581,19 @@ impl Replica {
         Ok(change)
     }
 
+    /// What a transaction would change in the view if it was submitted now. It changes nothing; a store makes a
+    /// [`crate::store::plan::Plan`] of the answer, which tells the impact of a schema change before it runs (DDL
+    /// Synchronisation, case B11).
+    ///
+    /// # Errors
+    /// Those of the transaction.
+    pub fn preview(&self, now: Now, transaction: &Transaction) -> Result<ViewDelta, Error> {
+        let change = Arc::new(self.write(now, transaction)?);
+        let (mut state, mut delta) = (self.state.clone(), Delta::default());
+        delta.join_unnumbered(&mut state, &change);
+        Ok(delta.finish(&state))
+    }
+
     /// The wall clock, set to the main's time where it is known to be wrong.
     fn wall_time(&self, now: Now) -> WallTime {
         WallTime::from(now.wall_ms.saturating_add(self.clock_behind_ms))

@@ -4,8 +4,10 @@
 //! never reads it, and any doubt is answered by [`GraphStore::rebuild`].
 
 pub mod memory;
+pub mod plan;
 
 use crate::view::{View, ViewDelta};
+use plan::Plan;
 
 /// A statement that a store could not carry out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +21,33 @@ pub struct StoreError {
     pub message: String,
 }
 
+/// What a store was asked since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Plans carried out that had a step: several schema operations that arrive together are one.
+    pub plans: u64,
+    /// The steps in them.
+    pub schema_steps: u64,
+    /// Statements sent.
+    pub statements: u64,
+    /// Statements prepared: one for each text that is sent again, as long as one database lasts.
+    pub prepared: u64,
+    /// How often a new database took the place of the old one, rebuilds included.
+    pub new_databases: u64,
+}
+
 /// A database that holds one replica's view.
 pub trait GraphStore {
     /// The store's name, for people.
     fn name(&self) -> &'static str;
 
-    /// Carries a delta out, in the order [`ViewDelta`] states.
+    /// How the store would carry out the schema steps of a delta. It changes nothing.
+    ///
+    /// # Errors
+    /// The first step that the store would refuse.
+    fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError>;
+
+    /// Carries a delta out, in the order [`ViewDelta`] states, its schema steps as [`GraphStore::plan`] says.
     ///
     /// # Errors
     /// The statement that failed. The store is then in doubt and must be rebuilt.
@@ -41,6 +64,11 @@ pub trait GraphStore {
     /// # Errors
     /// The statement that failed.
     fn read(&mut self) -> Result<View, StoreError>;
+
+    /// What it was asked so far.
+    fn counts(&self) -> StoreCounts {
+        StoreCounts::default()
+    }
 
     /// The texts of the statements that the database was sent since it was made, each once, without their parameters;
     /// none for a store that is not asked in texts. For checks: no value may stand in one (Minimal Sync Guide, case C8).

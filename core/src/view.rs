@@ -4,6 +4,7 @@
 //! the engine, the reference store, Kùzu and the naive model can all be compared by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -253,6 +254,42 @@ pub enum SchemaStep {
         /// Where they end.
         to: String,
     },
+}
+
+impl SchemaStep {
+    /// The table it is about, under the name it has before the step.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        match self {
+            SchemaStep::DropTable { name }
+            | SchemaStep::CreateTable { name, .. }
+            | SchemaStep::RenameTable { from: name, .. } => name,
+            SchemaStep::DropColumn { table, .. }
+            | SchemaStep::RenameColumn { table, .. }
+            | SchemaStep::AddColumn { table, .. }
+            | SchemaStep::RetypeColumn { table, .. }
+            | SchemaStep::AddPair { table, .. } => table,
+        }
+    }
+}
+
+impl fmt::Display for SchemaStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaStep::DropTable { name } => write!(f, "DROP TABLE {name}"),
+            SchemaStep::RenameTable { from, to } => write!(f, "RENAME TABLE {from} TO {to}"),
+            SchemaStep::CreateTable { name, table } => write!(f, "CREATE TABLE {name} {}", table.describe()),
+            SchemaStep::DropColumn { table, column } => write!(f, "ALTER TABLE {table} DROP {column}"),
+            SchemaStep::RenameColumn { table, from, to } => write!(f, "ALTER TABLE {table} RENAME {from} TO {to}"),
+            SchemaStep::AddColumn { table, column, column_type } => {
+                write!(f, "ALTER TABLE {table} ADD {column} {column_type}")
+            }
+            SchemaStep::RetypeColumn { table, column, column_type } => {
+                write!(f, "ALTER TABLE {table} ALTER {column} TYPE {column_type}")
+            }
+            SchemaStep::AddPair { table, from, to } => write!(f, "ALTER TABLE {table} ADD FROM {from} TO {to}"),
+        }
+    }
 }
 
 /// What becomes of one row.

@@ -13,10 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::ddl::{RESERVED, fold, same_name};
 use kuzusync_core::store::StoreError;
+use kuzusync_core::store::plan::{Outline, Way};
 use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View};
+use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View};
 
-use crate::statement::{self, refused};
+use crate::statement::{self, BETWEEN_NAMES, refused};
+
+/// Why a pair cannot be added to some edge tables.
+const PAIR_AFTER_DROP: &str = "to add a pair to a table that ever dropped a column crashes Kùzu 0.11.3, which makes storage \
+                               for the pair from a list of columns that has a hole";
 
 /// Tables and the keys of their rows.
 #[derive(Debug, Default)]
@@ -48,18 +53,6 @@ type Pair = (String, String);
 
 /// The keys of both ends and the discriminator.
 type EdgeKey = (Value, Value, String);
-
-/// What becomes of another pair of an edge table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NewPair {
-    /// The table has it.
-    Known,
-    /// A statement adds it.
-    CanBeAdded,
-    /// The statement that adds it to a table that ever dropped a column crashes Kùzu 0.11.3: it makes storage for the
-    /// pair from a list of columns that has a hole.
-    Crashes,
-}
 
 /// A node table as an edge meets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +103,88 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    pub(crate) fn create_table(&mut self, name: &str, table: &Table) -> Result<(), StoreError> {
+    /// The same tables without their rows.
+    pub(crate) fn without_rows(&self) -> Catalogue {
+        let empty = |known: &Known| Known {
+            columns: known.columns.clone(),
+            dropped_a_column: known.dropped_a_column,
+            rows: match &known.rows {
+                Rows::Nodes { primary_key, .. } => {
+                    Rows::Nodes { primary_key: primary_key.clone(), touching: BTreeMap::new() }
+                }
+                Rows::Edges(pairs) => Rows::Edges(pairs.keys().map(|pair| (pair.clone(), BTreeSet::new())).collect()),
+            },
+        };
+        Catalogue { tables: self.tables.iter().map(|(name, known)| (name.clone(), empty(known))).collect() }
+    }
+
+    /// The tables as far as the impact of a step on them goes.
+    pub(crate) fn outline(&self) -> Outline {
+        let mut outline = Outline::default();
+        for (name, Known { columns, rows, .. }) in &self.tables {
+            let (kind, rows) = match rows {
+                Rows::Nodes { primary_key, touching } => {
+                    (TableKind::Node { primary_key: primary_key.clone() }, touching.len())
+                }
+                Rows::Edges(pairs) => {
+                    let rows = pairs.values().map(BTreeSet::len).sum();
+                    (TableKind::Edge { pairs: pairs.keys().cloned().collect() }, rows)
+                }
+            };
+            outline.add(name, &Table { kind, columns: columns.clone() }, rows);
+        }
+        outline
+    }
+
+    /// Takes up a step of the schema, and says how Kùzu carries it out. What it would destroy goes last: if Kùzu refuses
+    /// a statement, nothing is lost yet.
+    pub(crate) fn take_up(&mut self, step: &SchemaStep) -> Result<Way, StoreError> {
+        let statements = match step {
+            SchemaStep::CreateTable { name, table } => {
+                self.create_table(name, table)?;
+                vec![statement::create_table(name, table)?]
+            }
+            SchemaStep::DropTable { name } => {
+                self.drop_table(name)?;
+                vec![statement::drop_table(name)?]
+            }
+            SchemaStep::RenameTable { from, to } => {
+                self.rename_table(from, to)?;
+                if same_name(from, to) {
+                    vec![statement::rename_table(from, BETWEEN_NAMES)?, statement::rename_table(BETWEEN_NAMES, to)?]
+                } else {
+                    vec![statement::rename_table(from, to)?]
+                }
+            }
+            SchemaStep::DropColumn { table, column } => {
+                self.drop_column(table, column)?;
+                vec![statement::drop_column(table, column)?]
+            }
+            SchemaStep::RenameColumn { table, from, to } => {
+                self.rename_column(table, from, to)?;
+                // Kùzu takes another spelling of a name for the same name, so a third stands between them.
+                let between = statement::rename_column(table, from, BETWEEN_NAMES)?;
+                vec![between, statement::rename_column(table, BETWEEN_NAMES, to)?]
+            }
+            SchemaStep::AddColumn { table, column, column_type } => {
+                self.add_column(table, column, column_type)?;
+                vec![statement::add_column(table, column, column_type)?]
+            }
+            SchemaStep::RetypeColumn { table, column, column_type } => {
+                self.retype_column(table, column, column_type)?;
+                // Kùzu has no statement for it, and casts otherwise than the log: a column of the new type stands in the
+                // shadow of the old one until that is gone, and the delta's rows fill it. A value whose cast fails
+                // shows as NULL; the log keeps it.
+                let shadow = statement::add_column(table, BETWEEN_NAMES, column_type)?;
+                let swap = statement::rename_column(table, BETWEEN_NAMES, column)?;
+                vec![shadow, statement::drop_column(table, column)?, swap]
+            }
+            SchemaStep::AddPair { table, from, to } => return self.add_pair(table, from, to),
+        };
+        Ok(Way::Statements(statements))
+    }
+
+    fn create_table(&mut self, name: &str, table: &Table) -> Result<(), StoreError> {
         let statement = format!("CREATE TABLE {name}");
         statement::quoted(name)?;
         if let Some(known) = self.tables.keys().find(|known| same_name(known, name)) {
@@ -146,7 +220,7 @@ impl Catalogue {
     }
 
     /// The edges of a dropped table no longer touch their ends.
-    pub(crate) fn drop_table(&mut self, name: &str) -> Result<(), StoreError> {
+    fn drop_table(&mut self, name: &str) -> Result<(), StoreError> {
         let statement = format!("DROP TABLE {name}");
         let pair_with_it = |known: &Known| match &known.rows {
             Rows::Nodes { .. } => false,
@@ -170,7 +244,7 @@ impl Catalogue {
     }
 
     /// A table's name also stands in the pairs of edge tables.
-    pub(crate) fn rename_table(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
+    fn rename_table(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
         let statement = format!("RENAME TABLE {from} TO {to}");
         statement::quoted(to)?;
         if let Some(known) = self.tables.keys().find(|known| same_name(known, to) && (*known != from || from == to)) {
@@ -190,7 +264,7 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn add_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
+    fn add_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} ADD {column} {column_type}");
         check_column_name(&statement, column)?;
         let columns = &mut self.table(&statement, table)?.columns;
@@ -201,7 +275,7 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn rename_column(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
+    fn rename_column(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} RENAME {from} TO {to}");
         check_column_name(&statement, to)?;
         let known = self.table(&statement, table)?;
@@ -220,7 +294,7 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn retype_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
+    fn retype_column(&mut self, table: &str, column: &str, column_type: &Type) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} DROP {column}, ADD {column} {column_type}");
         let known = self.table(&statement, table)?;
         if matches!(&known.rows, Rows::Nodes { primary_key, .. } if primary_key == column) {
@@ -234,7 +308,7 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn drop_column(&mut self, table: &str, column: &str) -> Result<(), StoreError> {
+    fn drop_column(&mut self, table: &str, column: &str) -> Result<(), StoreError> {
         let statement = format!("ALTER TABLE {table} DROP {column}");
         let known = self.table(&statement, table)?;
         if matches!(&known.rows, Rows::Nodes { primary_key, .. } if primary_key == column) {
@@ -248,7 +322,7 @@ impl Catalogue {
     }
 
     /// A known pair is no error.
-    pub(crate) fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<NewPair, StoreError> {
+    fn add_pair(&mut self, table: &str, from: &str, to: &str) -> Result<Way, StoreError> {
         let statement = format!("ALTER TABLE {table} ADD FROM {from} TO {to}");
         self.end(&statement, from)?;
         self.end(&statement, to)?;
@@ -257,10 +331,13 @@ impl Catalogue {
             return Err(refused(statement, "it is a node table"));
         };
         match pairs.entry((from.to_owned(), to.to_owned())) {
-            Entry::Occupied(_) => Ok(NewPair::Known),
+            Entry::Occupied(_) => Ok(Way::Statements(Vec::new())),
             Entry::Vacant(place) => {
                 place.insert(BTreeSet::new());
-                Ok(if known.dropped_a_column { NewPair::Crashes } else { NewPair::CanBeAdded })
+                if known.dropped_a_column {
+                    return Ok(Way::StartAgain { reason: PAIR_AFTER_DROP.to_owned() });
+                }
+                Ok(Way::Statements(vec![statement::add_pair(table, from, to)?]))
             }
         }
     }
@@ -368,14 +445,9 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Takes the columns' types from the catalogue of the same tables before: what is read of a database has the types
-    /// that are held, which are not always those that are asked for.
-    pub(crate) fn take_types(&mut self, before: Catalogue) {
-        for (name, known) in before.tables {
-            if let Some(own) = self.tables.get_mut(&name) {
-                own.columns = known.columns;
-            }
-        }
+    /// The database was made anew: no table has a hole where a column was.
+    pub(crate) fn forget_dropped_columns(&mut self) {
+        self.tables.values_mut().for_each(|known| known.dropped_a_column = false);
     }
 
     fn table(&mut self, statement: &str, name: &str) -> Result<&mut Known, StoreError> {

@@ -29,12 +29,14 @@ struct Session<'database> {
     statements: BTreeMap<String, PreparedStatement>,
     /// The texts of statements that came once.
     single: BTreeSet<String>,
+    sent: u64,
     connection: Connection<'database>,
 }
 
 impl<'database> Session<'database> {
     fn open(database: &'database Database) -> Result<Self, kuzu::Error> {
-        Ok(Session { statements: BTreeMap::new(), single: BTreeSet::new(), connection: Connection::new(database)? })
+        let connection = Connection::new(database)?;
+        Ok(Session { statements: BTreeMap::new(), single: BTreeSet::new(), sent: 0, connection })
     }
 }
 
@@ -45,6 +47,14 @@ self_cell::self_cell!(
         dependent: Session,
     }
 );
+
+/// What a database was asked.
+pub(crate) struct EngineCounts {
+    /// Statements that were sent.
+    pub(crate) statements: u64,
+    /// Statements that were prepared.
+    pub(crate) prepared: u64,
+}
 
 /// A database with one connection.
 pub(crate) struct Engine(OpenDatabase);
@@ -80,6 +90,7 @@ impl Engine {
                 let prepared = session.connection.prepare(text)?;
                 session.statements.insert(text.to_owned(), prepared);
             }
+            session.sent += 1;
             let statement = session.statements.get_mut(text).expect("it was prepared above");
             Ok(session.connection.execute(statement, parameters)?.collect())
         };
@@ -99,9 +110,16 @@ impl Engine {
     pub(crate) fn query(&mut self, text: &str) -> Result<Rows, StoreError> {
         let run = |session: &mut Session<'_>| -> Result<Rows, kuzu::Error> {
             session.single.insert(text.to_owned());
+            session.sent += 1;
             Ok(session.connection.query(text)?.collect())
         };
         self.0.with_dependent_mut(|_, session| run(session)).map_err(|error| refused(text, error))
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn counts(&self) -> EngineCounts {
+        let prepared = |session: &Session<'_>| session.statements.len() as u64;
+        self.0.with_dependent(|_, session| EngineCounts { statements: session.sent, prepared: prepared(session) })
     }
 
     /// Every text that was sent, once.

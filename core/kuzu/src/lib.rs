@@ -13,7 +13,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `store` | `KuzuStore`: the order of things, batches, doubt |
-//! | `catalogue` | what exists, and every refusal that does not need Kùzu |
+//! | `catalogue` | what exists, how each step of the schema is carried out, and every refusal that does not need Kùzu |
 //! | `statement` | the text of every statement, and quoting |
 //! | `engine` | the database, its connection and the prepared statements |
 //! | `directory` | the folder of a database on disk |

@@ -4,6 +4,9 @@
 //! that finds its rows returns how many it found: Kùzu takes a MATCH without a result for a success, and nothing may
 //! silently not happen.
 //!
+//! The schema changes by a plan that is complete before its first statement is sent ([`GraphStore::plan`]); nothing else
+//! changes it. So whatever our own catalogue refuses is refused while nothing is half done.
+//!
 //! Kùzu 0.11.3 keeps every version of an updated row: a SET takes about 16 KiB for each number and 10 KiB for each text
 //! it sets, and a database in memory never checkpoints, which is when a database on disk gives that back. Some
 //! thousands of updates fill any pool. So the store looks at the pool from time to time and, when it has
@@ -18,19 +21,24 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use kuzusync_core::store::{GraphStore, StoreError};
+use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::store::plan::{Plan, PlanStep, Way};
+use kuzusync_core::store::{GraphStore, StoreCounts, StoreError};
 use kuzusync_core::value::{Type, Value};
-use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
+use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, View, ViewDelta};
 
-use crate::catalogue::{Catalogue, EdgeShape, NewPair, NodeShape};
+use crate::catalogue::{Catalogue, EdgeShape, NodeShape};
 use crate::directory::Directory;
-use crate::engine::{BUFFER_POOL_BYTES, Engine, Rows};
+use crate::engine::{BUFFER_POOL_BYTES, Engine, EngineCounts, Rows};
 use crate::reading;
 use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
 use crate::value::{children, content, logical_type, single};
 
 /// Rows of one statement at most.
 const ROWS_MAX: usize = 1_000;
+
+/// Values of one statement at most: an update of so many fills 48 MiB of the pool, and no look at it comes between.
+const CELLS_MAX: usize = 3_000;
 
 /// Up to so many rows are sent one by one: 0.1 to 0.5 ms each, where a list of any length starts at 0.3 to 2 ms.
 const SINGLES_MAX: usize = 3;
@@ -62,6 +70,8 @@ pub struct KuzuStore {
     in_doubt: bool,
     cells_since_look: usize,
     memory_bytes_max: u64,
+    /// Without those of the engine that is open.
+    counts: StoreCounts,
 }
 
 impl KuzuStore {
@@ -95,7 +105,8 @@ impl KuzuStore {
     fn empty(engine: Engine, directory: Option<Directory>) -> KuzuStore {
         let catalogue = Catalogue::default();
         let (in_doubt, cells_since_look, memory_bytes_max) = (false, 0, GROWTH_BYTES_MAX);
-        KuzuStore { engine, directory, catalogue, in_doubt, cells_since_look, memory_bytes_max }
+        let counts = StoreCounts::default();
+        KuzuStore { engine, directory, catalogue, in_doubt, cells_since_look, memory_bytes_max, counts }
     }
 }
 
@@ -115,11 +126,31 @@ impl GraphStore for KuzuStore {
         if self.directory.is_some() { "kuzu-disk" } else { "kuzu" }
     }
 
+    fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
+        if delta.schema.is_empty() {
+            return Ok(Plan::default());
+        }
+        let (mut planned, mut outline) = (self.catalogue.without_rows(), self.catalogue.outline());
+        let plan = |step: &SchemaStep| {
+            let way = planned.take_up(step)?;
+            Ok(PlanStep { step: step.clone(), way, touched: outline.take_up(step) })
+        };
+        Ok(Plan { steps: delta.schema.iter().map(plan).collect::<Result<_, StoreError>>()? })
+    }
+
     fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+        self.counts.plans += u64::from(!delta.schema.is_empty());
+        self.counts.schema_steps += delta.schema.len() as u64;
         self.without_doubt("apply", |store| {
             store.carry_out(delta)?;
             store.start_again_if_grown()
         })
+    }
+
+    fn counts(&self) -> StoreCounts {
+        let EngineCounts { statements, prepared } = self.engine.counts();
+        let (statements, prepared) = (self.counts.statements + statements, self.counts.prepared + prepared);
+        StoreCounts { statements, prepared, ..self.counts }
     }
 
     fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
@@ -163,7 +194,11 @@ impl KuzuStore {
                 Engine::on_disk(&directory.file())?
             }
         };
-        *self = KuzuStore { in_doubt: true, ..KuzuStore::empty(engine, self.directory.take()) };
+        let counts = self.counts();
+        let counts = StoreCounts { new_databases: counts.new_databases + 1, ..counts };
+        let memory_bytes_max = u64::MAX;
+        let empty = KuzuStore::empty(engine, self.directory.take());
+        *self = KuzuStore { in_doubt: true, counts, memory_bytes_max, ..empty };
         self.carry_out(&view.to_delta())?;
         if let Some(directory) = &self.directory {
             directory.remove_earlier().map_err(in_folder)?;
@@ -188,78 +223,35 @@ impl KuzuStore {
     }
 
     fn carry_out(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
-        for step in &delta.schema {
-            self.apply_step(step)?;
-        }
+        self.plan(delta)?.steps.iter().try_for_each(|step| self.apply_step(step))?;
         self.apply_edges(delta, &[Verb::Delete])?;
         self.apply_nodes(delta, &[Verb::Delete])?;
         self.apply_nodes(delta, &[Verb::Create, Verb::Update])?;
         self.apply_edges(delta, &[Verb::Create, Verb::Update])
     }
 
-    fn apply_step(&mut self, step: &SchemaStep) -> Result<(), StoreError> {
-        match step {
-            SchemaStep::CreateTable { name, table } => {
-                self.catalogue.create_table(name, table)?;
-                self.alter(&statement::create_table(name, table)?)
+    fn apply_step(&mut self, PlanStep { step, way, .. }: &PlanStep) -> Result<(), StoreError> {
+        self.catalogue.take_up(step)?;
+        match way {
+            Way::Statements(texts) => texts.iter().try_for_each(|text| self.engine.query(text).map(drop)),
+            Way::StartAgain { .. } => {
+                // The new database is told of the step before it holds anything.
+                let mut held = MemoryStore::default();
+                held.rebuild(&reading::read(&mut self.engine)?)?;
+                held.apply(&ViewDelta { schema: vec![step.clone()], ..ViewDelta::default() })?;
+                self.start_again_with(held.view())
             }
-            SchemaStep::DropTable { name } => {
-                self.catalogue.drop_table(name)?;
-                self.alter(&statement::drop_table(name)?)
-            }
-            SchemaStep::RenameTable { from, to } => {
-                self.catalogue.rename_table(from, to)?;
-                if !kuzusync_core::ddl::same_name(from, to) {
-                    return self.alter(&statement::rename_table(from, to)?);
-                }
-                self.alter(&statement::rename_table(from, statement::BETWEEN_NAMES)?)?;
-                self.alter(&statement::rename_table(statement::BETWEEN_NAMES, to)?)
-            }
-            SchemaStep::DropColumn { table, column } => {
-                self.catalogue.drop_column(table, column)?;
-                self.alter(&statement::drop_column(table, column)?)
-            }
-            SchemaStep::RenameColumn { table, from, to } => {
-                self.catalogue.rename_column(table, from, to)?;
-                // Kùzu takes another spelling of a name for the same name, so a third stands between them.
-                self.alter(&statement::rename_column(table, from, statement::BETWEEN_NAMES)?)?;
-                self.alter(&statement::rename_column(table, statement::BETWEEN_NAMES, to)?)
-            }
-            SchemaStep::AddColumn { table, column, column_type } => {
-                self.catalogue.add_column(table, column, column_type)?;
-                self.alter(&statement::add_column(table, column, column_type)?)
-            }
-            SchemaStep::RetypeColumn { table, column, column_type } => {
-                self.catalogue.retype_column(table, column, column_type)?;
-                self.alter(&statement::drop_column(table, column)?)?;
-                self.alter(&statement::add_column(table, column, column_type)?)
-            }
-            SchemaStep::AddPair { table, from, to } => match self.catalogue.add_pair(table, from, to)? {
-                NewPair::Known => Ok(()),
-                NewPair::CanBeAdded => self.alter(&statement::add_pair(table, from, to)?),
-                NewPair::Crashes => self.start_again_with_pair(table, from, to),
-            },
         }
-    }
-
-    fn start_again_with_pair(&mut self, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
-        let mut view = reading::read(&mut self.engine)?;
-        if let Some(Table { kind: TableKind::Edge { pairs }, .. }) = view.tables.get_mut(table) {
-            pairs.insert((from.to_owned(), to.to_owned()));
-        }
-        self.start_again_with(&view)
     }
 
     /// A new database that holds what was read of this one.
     fn start_again_with(&mut self, read: &View) -> Result<(), StoreError> {
-        let before = std::mem::take(&mut self.catalogue);
+        // What was read has the types that are held, which are not always those that are asked for.
+        let mut catalogue = std::mem::take(&mut self.catalogue);
         self.start_again(read)?;
-        self.catalogue.take_types(before);
+        catalogue.forget_dropped_columns();
+        self.catalogue = catalogue;
         Ok(())
-    }
-
-    fn alter(&mut self, text: &str) -> Result<(), StoreError> {
-        self.engine.query(text).map(drop)
     }
 
     fn apply_nodes(&mut self, delta: &ViewDelta, verbs: &[Verb]) -> Result<(), StoreError> {
@@ -336,10 +328,12 @@ impl KuzuStore {
         if rows.is_empty() {
             return Ok(());
         }
-        self.cells_since_look += rows.len() * fields.iter().map(|(_, of)| cells_of(of)).sum::<usize>();
+        let row_cells = fields.iter().map(|(_, of)| cells_of(of)).sum::<usize>();
         if rows.len() <= sending.singles_max {
             let text = text(Form::Single)?;
             for row in rows {
+                self.start_again_if_grown()?;
+                self.cells_since_look += row_cells;
                 let contents = fields.iter().zip(row);
                 let parameters = contents.map(|((field, of), content)| (field.as_str(), single(content, of))).collect();
                 let answer = self.engine.execute(&text, parameters)?;
@@ -352,7 +346,9 @@ impl KuzuStore {
         let row_type = kuzu::LogicalType::Struct { fields };
         let mut rows = rows.into_iter().map(children).peekable();
         while rows.peek().is_some() {
-            let portion: Vec<_> = rows.by_ref().take(ROWS_MAX).collect();
+            self.start_again_if_grown()?;
+            let portion: Vec<_> = rows.by_ref().take((CELLS_MAX / row_cells).clamp(1, ROWS_MAX)).collect();
+            self.cells_since_look += portion.len() * row_cells;
             let count = kuzu::Value::Int64(portion.len() as i64);
             let answer = self.engine.execute(&text, vec![("rows", kuzu::Value::List(row_type.clone(), portion))])?;
             check_found(&text, sending, &[count], &answer)?;
@@ -421,7 +417,7 @@ fn cell_contents(columns: &[(String, Type)], change: &RowChange) -> Contents {
 
 #[cfg(test)]
 mod tests {
-    use kuzusync_core::view::{NodeRef, Row};
+    use kuzusync_core::view::{NodeRef, Row, Table, TableKind};
 
     use super::*;
 

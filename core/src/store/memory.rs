@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::store::{GraphStore, StoreError};
+use crate::store::plan::{Outline, Plan, PlanStep, Way};
+use crate::store::{GraphStore, StoreCounts, StoreError};
 use crate::view::{Describe, EdgeRef, Row, RowChange, SchemaStep, TableKind, View, ViewDelta};
 
 /// A graph in ordered maps.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     view: View,
+    counts: StoreCounts,
 }
 
 impl GraphStore for MemoryStore {
@@ -17,7 +19,52 @@ impl GraphStore for MemoryStore {
         "memory"
     }
 
+    fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
+        let rows = |table: &str| {
+            let nodes = self.view.nodes.get(table).map_or(0, BTreeMap::len);
+            self.view.edges.get(table).map_or(nodes, BTreeMap::len)
+        };
+        let mut outline = Outline::default();
+        self.view.tables.iter().for_each(|(name, table)| outline.add(name, table, rows(name)));
+        let view = View { tables: self.view.tables.clone(), ..View::default() };
+        let mut planned = MemoryStore { view, counts: StoreCounts::default() };
+        let plan = |step: &SchemaStep| {
+            planned.apply_step(step)?;
+            let (step, touched) = (step.clone(), outline.take_up(step));
+            Ok(PlanStep { step, way: Way::Statements(Vec::new()), touched })
+        };
+        Ok(Plan { steps: delta.schema.iter().map(plan).collect::<Result<_, _>>()? })
+    }
+
+    fn counts(&self) -> StoreCounts {
+        self.counts
+    }
+
     fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+        self.counts.plans += u64::from(!delta.schema.is_empty());
+        self.counts.schema_steps += delta.schema.len() as u64;
+        self.carry_out(delta)
+    }
+
+    fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
+        let new_databases = self.counts.new_databases + 1;
+        *self = MemoryStore { view: View::default(), counts: StoreCounts { new_databases, ..self.counts } };
+        self.carry_out(&view.to_delta())
+    }
+
+    fn read(&mut self) -> Result<View, StoreError> {
+        Ok(self.view.clone())
+    }
+}
+
+impl MemoryStore {
+    /// What it holds.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    fn carry_out(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
         for step in &delta.schema {
             self.apply_step(step)?;
         }
@@ -45,23 +92,6 @@ impl GraphStore for MemoryStore {
             }
         }
         Ok(())
-    }
-
-    fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
-        self.view = View::default();
-        self.apply(&view.to_delta())
-    }
-
-    fn read(&mut self) -> Result<View, StoreError> {
-        Ok(self.view.clone())
-    }
-}
-
-impl MemoryStore {
-    /// What it holds.
-    #[must_use]
-    pub fn view(&self) -> &View {
-        &self.view
     }
 
     fn apply_nodes(&mut self, delta: &ViewDelta, deletions: bool) -> Result<(), StoreError> {

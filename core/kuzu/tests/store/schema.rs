@@ -172,3 +172,77 @@ fn many_steps_in_one_delta_come_before_its_rows() {
     delta.edges = edges("Works", [(works, RowChange::Create(Row::new()))]).edges;
     both.apply(delta);
 }
+
+#[test]
+fn a_plan_is_shown_before_it_is_run_and_is_what_is_run() {
+    let mut both = Both::new();
+    both.apply(users());
+    let rename = rename("User", "Person");
+    let retype = retype("Person", "age", Type::String);
+    let delta =
+        schema([rename, retype, add_pair("Follows", "Person", "Person"), add_column("Follows", "n", Type::Int8)]);
+    let (before, counts) = (both.kuzu.statement_texts(), both.kuzu.counts());
+    let plan = both.kuzu.plan(&delta).unwrap();
+    let shown = "1. RENAME TABLE User TO Person [tables: Follows, User; rows: 3]\n   \
+                 ALTER TABLE `User` RENAME TO `Person`\n\
+                 2. ALTER TABLE Person ALTER age TYPE STRING [tables: Person; rows: 3; columns: age]\n   \
+                 ALTER TABLE `Person` ADD `~between names` STRING\n   \
+                 ALTER TABLE `Person` DROP `age`\n   \
+                 ALTER TABLE `Person` RENAME `~between names` TO `age`\n\
+                 3. ALTER TABLE Follows ADD FROM Person TO Person [tables: Follows, Person; rows: 3]\n\
+                 4. ALTER TABLE Follows ADD n INT8 [tables: Follows; rows: 3; columns: n]\n   \
+                 ALTER TABLE `Follows` ADD `n` INT8\n";
+    assert_eq!(plan.to_string(), shown);
+    assert_eq!(both.kuzu.statement_texts(), before, "a plan sends nothing");
+    let ways: Vec<_> = plan.steps.iter().map(|step| (&step.step, &step.touched)).collect();
+    let memory = both.memory.plan(&delta).unwrap();
+    assert_eq!(ways, memory.steps.iter().map(|step| (&step.step, &step.touched)).collect::<Vec<_>>());
+    both.kuzu.apply(&delta).unwrap();
+    let after = both.kuzu.counts();
+    assert_eq!((after.plans, after.schema_steps), (counts.plans + 1, counts.schema_steps + 4), "one run is one plan");
+    assert_eq!(after.statements, counts.statements + 5);
+    for line in shown.lines().filter_map(|line| line.strip_prefix("   ")) {
+        assert!(both.kuzu.statement_texts().iter().any(|text| text == line), "{line}");
+    }
+}
+
+#[test]
+fn a_plan_tells_of_the_new_database_that_a_pair_takes() {
+    let mut both = Both::new();
+    both.apply(users());
+    both.apply(schema([create_table("Firm", node_table(("name", Type::String), &[]))]));
+    let drop = SchemaStep::DropColumn { table: "Follows".into(), column: "since".into() };
+    let delta = schema([drop, add_pair("Follows", "User", "Firm")]);
+    let before = both.kuzu.counts().new_databases;
+    let plan = both.kuzu.plan(&delta).unwrap();
+    assert!(plan.to_string().contains("a new database: to add a pair to a table that ever dropped"), "{plan}");
+    both.apply(delta);
+    assert_eq!(both.kuzu.counts().new_databases, before + 1);
+    both.apply(schema([add_pair("Follows", "Firm", "Firm")]));
+    assert_eq!(both.kuzu.counts().new_databases, before + 1, "the new database has no hole");
+}
+
+#[test]
+fn a_statement_is_prepared_once_however_often_it_is_sent() {
+    let mut both = Both::new();
+    both.apply(users());
+    let update = |n: i64| nodes("User", [(1.into(), RowChange::Update(row(&[("age", n.into())])))]);
+    both.apply(update(0));
+    let before = both.kuzu.counts();
+    (1..50).for_each(|n| both.kuzu.apply(&update(n)).unwrap());
+    let after = both.kuzu.counts();
+    assert_eq!(after.prepared, before.prepared);
+    assert!(after.statements >= before.statements + 49);
+}
+
+#[test]
+fn a_column_of_ten_thousand_rows_changes_its_type() {
+    let mut both = Both::new();
+    both.apply(users());
+    let cells = |n: i64| row(&[("name", "x".into()), ("age", n.into())]);
+    both.apply(nodes("User", (10..10_010).map(|id| (id.into(), RowChange::Create(cells(id))))));
+    let mut delta = schema([retype("User", "age", Type::String)]);
+    let text = |id: i64| row(&[("name", "x".into()), ("age", Value::String(id.to_string()))]);
+    delta.nodes = nodes("User", (10..10_010).map(|id| (id.into(), RowChange::Update(text(id))))).nodes;
+    both.apply(delta);
+}
