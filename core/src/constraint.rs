@@ -8,12 +8,14 @@
 //! A join cannot keep either: two writes that are fine by themselves may break one together. So a column with a constraint
 //! is *protected*: it accepts writes only through a [transaction with participants](crate::two_phase), each of which looks
 //! before it votes; and where there is a main, it looks once more before it appends. Without a main a promise holds among
-//! transactions that have a participant in common. Constraints are rules of the schema and merge like policies
+//! transactions that have a participant in common. Whoever votes also refuses to write over what the coordinator had not
+//! seen: then what it predicts is what will be shown. Constraints are rules of the schema and merge like policies
 //! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is.
 
 use std::collections::BTreeSet;
 
 use crate::change::{Element, Op};
+use crate::clock::Seen;
 use crate::error::Error;
 use crate::id::ColumnId;
 use crate::schema::{ColumnState, Schema};
@@ -33,11 +35,12 @@ pub fn check_unprotected(schema: &Schema, ops: &[Op]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses operations after which the graph would break a promise that it keeps now.
+/// Refuses operations after which the graph would break a promise that it keeps now. `seen` is what their author had
+/// applied.
 ///
 /// # Errors
-/// [`Error::NotUnique`] or [`Error::BelowBound`], naming the first.
-pub fn check(state: &State, ops: &[Op]) -> Result<(), Error> {
+/// [`Error::Unseen`], [`Error::NotUnique`] or [`Error::BelowBound`], naming the first.
+pub fn check(state: &State, seen: &Seen, ops: &[Op]) -> Result<(), Error> {
     let schema = state.schema();
     let is_protected = |(element, column): &(&Element, ColumnId)| protected(schema, element, *column).is_some();
     let cells: BTreeSet<(&Element, ColumnId)> = ops.iter().flat_map(written).filter(is_protected).collect();
@@ -47,6 +50,10 @@ pub fn check(state: &State, ops: &[Op]) -> Result<(), Error> {
     let after = After { state, ops };
     for (element, column) in cells {
         let Some(definition) = protected(schema, element, column) else { continue };
+        if let Some(by) = state.unseen_write(element, column, seen) {
+            let (element, column) = (state.describe(element), definition.name().to_owned());
+            return Err(Error::Unseen { element, column, by });
+        }
         let Some(value) = after.value(element, column) else { continue };
         if let Some(bound) = definition.at_least()
             && is_below(&value, bound, definition)
@@ -92,9 +99,9 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    /// What a cell would show.
+    /// What a cell would hold.
     fn value(&self, element: &Element, column: ColumnId) -> Option<Value> {
-        let mut value = self.state.value(element, column);
+        let mut value = self.state.held_value(element, column);
         for op in self.ops.iter().filter(|op| op.element() == Some(element)) {
             match op {
                 Op::Insert { cells, .. } | Op::Update { cells, .. } => {
@@ -110,12 +117,12 @@ impl After<'_> {
         value.filter(|value| *value != Value::Null)
     }
 
-    /// Another row that would show the same.
+    /// Another row that would hold the same.
     fn other_holder(&self, element: &Element, column: ColumnId, value: &Value) -> Option<Element> {
         let touched: BTreeSet<&Element> = self.ops.iter().filter_map(Op::element).collect();
         let shows = |other: &Element| {
             let shown =
-                if touched.contains(other) { self.value(other, column) } else { self.state.value(other, column) };
+                if touched.contains(other) { self.value(other, column) } else { self.state.held_value(other, column) };
             other != element && shown.as_ref() == Some(value)
         };
         let made = touched.iter().map(|element| (*element).clone()).filter(|other| other.table() == element.table());

@@ -301,6 +301,16 @@ pub enum Error {
         /// The least it may be.
         bound: i64,
     },
+    /// A write over what its author had not seen, in a column with a constraint.
+    #[error("change {by} wrote to column `{column}` of {element} meanwhile; read it again and submit anew")]
+    Unseen {
+        /// The row, as text.
+        element: String,
+        /// The column.
+        column: String,
+        /// What wrote to it.
+        by: ChangeId,
+    },
     /// A participant that a coordinator cannot reach.
     #[error("participant {participant} is not connected; wait until it is, or name others")]
     ParticipantOffline {

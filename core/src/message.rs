@@ -258,6 +258,9 @@ const FORMAT_VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 const HEADER_BYTES: usize = 2 + CHECKSUM_BYTES;
 
+/// The first byte of a [`Wire::TwoPhase`].
+const LETTER: u8 = 5;
+
 /// A message as its bytes are laid out: the changes in a block.
 #[derive(Serialize, Deserialize)]
 enum Wire<'a> {
@@ -291,6 +294,12 @@ impl Message {
             Message::Unclear { key, differences_min } => Wire::Unclear { key: *key, differences_min: *differences_min },
             Message::TwoPhase(letter) => Wire::TwoPhase(Cow::Borrowed(letter)),
         })
+    }
+
+    /// Whether a frame says that it is a letter about a transaction, without reading more of it.
+    #[must_use]
+    pub fn is_letter(bytes: &[u8]) -> bool {
+        bytes.get(HEADER_BYTES) == Some(&LETTER)
     }
 
     /// Reads a frame.
@@ -383,6 +392,7 @@ mod tests {
     use crate::change::Op;
     use crate::clock::Timestamp;
     use crate::ddl::{Column, Ddl};
+    use crate::two_phase::Says;
     use crate::value::Type;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -419,6 +429,14 @@ mod tests {
     #[test]
     fn a_message_survives_its_encoding() {
         assert_eq!(Message::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn a_letter_is_known_by_its_first_byte() {
+        let (one, other) = (ReplicaId([1; 16]), ReplicaId([2; 16]));
+        let letter = Letter { from: one, to: other, tx: TxId([3; 16]), says: Says::Unknown };
+        assert!(Message::is_letter(&Message::TwoPhase(Box::new(letter)).encode()));
+        assert!(!Message::is_letter(&sample().encode()) && !Message::is_letter(&[]));
     }
 
     #[test]

@@ -981,7 +981,7 @@ impl Replica {
             });
         }
         let checked = match change.is_agreed() {
-            true => constraint::check(&self.state, &change.ops),
+            true => constraint::check(&self.state, &change.seen, &change.ops),
             false => constraint::check_unprotected(self.state.schema(), &change.ops),
         };
         if let Err(error) = checked {
@@ -1384,6 +1384,12 @@ impl Replica {
     #[must_use]
     pub fn id(&self) -> ReplicaId {
         self.id
+    }
+
+    /// Whether its disk refused a record, so that another has to be opened in its place.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Its part.

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::change::{Change, Edge, Element, Node, Op};
-use crate::clock::Lsn;
+use crate::clock::{Lsn, Seen};
 use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
@@ -149,11 +149,22 @@ impl State {
         record.map_or(0, |record| record.version)
     }
 
-    /// What a cell shows; `None` if that is nothing, or its row is not visible.
+    /// What a cell shows, or would if its row were visible: what was written before a row's delete is gone with it, and
+    /// what outranks the delete comes back with the row.
     #[must_use]
-    pub fn value(&self, element: &Element, column: ColumnId) -> Option<Value> {
-        let name = self.schema().table(element.table())?.column(column)?.name();
-        self.shown().row(element)?.remove(name)
+    pub fn held_value(&self, element: &Element, column: ColumnId) -> Option<Value> {
+        let shown = self.shown();
+        if let Some(mut row) = shown.row(element) {
+            return row.remove(shown.schema.table(element.table())?.column(column)?.name());
+        }
+        let (table, registers) = shown.registers_of(element)?;
+        registers.held(table, column)
+    }
+
+    /// A write to a cell of which `seen` does not know.
+    #[must_use]
+    pub fn unseen_write(&self, element: &Element, column: ColumnId, seen: &Seen) -> Option<ChangeId> {
+        self.shown().registers_of(element)?.1.unseen_write(column, seen)
     }
 
     /// Every row of a table that anything was written to, visible or not.
@@ -356,6 +367,13 @@ impl<'a> Reading<'a> {
 
     fn edge_registers(self, edge: &Edge) -> Option<(&'a TableState, Cow<'a, Registers>)> {
         Some((self.schema.table(edge.table)?, self.registers(self.state.edges.get(edge)?)))
+    }
+
+    fn registers_of(self, element: &Element) -> Option<(&'a TableState, Cow<'a, Registers>)> {
+        match element {
+            Element::Node(node) => self.node_registers(node),
+            Element::Edge(edge) => self.edge_registers(edge),
+        }
     }
 
     fn edge_life(self, edge: &Edge) -> Life {

@@ -25,7 +25,9 @@
 //! # What a vote looks at
 //!
 //! A schema that lacks what the proposal names, a [constraint](crate::constraint) that it would break, another prepared
-//! transaction over the same rows, a disk that refuses the record: each is a reason to vote abort ([`AbortReason`]).
+//! transaction over the same rows, a disk that refuses the record: each is a reason to vote abort ([`AbortReason`]). Of two
+//! transactions over the same rows the one with the smaller identity is not voted against but waits for the other to end:
+//! so one of two that meet goes on, and nobody waits in a circle.
 //! Readers and ordinary changes go on meanwhile; what they write concurrently merges by the rules. (Distributed Sync
 //! Engine, cases D3.1 and D3.2.)
 

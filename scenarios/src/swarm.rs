@@ -153,6 +153,8 @@ struct Weights {
     strict: u32,
     again: u32,
     delete: u32,
+    transaction: u32,
+    constraint: u32,
 }
 
 fn weights(profile: Profile) -> BoxedStrategy<Weights> {
@@ -163,8 +165,9 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
     let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..6), fault(1..6), fault(1..4));
     let writes =
         (1..8_u32, sometimes(1..6), sometimes(2..30), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
-    (faults, writes)
-        .prop_map(|(faults, (schema, rule, ddl, increment, strict, again, delete))| {
+    let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
+    (faults, writes, votes)
+        .prop_map(|(faults, (schema, rule, ddl, increment, strict, again, delete), (transaction, constraint))| {
             let (crash, offline, partition, link_cut, injection, clock) = faults;
             Weights {
                 crash,
@@ -180,6 +183,8 @@ fn weights(profile: Profile) -> BoxedStrategy<Weights> {
                 strict,
                 again,
                 delete,
+                transaction,
+                constraint,
             }
         })
         .boxed()
@@ -252,6 +257,25 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
             weights.ddl,
             (replica(), number(), number(), number())
                 .prop_map(|(replica, table, column, change)| Step::ChangeSchema { replica, table, column, change })
+                .boxed(),
+        ),
+        (
+            weights.transaction,
+            (replica(), 0..32_u64, number(), 0..3_u32, 0..3_u32, number())
+                .prop_map(|(replica, participants, what, row, column, value)| Step::Transact {
+                    replica,
+                    participants,
+                    what,
+                    row,
+                    column,
+                    value,
+                })
+                .boxed(),
+        ),
+        (
+            weights.constraint,
+            (replica(), number(), 0..3_u32, number())
+                .prop_map(|(replica, table, column, constraint)| Step::Constrain { replica, table, column, constraint })
                 .boxed(),
         ),
         (weights.again, replica().prop_map(|replica| Step::SubmitAgainElsewhere { replica }).boxed()),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kuzusync_core::change::ChangeId;
-use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
+use kuzusync_core::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use kuzusync_core::message::Cursor;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
@@ -38,6 +38,10 @@ pub enum EventKind {
         cursor: Cursor,
         /// What it knows to be rejected.
         rejected: Vec<ChangeId>,
+        /// What it has voted to commit and knows no decision of.
+        prepared: Vec<TxId>,
+        /// What it knows to be decided of what replicas voted on.
+        decided: Vec<TxId>,
     },
     /// A client submitted a transaction.
     Invoked {
@@ -52,6 +56,13 @@ pub enum EventKind {
         invocation: u64,
         /// The change it became, or why it was refused.
         result: Result<ChangeId, String>,
+    },
+    /// Replicas are to vote on what a client submitted; whoever wants to know what is decided looks for it.
+    Begun {
+        /// Its number.
+        invocation: u64,
+        /// The transaction.
+        tx: TxId,
     },
     /// A client's host died before it answered.
     Abandoned {
@@ -144,6 +155,10 @@ pub enum EventKind {
         /// Records written and not synced.
         lost_records: u64,
     },
+    /// The host's disk has no room for another record.
+    DiskFilled,
+    /// The host's disk has room again.
+    DiskMended,
     /// The host, which is down, got another disk: an empty one, a copy of another's, or one it had before.
     DiskReplaced,
     /// The host lost its network and knows it.
@@ -252,8 +267,12 @@ mod tests {
             replica: ReplicaId([1; 16]),
             cursor: Cursor { lsn, ..Cursor::default() },
             rejected,
+            prepared: vec![TxId([lsn as u8; 16])],
+            decided: vec![TxId([lsn as u8; 16])],
         };
+        let begun = |byte| EventKind::Begun { invocation: 1, tx: TxId([byte; 16]) };
         vec![
+            (begun(1), begun(2)),
             (opened(0, Vec::new()), opened(1, Vec::new())),
             (opened(0, Vec::new()), opened(0, vec![id(1)])),
             (
@@ -290,6 +309,7 @@ mod tests {
             (EventKind::LinkCut { one: 0, other: 1 }, EventKind::LinkCut { one: 0, other: 2 }),
             (EventKind::ClockJumped { ms: 1 }, EventKind::ClockJumped { ms: -1 }),
             (EventKind::WentOffline, EventKind::WentOnline),
+            (EventKind::DiskFilled, EventKind::DiskMended),
             (EventKind::Settling, EventKind::DiskReplaced),
             (EventKind::Settling, EventKind::Settled),
             (EventKind::Synced, EventKind::Healed),

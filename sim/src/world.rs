@@ -10,7 +10,7 @@ use std::time::Duration;
 use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
-use kuzusync_core::id::{DatabaseId, Digest};
+use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
 use kuzusync_core::message::{Record, Role};
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
@@ -52,6 +52,10 @@ struct HostState {
     crash_after: Option<u32>,
     /// How often it was opened.
     openings: u64,
+    /// Its disk has no room for another record.
+    is_disk_full: bool,
+    /// Who it is, or was when it was up.
+    identity: Option<ReplicaId>,
 }
 
 /// See the module.
@@ -182,6 +186,12 @@ impl World {
         self.hosts.get(host as usize)?.running.as_ref().map(|running| &running.replica)
     }
 
+    /// Who a host is, or was before it went down.
+    #[must_use]
+    pub fn identity(&self, host: u32) -> Option<ReplicaId> {
+        self.hosts.get(host as usize)?.identity
+    }
+
     /// The records that a host's disk holds for good.
     #[must_use]
     pub fn records(&self, host: u32) -> Vec<Record> {
@@ -222,7 +232,11 @@ impl World {
         let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
-        let opened = EventKind::Opened { replica: replica.id(), cursor: replica.log().cursor(), rejected };
+        let prepared = replica.prepared().map(|proposal| proposal.tx).collect();
+        self.hosts[host as usize].identity = Some(replica.id());
+        let decided = replica.decisions().map(|(tx, _)| tx).collect();
+        let (replica_id, cursor) = (replica.id(), replica.log().cursor());
+        let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided };
         self.record(Some(host), opened);
         let stores = self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
         self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
@@ -269,6 +283,16 @@ impl World {
             }
             match output {
                 Output::Timeout(_) => unreachable!("it was handled above"),
+                Output::Persist(_) if self.hosts[host as usize].is_disk_full => {
+                    let now = self.now(host);
+                    let running =
+                        self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
+                    running.replica.handle_input(now, Input::PersistFailed).expect("a running replica takes note");
+                    if running.replica.is_stopped() {
+                        self.crash(host);
+                        return (false, None);
+                    }
+                }
                 Output::Persist(record) => {
                     let frame = self.hosts[host as usize].disk.write(&record);
                     let (bytes, checksum) = (frame.len() as u64, frame_checksum(frame));
@@ -387,6 +411,12 @@ impl World {
         self.hosts[host as usize].crash_after = Some(outputs);
     }
 
+    /// Fills a host's disk, or makes room on it.
+    pub fn set_disk_full(&mut self, host: u32, is_full: bool) {
+        self.hosts[host as usize].is_disk_full = is_full;
+        self.record(Some(host), if is_full { EventKind::DiskFilled } else { EventKind::DiskMended });
+    }
+
     /// Gives a host that is down another disk. Returns the one it had.
     pub fn replace_disk(&mut self, host: u32, disk: Disk) -> Disk {
         self.record(Some(host), EventKind::DiskReplaced);
@@ -408,7 +438,7 @@ impl World {
     /// Ends every fault: links deliver, nobody is about to die. Clocks stay as wrong as they are.
     pub fn heal_all(&mut self) {
         self.network.heal_all();
-        self.hosts.iter_mut().for_each(|state| state.crash_after = None);
+        self.hosts.iter_mut().for_each(|state| (state.crash_after, state.is_disk_full) = (None, false));
     }
 
     // ---- judging ----
@@ -475,6 +505,8 @@ impl World {
             log: replica.log().entries().collect(),
             rejections: replica.log().rejections().cloned().collect(),
             failed: replica.log().failed().map(|(id, _)| id).collect(),
+            prepared: replica.prepared().cloned().collect(),
+            decisions: replica.decisions().collect(),
             clock: replica.clock().clone(),
         })
     }

@@ -92,7 +92,7 @@ impl Replica {
         if ops.iter().any(|op| matches!(op, Op::Schema(_))) {
             return has_no_vote("a schema change", "it merges by itself; submit it without participants");
         }
-        constraint::check(&self.state, &ops)?;
+        constraint::check(&self.state, &seen, &ops)?;
         let others: BTreeSet<ReplicaId> = participants.iter().copied().filter(|other| *other != self.id).collect();
         if let Some(participant) = others.iter().copied().find(|other| self.way_to(*other).is_none()) {
             return Err(Error::ParticipantOffline { participant });
@@ -130,6 +130,11 @@ impl Replica {
         change.depends_on.clone_from(&proposal.depends_on);
         change.participants.clone_from(&proposal.participants);
         change.ops.clone_from(&proposal.ops);
+        // It is ranked now and was written then: what came between is concurrent to it, this replica's own changes too.
+        change.seen.clone_from(&proposal.seen);
+        for seq in proposal.seen.head(self.id) + 1..change.id.seq {
+            change.seen.pass(ChangeId { replica: self.id, seq });
+        }
         change.authority_epochs = self.authority_epochs_of(&change.ops);
         let problem = match self.config.role {
             Role::Main => self.objection(&change, now).map(|reason| reason.to_string()),
@@ -260,16 +265,20 @@ impl Replica {
         self.write_to(coordinator, tx, Says::Vote(vote));
     }
 
-    /// The vote on a proposal; `None` while what its coordinator had applied is on its way.
+    /// The vote on a proposal; `None` while there is something to wait for: what its coordinator had applied, or the end
+    /// of a transaction over the same rows that has to give way to this one.
     fn judge(&self, proposal: &Proposal) -> Option<Vote> {
-        let schema = self.state.schema();
+        let (schema, tx) = (self.state.schema(), proposal.tx);
         let reason = if let Err(error) = proposal.ops.iter().try_for_each(|op| schema.check_op(op)) {
             AbortReason::SchemaMissing { problem: error.to_string() }
         } else if !self.log.seen().includes(&proposal.seen) {
             return None;
-        } else if let Err(error) = constraint::check(&self.state, &proposal.ops) {
+        } else if let Err(error) = constraint::check(&self.state, &proposal.seen, &proposal.ops) {
             AbortReason::ConstraintViolated { problem: error.to_string() }
         } else if let Some(with) = self.agreements.participant.overlapping(proposal) {
+            if tx < with {
+                return None;
+            }
             AbortReason::Overlap { with }
         } else {
             return Some(Vote::Commit);
@@ -553,6 +562,14 @@ impl Replica {
         let id = self.log.transaction(tx)?;
         let is_decided = self.log.is_applied(id) && self.log.get(id).is_some_and(|change| change.is_agreed());
         is_decided.then_some(Decision::Committed(id))
+    }
+
+    /// Every decision that is known here.
+    pub fn decisions(&self) -> impl Iterator<Item = (TxId, Decision)> {
+        let agreed = self.log.changes().filter(|change| change.is_agreed());
+        let committed = agreed.map(|change| (change.tx, Decision::Committed(change.id)));
+        let rolled_back = self.agreements.rolled_back.iter();
+        committed.chain(rolled_back.map(|(tx, abort)| (*tx, Decision::RolledBack(abort.clone()))))
     }
 
     /// The transactions that are prepared here and not decided.
