@@ -16,6 +16,7 @@
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
+//! | [`adopt`] | what an existing database becomes |
 //! | [`session`], [`queue`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
@@ -31,6 +32,7 @@
 //! * **Nothing is said that is not durable.**
 //! * **No input panics.** Bad input is an [`error::Error`] that names the offender, and changes nothing.
 
+pub mod adopt;
 pub mod block;
 pub mod causal;
 pub mod change;

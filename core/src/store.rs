@@ -5,7 +5,12 @@
 
 pub mod memory;
 pub mod plan;
+pub mod refusing;
+pub mod tolerant;
 
+use std::fmt;
+
+use crate::value::Type;
 use crate::view::{View, ViewDelta};
 use plan::Plan;
 
@@ -19,6 +24,30 @@ pub struct StoreError {
     pub statement: String,
     /// What it answered.
     pub message: String,
+}
+
+/// A part of the schema that a store does not hold because its database refused it. The log holds it all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmaterialised {
+    /// The table.
+    pub table: String,
+    /// The column, `None` if it is the whole table.
+    pub column: Option<String>,
+    /// The type the column keeps instead; `None` if there is no such column.
+    pub held_as: Option<Type>,
+    /// What the database said.
+    pub reason: String,
+}
+
+impl fmt::Display for Unmaterialised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unmaterialised { table, column, held_as, reason } = self;
+        match (column, held_as) {
+            (None, _) => write!(f, "table {table}: {reason}"),
+            (Some(column), None) => write!(f, "{table}.{column}: {reason}"),
+            (Some(column), Some(held_as)) => write!(f, "{table}.{column}, held as {held_as}: {reason}"),
+        }
+    }
 }
 
 /// What a store was asked since it was opened.
@@ -64,6 +93,11 @@ pub trait GraphStore {
     /// # Errors
     /// The statement that failed.
     fn read(&mut self) -> Result<View, StoreError>;
+
+    /// What it does not hold of the schema: see [`tolerant`]. Nothing, for a store that holds all or fails.
+    fn unmaterialised(&self) -> Vec<Unmaterialised> {
+        Vec::new()
+    }
 
     /// What it was asked so far.
     fn counts(&self) -> StoreCounts {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use kuzusync_core::Error;
+use kuzusync_core::adopt::{self, Found};
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, TxId};
@@ -15,12 +16,16 @@ use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::store::refusing::{Refusal, Refusing};
+use kuzusync_core::store::tolerant::Tolerant;
 use kuzusync_core::value::{Type, Value};
+use kuzusync_core::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
 
 /// A replica, its store, and the records its host would keep.
 struct Host {
     replica: Replica,
-    store: MemoryStore,
+    store: Tolerant<Refusing<MemoryStore>>,
+    failures: u32,
     records: Vec<Record>,
     txs: u32,
 }
@@ -28,7 +33,8 @@ struct Host {
 impl Host {
     fn open(role: Role, name: u8, records: Vec<Record>) -> Host {
         let replica = Replica::open(Config::new(role, DatabaseId([7; 16])), [name; 32], &records).unwrap();
-        let mut host = Host { replica, store: MemoryStore::default(), records, txs: 0 };
+        let store = Tolerant::new(Refusing::new(MemoryStore::default()));
+        let mut host = Host { replica, store, failures: 0, records, txs: 0 };
         host.carry_out();
         host
     }
@@ -43,7 +49,7 @@ impl Host {
         result.map(|()| frames)
     }
 
-    /// The store holds what the replica shows, always.
+    /// The store holds what the replica shows, but for what its database refuses.
     fn carry_out(&mut self) -> Vec<(Peer, Vec<u8>)> {
         let mut frames = Vec::new();
         loop {
@@ -52,11 +58,16 @@ impl Host {
                 Output::Persist(record) => self.records.push(record),
                 Output::Transmit { to, bytes } => frames.push((to, bytes)),
                 Output::Notify(_) => {}
-                Output::View(delta) => self.store.apply(&delta).unwrap(),
+                Output::View(delta) => {
+                    if self.store.apply(&delta).is_err() {
+                        self.failures += 1;
+                        self.replica.handle_input(Host::now(), Input::StoreFailed).unwrap();
+                    }
+                }
                 Output::Rebuild(view) => self.store.rebuild(&view).unwrap(),
             }
         }
-        assert_eq!(*self.store.view(), self.replica.view());
+        assert_eq!(self.store.read().unwrap(), *self.store.materialised(&self.replica.view()));
         frames
     }
 
@@ -141,4 +152,142 @@ fn a_run_of_schema_changes_that_arrives_together_is_one_plan() {
     sync(&mut one, &mut other);
     assert_eq!(other.store.counts().plans, 1);
     assert_eq!(other.replica.schema().version(), one.replica.schema().version());
+}
+
+#[test]
+fn a_schema_change_that_the_database_refuses_stays_logical_and_loses_nothing() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    one.submit(vec![user(1, 36)]).unwrap();
+    sync(&mut one, &mut other);
+    let before = other.store.read().unwrap();
+    other.store.inner_mut().refuse(Refusal::Type(Type::String));
+
+    let add = Statement::AddColumn { table: "User".into(), column: Column::new("name", Type::String) };
+    let drop = Statement::DropColumn { table: "User".into(), column: "age".into(), cascade: false };
+    one.submit(vec![retype_age(), add]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(other.failures, 1);
+    assert_eq!(other.replica.schema().version(), one.replica.schema().version(), "the logical schema is everybody's");
+    assert_eq!(other.replica.view(), one.replica.view());
+    assert_eq!(other.store.read().unwrap(), before, "schema and data are as before");
+    let refused: Vec<_> = other.store.unmaterialised().iter().map(ToString::to_string).collect();
+    assert_eq!(refused, ["User.age, held as INT64: refused on purpose", "User.name: refused on purpose"]);
+
+    // Data goes on, also what is written to the parts held back.
+    let properties = [("id".into(), 2.into()), ("age".into(), "7".into()), ("name".into(), "Bo".into())].into();
+    one.submit(vec![Statement::CreateNode { table: "User".into(), properties }]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(other.failures, 1);
+    assert_eq!(other.store.read().unwrap().node("User", &2.into()).unwrap(), &[("age".to_owned(), 7.into())].into());
+
+    // The next change of the table tries all of it anew.
+    other.store.inner_mut().relent();
+    one.submit(vec![drop]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!((other.failures, other.store.unmaterialised()), (2, Vec::new()));
+    assert_eq!(other.store.read().unwrap(), one.replica.view());
+    assert_eq!(other.replica.view().node("User", &2.into()).unwrap()["name"], Value::from("Bo"));
+}
+
+/// A database of two people, 2,500 things and parallel edges, as it was before it was synchronised.
+fn found() -> Found {
+    let table = |kind, columns: &[(&str, Type)]| {
+        let columns = columns.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+        Table { kind, columns }
+    };
+    let node = |key: &str| TableKind::Node { primary_key: key.into() };
+    let pairs = [("Person", "Person"), ("Person", "Thing")].map(|(from, to)| (from.to_owned(), to.to_owned()));
+    let tables = [
+        ("Person", table(node("name"), &[("name", Type::String), ("age", Type::Int64), ("vip", Type::Bool)])),
+        ("Thing", table(node("id"), &[("id", Type::Int64)])),
+        ("Knows", table(TableKind::Edge { pairs: pairs.into() }, &[("since", Type::Int64)])),
+    ];
+    let person = |name: &str| NodeRef { table: "Person".into(), key: name.into() };
+    let knows = EdgeRef { from: person("Ada"), to: person("Bo"), discriminator: String::new() };
+    let since = |year: Option<i64>| Row::from_iter(year.map(|year| ("since".to_owned(), year.into())));
+    let edges = adopt::number_edges([2001, 1999, 2001].map(|year| (knows.clone(), since(Some(year)))));
+    let people = [("Ada".into(), Row::from([("vip".to_owned(), true.into())])), ("Bo".into(), Row::new())];
+    let things = (0..2_500).map(|id| (Value::from(id), Row::new()));
+    let view = View {
+        tables: tables.map(|(name, table)| (name.to_owned(), table)).into(),
+        nodes: [("Person".to_owned(), people.into()), ("Thing".to_owned(), things.collect())].into(),
+        edges: [("Knows".to_owned(), edges)].into(),
+    };
+    let default = |column: &str, value: Value| (("Person".to_owned(), column.to_owned()), value);
+    let defaults = [default("vip", false.into()), default("age", 0.into())].into();
+    let comments = [("Person".to_owned(), "Who we know".to_owned())].into();
+    Found { view, defaults, comments, ..Found::default() }
+}
+
+fn adopt(host: &mut Host, found: &Found) {
+    for transaction in adopt::transactions(found) {
+        host.input(Input::Local(transaction)).unwrap();
+    }
+}
+
+#[test]
+fn an_adopted_database_shows_what_it_held_and_its_tables_keep_working() {
+    let (mut one, mut other) = peers();
+    adopt(&mut one, &found());
+    assert_eq!(one.replica.view(), found().view);
+    let changes = one.replica.log().seen().clone();
+    adopt(&mut one, &found());
+    assert_eq!(*one.replica.log().seen(), changes, "to adopt again what was adopted changes nothing");
+
+    // The new table arrives by DDL at a replica that never saw the database, and an old one takes rows.
+    let rating = Column::new("rating", Type::Int64);
+    one.submit(vec![Statement::AddColumn { table: "Person".into(), column: rating }]).unwrap();
+    sync(&mut one, &mut other);
+    let properties = [("name".into(), "Cy".into()), ("rating".into(), 5.into())].into();
+    other.submit(vec![user_table(), Statement::CreateNode { table: "Person".into(), properties }]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(one.replica.view(), other.replica.view());
+    let view = one.replica.view();
+    assert_eq!(view.node("Person", &"Cy".into()).unwrap()["vip"], false.into(), "a new row takes the default");
+    assert_eq!(view.node("Person", &"Bo".into()), Some(&Row::new()), "an old one keeps its NULL");
+    assert!(view.tables.contains_key("User"));
+}
+
+#[test]
+fn two_replicas_that_adopt_copies_of_one_database_unify() {
+    let (mut one, mut other) = peers();
+    adopt(&mut one, &found());
+    // One copy had gone on living.
+    let mut copy = found();
+    copy.view.nodes.get_mut("Person").unwrap().insert("Di".into(), [("age".to_owned(), 8.into())].into());
+    adopt(&mut other, &copy);
+    sync(&mut one, &mut other);
+    assert_eq!(one.replica.view(), copy.view);
+    assert_eq!(other.replica.view(), copy.view);
+    assert_eq!(one.replica.schema().version().digest, other.replica.schema().version().digest);
+    assert_eq!(one.replica.audit(), []);
+}
+
+#[test]
+fn a_main_takes_two_equal_copies_once() {
+    let (mut main, mut edge) = (Host::open(Role::Main, 1, Vec::new()), Host::open(Role::Edge, 2, Vec::new()));
+    adopt(&mut main, &found());
+    adopt(&mut edge, &found());
+    let numbered = main.replica.log().seen().clone();
+    sync(&mut main, &mut edge);
+    assert_eq!((main.replica.view(), edge.replica.view()), (found().view, found().view));
+    assert_eq!(main.replica.schema().version(), edge.replica.schema().version());
+    assert!(edge.replica.queue().is_empty());
+    assert_eq!(numbered.heads().count(), 1, "the main numbered its own changes");
+    edge.submit(vec![user_table()]).unwrap();
+    sync(&mut main, &mut edge);
+    assert!(main.replica.view().tables.contains_key("User"), "what the edge writes next is taken");
+}
+
+#[test]
+fn what_cannot_be_adopted_is_refused_by_name_before_anything_is_logged() {
+    let (mut host, _) = peers();
+    let mut bad = found();
+    let thing = bad.view.tables.get_mut("Thing").unwrap();
+    thing.columns.insert("_label".into(), Type::String);
+    let refused = adopt::transactions(&bad).into_iter().map(|transaction| host.input(Input::Local(transaction)));
+    let Some(Err(Error::InvalidName { name, .. })) = refused.take(1).last() else { panic!("it was not refused") };
+    assert_eq!(name, "_label");
+    assert_eq!(host.replica.schema().version().operations, 0);
 }

@@ -17,12 +17,15 @@
 //! | `statement` | the text of every statement, and quoting |
 //! | `engine` | the database, its connection and the prepared statements |
 //! | `directory` | the folder of a database on disk |
+//! | [`adopt`] | a database that was in use before, read from its own catalogue |
 //! | `reading` | the view, read back from Kùzu alone |
 //! | `value` | values and types, there and back |
 //! | [`fidelity`] | what Kùzu cannot give back, and what is held instead |
 //!
 //! [`rebuild`]: kuzusync_core::store::GraphStore::rebuild
 
+#[cfg(feature = "kuzu")]
+pub mod adopt;
 #[cfg(feature = "kuzu")]
 mod catalogue;
 #[cfg(feature = "kuzu")]

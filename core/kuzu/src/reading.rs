@@ -94,13 +94,8 @@ fn column_type(statement: &str, column: &str, type_name: &str) -> Result<Type, S
 
 /// An edge table and the key columns of its pairs, in the order of the pairs.
 fn edge_table(engine: &mut Engine, name: &str) -> Result<(Table, Vec<(NodeEnd, NodeEnd)>), StoreError> {
-    let mut ends = Vec::new();
+    let ends = pairs(engine, name)?;
     let statement = statement::show_pairs(name);
-    for row in engine.execute(&statement, Vec::new())? {
-        let [from, to, from_key, to_key] = <[String; 4]>::try_from(texts(&statement, row)?)
-            .map_err(|row| refused(statement.clone(), format!("not a pair: {row:?}")))?;
-        ends.push((NodeEnd { table: from, primary_key: from_key }, NodeEnd { table: to, primary_key: to_key }));
-    }
     let (from, to) = ends.first().ok_or_else(|| refused(statement.as_str(), "no pair"))?;
     let (mut columns, _) = columns(engine, name, &statement::edge_pattern(name, from, to)?)?;
     if columns.remove(DISCRIMINATOR) != Some(Type::String) {
@@ -110,7 +105,20 @@ fn edge_table(engine: &mut Engine, name: &str) -> Result<(Table, Vec<(NodeEnd, N
     Ok((Table { kind: TableKind::Edge { pairs }, columns }, ends))
 }
 
-fn node_rows(engine: &mut Engine, name: &str, table: &Table) -> Result<BTreeMap<Value, Row>, StoreError> {
+/// The pairs of an edge table, with the key columns of their tables.
+pub(crate) fn pairs(engine: &mut Engine, name: &str) -> Result<Vec<(NodeEnd, NodeEnd)>, StoreError> {
+    let mut ends = Vec::new();
+    let statement = statement::show_pairs(name);
+    for row in engine.execute(&statement, Vec::new())? {
+        let [from, to, from_key, to_key] = <[String; 4]>::try_from(texts(&statement, row)?)
+            .map_err(|row| refused(statement.clone(), format!("not a pair: {row:?}")))?;
+        ends.push((NodeEnd { table: from, primary_key: from_key }, NodeEnd { table: to, primary_key: to_key }));
+    }
+    Ok(ends)
+}
+
+/// Every node of a table.
+pub(crate) fn node_rows(engine: &mut Engine, name: &str, table: &Table) -> Result<BTreeMap<Value, Row>, StoreError> {
     let TableKind::Node { primary_key } = &table.kind else { unreachable!("the caller reads node tables") };
     let key = table.columns.iter().filter(|(column, _)| *column == primary_key);
     let others = table.columns.iter().filter(|(column, _)| *column != primary_key);
@@ -134,9 +142,28 @@ fn edge_rows(
     pairs: &[(NodeEnd, NodeEnd)],
     nodes: &BTreeMap<String, Table>,
 ) -> Result<BTreeMap<EdgeRef, Row>, StoreError> {
-    let discriminator = (DISCRIMINATOR.to_owned(), Type::String);
-    let selection = Selection::of(std::iter::once((&discriminator.0, &discriminator.1)).chain(&table.columns))?;
     let mut rows = BTreeMap::new();
+    for (edge, row) in edges(engine, name, table, pairs, nodes, true)? {
+        if let Some(twice) = rows.insert(edge, row) {
+            return Err(refused(statement::show_pairs(name), format!("an edge comes twice: {twice:?}")));
+        }
+    }
+    Ok(rows)
+}
+
+/// Every edge of a table; where they are not named apart, by its ends alone.
+pub(crate) fn edges(
+    engine: &mut Engine,
+    name: &str,
+    table: &Table,
+    pairs: &[(NodeEnd, NodeEnd)],
+    nodes: &BTreeMap<String, Table>,
+    is_named: bool,
+) -> Result<Vec<(EdgeRef, Row)>, StoreError> {
+    let discriminator = is_named.then(|| (DISCRIMINATOR.to_owned(), Type::String));
+    let named = discriminator.iter().map(|(name, of)| (name, of));
+    let selection = Selection::of(named.chain(&table.columns))?;
+    let mut rows = Vec::new();
     for (from, to) in pairs {
         let (from_type, to_type) = (key_type(name, from, nodes)?, key_type(name, to, nodes)?);
         let statement = statement::scan_edges(name, (from, from_type), (to, to_type), &selection.expressions)?;
@@ -150,13 +177,12 @@ fn edge_rows(
             };
             let (from, to) = (node(from, from_type)?, node(to, to_type)?);
             let mut cells = selection.read(&statement, returned)?.into_iter();
-            let Some((_, Value::String(discriminator))) = cells.next() else {
-                return Err(refused(statement, "an edge without a discriminator"));
+            let discriminator = match is_named.then(|| cells.next()) {
+                None => String::new(),
+                Some(Some((_, Value::String(discriminator)))) => discriminator,
+                Some(_) => return Err(refused(statement, "an edge without a discriminator")),
             };
-            let edge = EdgeRef { from, to, discriminator };
-            if rows.insert(edge.clone(), with_value(cells)).is_some() {
-                return Err(refused(statement, format!("{edge:?} comes twice")));
-            }
+            rows.push((EdgeRef { from, to, discriminator }, with_value(cells)));
         }
     }
     Ok(rows)
@@ -173,21 +199,26 @@ fn with_value(cells: impl Iterator<Item = (String, Value)>) -> Row {
 }
 
 /// What is read of each row: columns, and the expressions that return them.
-struct Selection {
+pub(crate) struct Selection {
     columns: Vec<(String, Type)>,
     expressions: Vec<String>,
 }
 
 impl Selection {
-    fn of<'c>(columns: impl Iterator<Item = (&'c String, &'c Type)>) -> Result<Self, StoreError> {
+    pub(crate) fn of<'c>(columns: impl Iterator<Item = (&'c String, &'c Type)>) -> Result<Self, StoreError> {
         let columns: Vec<_> = columns.map(|(name, of)| (name.clone(), of.clone())).collect();
         let expressions =
             columns.iter().map(|(name, of)| statement::selected(name, of)).collect::<Result<Vec<_>, _>>()?;
         Ok(Selection { columns, expressions: expressions.concat() })
     }
 
+    /// What returns the columns' values.
+    pub(crate) fn expressions(&self) -> &[String] {
+        &self.expressions
+    }
+
     /// Every column's value in a row of what the expressions returned.
-    fn read(
+    pub(crate) fn read(
         &self,
         statement: &str,
         mut returned: impl Iterator<Item = kuzu::Value>,
@@ -210,7 +241,7 @@ impl Selection {
     }
 }
 
-fn texts(statement: &str, row: Vec<kuzu::Value>) -> Result<Vec<String>, StoreError> {
+pub(crate) fn texts(statement: &str, row: Vec<kuzu::Value>) -> Result<Vec<String>, StoreError> {
     let text = |value| match value {
         kuzu::Value::String(text) => Ok(text),
         other => Err(refused(statement, format!("not a text: {other}"))),

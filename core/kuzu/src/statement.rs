@@ -221,6 +221,11 @@ pub(crate) fn show_pairs(table: &str) -> String {
     format!("CALL show_connection({}) RETURN *", literal(table))
 }
 
+/// Writes the schema, without rows, to files in a new folder.
+pub(crate) fn export_schema(folder: &str) -> String {
+    format!("EXPORT DATABASE {} (schema_only=true)", literal(folder))
+}
+
 /// Every node of a table.
 pub(crate) fn node_pattern(table: &str) -> Result<String, StoreError> {
     Ok(format!("(n:{})", quoted(table)?))
@@ -296,7 +301,8 @@ pub(crate) fn scan_edges(
     selected: &[String],
 ) -> Result<String, StoreError> {
     let (a, b) = (readable("a", &from.primary_key, from_type)?, readable("b", &to.primary_key, to_type)?);
-    Ok(format!("MATCH {} RETURN {a}, {b}, {}", edge_pattern(table, from, to)?, selected.join(", ")))
+    let returned = [a, b].into_iter().chain(selected.iter().cloned()).collect::<Vec<_>>().join(", ");
+    Ok(format!("MATCH {} RETURN {returned}", edge_pattern(table, from, to)?))
 }
 
 #[cfg(test)]

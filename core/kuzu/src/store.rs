@@ -417,6 +417,7 @@ fn cell_contents(columns: &[(String, Type)], change: &RowChange) -> Contents {
 
 #[cfg(test)]
 mod tests {
+    use kuzusync_core::store::tolerant::Tolerant;
     use kuzusync_core::view::{NodeRef, Row, Table, TableKind};
 
     use super::*;
@@ -505,6 +506,22 @@ mod tests {
         let mut store = store_after("ALTER TABLE N DROP n");
         let error = store.apply(&change_nodes(0..1, &RowChange::Update(Row::new()))).unwrap_err();
         is_in_doubt(&mut store, &error, "Cannot find property n");
+    }
+
+    #[test]
+    fn a_schema_change_that_kuzu_refuses_half_way_is_made_good_by_a_rebuild() {
+        let mut store = Tolerant::new(store_after("ALTER TABLE N ADD x INT64"));
+        let (table, column) = ("N".to_owned(), "x".to_owned());
+        let drop = SchemaStep::DropColumn { table: table.clone(), column: "n".to_owned() };
+        let add = SchemaStep::AddColumn { table, column, column_type: Type::Int64 };
+        let delta = ViewDelta { schema: vec![drop, add], ..ViewDelta::default() };
+        let error = store.apply(&delta).unwrap_err();
+        assert!(error.message.contains("already has property x"), "{error}");
+        let mut memory = MemoryStore::default();
+        memory.rebuild(&store_after("RETURN 1").read().unwrap()).unwrap();
+        memory.apply(&delta).unwrap();
+        store.rebuild(memory.view()).unwrap();
+        assert_eq!((store.read().unwrap(), store.unmaterialised()), (memory.view().clone(), Vec::new()));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 #![cfg(feature = "kuzu")]
 #![expect(clippy::unwrap_used, reason = "a test panics; clippy exempts test functions only, not their helpers")]
 
+mod adopt;
 mod agreement;
 mod disk;
 mod doubt;
 mod names;
 mod refusals;
+mod refused;
 mod rows;
 mod schema;
 
