@@ -155,6 +155,11 @@ impl CausalBuffer {
         self.waiting.iter().filter_map(move |(id, entry)| Some((*id, missing(entry, log)?)))
     }
 
+    /// The changes that wait.
+    pub fn held(&self) -> impl Iterator<Item = &Entry> {
+        self.waiting.values()
+    }
+
     /// How many changes wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -260,6 +260,14 @@ pub enum Error {
         /// Policy or mode.
         what: &'static str,
     },
+    /// A return to a version that never was.
+    #[error("there is no version {asked} of the schema; the last is {known}")]
+    UnknownSchemaVersion {
+        /// The version.
+        asked: u64,
+        /// The last.
+        known: u64,
+    },
     /// Changes that wait for each other, so that none can ever be applied.
     #[error("the changes {} depend on each other in a circle", list(.0))]
     DependencyCycle(Vec<ChangeId>),

@@ -24,6 +24,7 @@ use crate::change::{Change, ChangeId, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
 use crate::conflict::{Audit, Found, Loss, Register};
 use crate::constraint;
+use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
@@ -35,6 +36,9 @@ use crate::policy::Place;
 use crate::queue::{OPERATIONS_MAX, OfflineQueue};
 use crate::resolve::resolve;
 use crate::ruling::{Reason, Rejection, Ruling};
+use crate::schema::difference::difference;
+use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
+use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
@@ -269,6 +273,51 @@ pub enum Notice {
     },
 }
 
+/// Something a replica waits for before it is at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Pending {
+    /// A change waits for one of its causes.
+    #[error("change {id} waits for change {cause}")]
+    Cause {
+        /// The change.
+        id: ChangeId,
+        /// What it waits for.
+        cause: ChangeId,
+    },
+    /// A change waits for a number before its own.
+    #[error("change {id} waits for number {lsn}")]
+    Number {
+        /// The change.
+        id: ChangeId,
+        /// What it waits for.
+        lsn: Lsn,
+    },
+    /// A peer has not said hello.
+    #[error("no handshake with replica {} yet", .0.0)]
+    Handshake(Peer),
+    /// One side has refused the other.
+    #[error("the session with replica {} was refused", .0.0)]
+    Refused(Peer),
+    /// A peer has not acknowledged what it was sent.
+    #[error("replica {} has not acknowledged a batch", .0.0)]
+    InFlight(Peer),
+    /// The main is about to begin an epoch.
+    #[error("an epoch is to begin")]
+    Epoch,
+    /// An own change that was rejected for its stamp is not written again yet.
+    #[error("change {0} is to be written again")]
+    Anew(ChangeId),
+    /// A transaction was voted for and is not decided.
+    #[error("transaction {0} is prepared and not decided")]
+    Prepared(TxId),
+    /// Votes on an own transaction are missing, or the main has to decide it.
+    #[error("transaction {0} is not decided")]
+    Undecided(TxId),
+    /// Own operations that nobody has acknowledged.
+    #[error("{0} queued operations are not acknowledged")]
+    Queued(usize),
+}
+
 /// Every timer there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -333,6 +382,8 @@ pub struct Replica {
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
+    /// Schema statements refused before they were logged, since it was opened.
+    schema_statements_refused: u64,
 }
 
 impl Replica {
@@ -365,6 +416,7 @@ impl Replica {
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,
+            schema_statements_refused: 0,
             config,
         };
         match records.split_first() {
@@ -530,17 +582,23 @@ impl Replica {
     // ---- local changes ----
 
     fn submit(&mut self, now: Now, transaction: &Transaction) -> Result<(), Error> {
-        if self.agreements.is_undecided(transaction.tx) {
-            return Err(Error::Undecided { tx: transaction.tx });
+        let tx = transaction.tx;
+        if self.agreements.is_undecided(tx) {
+            return Err(Error::Undecided { tx });
         }
         if !transaction.participants.is_empty() {
             return self.begin_agreement(now, transaction);
         }
-        if let Some(id) = self.log.transaction(transaction.tx).filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
-            self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx: transaction.tx, id }));
+        let known = self.log.transaction(tx).or_else(|| self.log.rejected_transaction(tx, self.id));
+        if let Some(id) = known.filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
+            self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx, id }));
             return Ok(());
         }
-        let change = Arc::new(self.write(now, transaction)?);
+        let written = self.write(now, transaction).inspect_err(|_| {
+            let statements = transaction.statements.iter().filter(|statement| statement.changes_schema());
+            self.schema_statements_refused += statements.count() as u64;
+        });
+        let change = Arc::new(written?);
         let mut batch = Batch::new(now);
         let lsn = (self.config.role == Role::Main).then(|| self.log.next_lsn());
         self.apply(Entry { change, lsn }, &mut batch);
@@ -1416,6 +1474,62 @@ impl Replica {
         self.state.schema()
     }
 
+    /// What it reports of its schema: version and tables (DDL Synchronisation, case B2).
+    #[must_use]
+    pub fn schema_state(&self) -> SchemaState {
+        self.schema().state()
+    }
+
+    /// Its schema as it was when it knew so many operations, in the order in which it came to know them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSchemaVersion`].
+    pub fn schema_at(&self, version: u64) -> Result<Schema, Error> {
+        history::at_version(self.log.changes(), version)
+    }
+
+    /// The way back to an earlier version: the operations after which everybody sees what this replica saw then. They are
+    /// shown by [`Schema::describe`] and submitted as [`crate::statement::Statement::ByIdentity`], as a new change that can
+    /// be undone in turn; none are left to do if nothing differs (DDL Synchronisation, case B8).
+    ///
+    /// # Errors
+    /// [`Error::UnknownSchemaVersion`].
+    pub fn way_back(&self, version: u64) -> Result<Vec<Ddl>, Error> {
+        Ok(difference(self.schema(), &self.schema_at(version)?))
+    }
+
+    /// What became of every schema operation it has heard of: the applied ones in their order, those that wait, and those
+    /// that were refused after they were logged (DDL Integration Plan, case A6).
+    #[must_use]
+    pub fn schema_log(&self) -> Vec<SchemaEvent> {
+        let mut events = history::applied(self.log.changes());
+        for entry in self.causal.held() {
+            events.extend(history::unapplied(self.schema(), &entry.change, &SchemaOutcome::Waiting));
+        }
+        let failed = self.log.failed().map(|(id, problem)| (id, problem.to_owned()));
+        let rejected = self.log.rejections().map(|rejection| (rejection.change, rejection.reason.to_string()));
+        for (id, reason) in failed.chain(rejected) {
+            let Some(change) = self.log.get(id) else { continue };
+            events.extend(history::unapplied(self.schema(), change, &SchemaOutcome::Refused { reason }));
+        }
+        events
+    }
+
+    /// How many schema operations were applied, wait, were refused and were contradicted (DDL Integration Plan, case A6).
+    #[must_use]
+    pub fn schema_counts(&self) -> SchemaCounts {
+        let mut counts = SchemaCounts { refused: self.schema_statements_refused, ..SchemaCounts::default() };
+        for event in self.schema_log() {
+            match event.outcome {
+                SchemaOutcome::Applied { .. } => counts.applied += 1,
+                SchemaOutcome::Waiting => counts.waiting += 1,
+                SchemaOutcome::Refused { .. } => counts.refused += 1,
+            }
+            counts.conflicting += u64::from(!event.conflicts.is_empty());
+        }
+        counts
+    }
+
     /// Every change it has applied.
     #[must_use]
     pub fn log(&self) -> &ChangeLog {
@@ -1440,36 +1554,22 @@ impl Replica {
         &self.clock
     }
 
-    /// Why it is not at rest, in words, or `None` if it waits for nothing.
+    /// Why it is not at rest; empty if it waits for nothing.
     #[must_use]
-    pub fn pending(&self) -> Option<String> {
-        if let Some((id, missing)) = self.causal.waiting(&self.log).next() {
-            return Some(match missing {
-                Missing::Change(cause) => format!("change {id} waits for change {cause}"),
-                Missing::Number(lsn) => format!("change {id} waits for number {lsn}"),
-            });
-        }
-        for (Peer(peer), session) in &self.sessions {
-            match session.phase {
-                Phase::Greeting => return Some(format!("no handshake with replica {peer} yet")),
-                Phase::Refused => return Some(format!("the session with replica {peer} was refused")),
-                Phase::Established { .. } if session.is_in_flight() => {
-                    return Some(format!("replica {peer} has not acknowledged a batch"));
-                }
-                Phase::Established { .. } => {}
-            }
-        }
-        if self.timers.contains_key(&Timer::Epoch) {
-            return Some("an epoch is to begin".to_owned());
-        }
-        if let Some(id) = self.to_write_anew.first() {
-            return Some(format!("change {id} is to be written again"));
-        }
-        if let Some(reason) = self.undecided() {
-            return Some(reason);
-        }
-        let queued = self.queue.operations();
-        (queued > 0).then(|| format!("{queued} queued operations are not acknowledged"))
+    pub fn pending(&self) -> Vec<Pending> {
+        let held = self.causal.waiting(&self.log).map(|(id, missing)| match missing {
+            Missing::Change(cause) => Pending::Cause { id, cause },
+            Missing::Number(lsn) => Pending::Number { id, lsn },
+        });
+        let sessions = self.sessions.iter().filter_map(|(peer, session)| match session.phase {
+            Phase::Greeting => Some(Pending::Handshake(*peer)),
+            Phase::Refused => Some(Pending::Refused(*peer)),
+            Phase::Established { .. } => session.is_in_flight().then_some(Pending::InFlight(*peer)),
+        });
+        let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
+        let anew = self.to_write_anew.first().copied().map(Pending::Anew);
+        let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
+        held.chain(sessions).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
 }
 

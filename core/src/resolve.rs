@@ -113,6 +113,7 @@ impl Draft<'_> {
                 self.increment(&name.table, Element::Edge(edge), column, by)
             }
             Statement::SetRule { table, rule } => self.set_rule(table, rule),
+            Statement::ByIdentity(ddl) => self.check_rule_needs(ddl).and_then(|()| self.write_as_it_is(ddl.clone())),
             Statement::IfNotExists(_)
             | Statement::IfExists(_)
             | Statement::DropNodeTable { .. }
@@ -360,10 +361,25 @@ impl Draft<'_> {
         Ok((id, state.column_named(column).ok_or_else(unknown)?.0))
     }
 
-    /// Writes a schema operation, if it is sound.
+    /// Writes a schema operation, if it is sound. What it makes is new.
     fn write(&mut self, ddl: Ddl) -> Result<(), Error> {
         self.schema.check(&ddl)?;
         let ddl = self.schema.with_birth(ddl);
+        self.write_as_it_is(ddl)
+    }
+
+    /// A rule that is given by identity needs what one by name does.
+    fn check_rule_needs(&self, ddl: &Ddl) -> Result<(), Error> {
+        match ddl {
+            Ddl::SetRule { rule: Rule::Policy { policy, .. }, .. } if policy.needs_main() && !self.has_main => {
+                Err(Error::NeedsMain { what: policy.name() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_as_it_is(&mut self, ddl: Ddl) -> Result<(), Error> {
+        self.schema.check(&ddl)?;
         let op = Op::Schema(ddl.clone());
         let index = u32::try_from(self.ops.len()).unwrap_or(u32::MAX);
         self.schema.to_mut().join(self.change.rank(index, &op), &self.change.seen, &ddl);

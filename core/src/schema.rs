@@ -15,8 +15,15 @@
 //! Who writes by a name that was changed meanwhile is understood: a name nobody has is that of the last who had it
 //! ([`Schema::resolve_table`]). That happens at the origin only; what travels are identities.
 //!
+//! A schema is also compared with others ([`difference`]), read by people ([`shape`]) and asked how it came about
+//! ([`history`]).
+//!
 //! How a table's rows are merged is part of the schema too ([`Rule`]), and so are changes of it: a policy set here and
 //! one set there are merged like any claim, always by connection and time whatever the table itself prefers.
+
+pub mod difference;
+pub mod history;
+pub mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +36,7 @@ use crate::planted::{Bug, is_planted};
 use crate::policy::Policy;
 use crate::value::{Type, Value};
 use crate::view;
+use difference::Born;
 
 /// How many schema operations are known and what they make: equal on two replicas exactly when their schemas are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +121,7 @@ struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnState {
     names: Names,
+    born: Born,
     shown_name: String,
     life: Life,
     claims: BTreeMap<Rank, Claim>,
@@ -140,7 +149,8 @@ impl ColumnState {
     /// What a row shows that was never given a value.
     #[must_use]
     pub fn default(&self) -> Option<&Value> {
-        self.default.as_ref().map(|(_, value)| value)
+        // DEFAULT NULL takes a default away.
+        self.default.as_ref().map(|(_, value)| value).filter(|value| **value != Value::Null)
     }
 
     /// What it is for, in somebody's words.
@@ -259,6 +269,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableState {
     names: Names,
+    born: Born,
     life: Life,
     kind: Kind,
     columns: BTreeMap<ColumnId, ColumnState>,
@@ -434,7 +445,10 @@ pub struct Schema {
     tables: BTreeMap<TableId, TableState>,
     shown_names: BTreeMap<TableId, String>,
     by_name: BTreeMap<String, TableId>,
-    operations: u64,
+    /// Every operation, by its rank.
+    joined: BTreeSet<Rank>,
+    /// What only a planted bug counts.
+    miscounted: u64,
 }
 
 impl Schema {
@@ -543,8 +557,8 @@ impl Schema {
             (table.policy(), columns, table.update_revives(), table.revive(), table.multiplicity())
         };
         let column = |(id, column): (&ColumnId, &ColumnState)| {
-            let ColumnState { shown_name, column_type, default, life, .. } = column;
-            let default = default.as_ref().map(|(_, value)| value.clone());
+            let ColumnState { shown_name, column_type, life, .. } = column;
+            let default = column.default().cloned();
             (*id, shown_name.clone(), column_type.clone(), default, life.is_live(), column.comment().map(str::to_owned))
         };
         let index = |(id, index): (IndexId, &IndexState)| (id, index.shown_name.clone());
@@ -556,7 +570,13 @@ impl Schema {
             (id, shown, columns, indexes, rules(table))
         };
         let logical: Vec<_> = self.tables.iter().map(logical).collect();
-        SchemaVersion { operations: self.operations, digest: Digest::of_value(&logical) }
+        SchemaVersion { operations: self.version_number(), digest: Digest::of_value(&logical) }
+    }
+
+    /// How many operations it knows.
+    #[must_use]
+    pub fn version_number(&self) -> u64 {
+        self.joined.len() as u64 + self.miscounted
     }
 
     /// Every table as it is shown, by identity. An edge table without a pair of tables to connect is not.
@@ -709,16 +729,16 @@ impl Schema {
 
     /// Joins a schema operation that [`Schema::check`] accepts, written by somebody who had `seen` so much.
     pub fn join(&mut self, rank: Rank, seen: &Seen, ddl: &Ddl) {
-        self.operations += 1;
+        self.joined.insert(rank);
         let id = ddl.table_id();
         match ddl {
-            Ddl::CreateNodeTable { name, columns, primary_key, .. } => {
+            Ddl::CreateNodeTable { name, columns, primary_key, birth } => {
                 let kind = Kind::Node { key: column_id(id, primary_key) };
-                self.join_table(id, rank, name, columns, kind);
+                self.join_table(id, rank, (name, *birth), columns, kind);
             }
-            Ddl::CreateEdgeTable { name, columns, from, to, .. } => {
+            Ddl::CreateEdgeTable { name, columns, from, to, birth } => {
                 let kind = Kind::Edge { pairs: BTreeMap::new() };
-                self.join_table(id, rank, name, columns, kind).pair((*from, *to)).adds.insert(rank);
+                self.join_table(id, rank, (name, *birth), columns, kind).pair((*from, *to)).adds.insert(rank);
             }
             // A table that a rejected change would have made is not there.
             _ => {
@@ -733,9 +753,17 @@ impl Schema {
         self.name_tables();
     }
 
-    fn join_table(&mut self, id: TableId, rank: Rank, name: &str, columns: &[Column], kind: Kind) -> &mut TableState {
+    fn join_table(
+        &mut self,
+        id: TableId,
+        rank: Rank,
+        (name, birth): (&str, u32),
+        columns: &[Column],
+        kind: Kind,
+    ) -> &mut TableState {
         let new = || TableState {
             names: Names::new(rank, name),
+            born: Born::new(name, birth),
             life: Life::new(rank),
             kind,
             columns: BTreeMap::new(),
@@ -747,14 +775,14 @@ impl Schema {
         table.names.claim(rank, name);
         table.life.make(rank);
         for column in columns {
-            table.join_column(column_id(id, &column.name), rank, column);
+            table.join_column(id, rank, column, 0);
         }
         table
     }
 
     /// What only a planted bug does.
     pub(crate) fn count_twice(&mut self) {
-        self.operations += 1;
+        self.miscounted += 1;
     }
 
     /// What is shown has a name to itself.
@@ -855,7 +883,7 @@ impl TableState {
             Ddl::RenameTable { name, .. } => self.names.claim(rank, name),
             Ddl::CommentOnTable { comment, .. } => raise(&mut self.comment, rank, comment.clone()),
             Ddl::AddColumn { column, birth, .. } => {
-                self.join_column(column_born(id, &column.name, *birth), rank, column);
+                self.join_column(id, rank, column, *birth);
             }
             Ddl::DropColumn { column, .. }
             | Ddl::UndropColumn { column, .. }
@@ -896,9 +924,11 @@ impl TableState {
         }
     }
 
-    fn join_column(&mut self, id: ColumnId, rank: Rank, column: &Column) {
+    fn join_column(&mut self, table: TableId, rank: Rank, column: &Column, birth: u32) {
+        let id = column_born(table, &column.name, birth);
         let new = || ColumnState {
             names: Names::new(rank, &column.name),
+            born: Born::new(&column.name, birth),
             shown_name: column.name.clone(),
             life: Life::new(rank),
             claims: BTreeMap::new(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::ChangeId;
 use crate::clock::WallTime;
-use crate::ddl::{Column, IndexKind, Rule};
+use crate::ddl::{Column, Ddl, IndexKind, Rule};
 use crate::id::{ReplicaId, TxId};
 use crate::value::Type;
 use crate::value::Value;
@@ -124,6 +124,10 @@ pub enum Statement {
         /// The rule.
         rule: Rule<String>,
     },
+    /// A schema operation by identities, as [`crate::schema::difference`] tells it: a step of a return to an earlier version
+    /// or of a merge.
+    #[cfg_attr(feature = "json-schema", schemars(skip))]
+    ByIdentity(Ddl),
     /// CREATE TABLE or ADD COLUMN for which one of that name will do.
     IfNotExists(Box<Statement>),
     /// DROP TABLE or DROP COLUMN of what may be gone already.
@@ -249,6 +253,24 @@ pub enum Statement {
         /// In words; none if empty.
         comment: String,
     },
+}
+
+impl Statement {
+    /// Whether it is about the schema and not about rows.
+    #[must_use]
+    pub fn changes_schema(&self) -> bool {
+        !matches!(
+            self,
+            Statement::CreateNode { .. }
+                | Statement::UpdateNode { .. }
+                | Statement::IncrementNode { .. }
+                | Statement::DeleteNode { .. }
+                | Statement::CreateEdge { .. }
+                | Statement::UpdateEdge { .. }
+                | Statement::IncrementEdge { .. }
+                | Statement::DeleteEdge { .. }
+        )
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

@@ -139,7 +139,7 @@ impl Cluster {
     fn assert_at_rest(&self) {
         for node in &self.nodes {
             assert_eq!(node.replica().view(), self.nodes[0].replica().view());
-            assert_eq!(node.replica().pending(), None);
+            assert_eq!(node.replica().pending(), []);
             let again = Node::open(node.role, node.entropy, node.records.clone());
             assert_eq!(again.replica().view(), node.replica().view());
             assert_eq!(again.replica().log().cursor(), node.replica().log().cursor());
@@ -396,7 +396,7 @@ fn without_a_main_a_participant_in_doubt_waits_for_its_coordinator() {
     cluster.pass(3 * LEASE);
     assert_eq!(cluster.decisions(3), [None; 3]);
     assert_eq!(cluster.nodes[1].replica().prepared().count(), 1);
-    assert_eq!(cluster.nodes[1].replica().pending(), None, "nobody is left to be asked");
+    assert_eq!(cluster.nodes[1].replica().pending(), [], "nobody is left to be asked");
     cluster.restart(0);
     assert_eq!(cluster.decisions(3), [Some("committed"); 3]);
     cluster.assert_at_rest();

@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 
 use kuzusync_core::Error;
 use kuzusync_core::adopt::{self, Found};
-use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::clock::{Instant, Now, VectorClock};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, TxId};
-use kuzusync_core::message::{Record, Role};
+use kuzusync_core::message::{Delivery, Message, Record, Role};
 use kuzusync_core::replica::{Config, Input, Output, Replica};
+use kuzusync_core::schema::history::{SchemaCounts, SchemaEvent, SchemaOutcome};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
@@ -290,4 +291,139 @@ fn what_cannot_be_adopted_is_refused_by_name_before_anything_is_logged() {
     let Some(Err(Error::InvalidName { name, .. })) = refused.take(1).last() else { panic!("it was not refused") };
     assert_eq!(name, "_label");
     assert_eq!(host.replica.schema().version().operations, 0);
+}
+
+fn drop_user() -> Statement {
+    Statement::DropNodeTable { table: "User".into(), cascade: false }
+}
+
+fn add_column(name: &str, of: Type) -> Statement {
+    Statement::AddColumn { table: "User".into(), column: Column::new(name, of) }
+}
+
+fn rename_user(to: &str) -> Statement {
+    Statement::RenameTable { table: "User".into(), to: to.into() }
+}
+
+#[test]
+fn the_schema_survives_a_restart_with_version_operations_and_tables() {
+    let (mut host, _) = peers();
+    host.submit(vec![user_table(), add_column("note", Type::String)]).unwrap();
+    host.submit(vec![retype_age()]).unwrap();
+    let comment = Statement::CommentOnColumn { table: "User".into(), column: "age".into(), comment: "in years".into() };
+    host.submit(vec![comment, rename_user("Person")]).unwrap();
+    let (state, log) = (host.replica.schema_state(), host.replica.schema_log());
+    assert_eq!((state.version, log.len()), (5, 5));
+    assert_eq!(state.tables["Person"].columns["age"].comment.as_deref(), Some("in years"));
+    assert_eq!(state.tables["Person"].columns["age"].column_type, Type::String);
+    let again = Host::open(Role::Peer, 9, host.records);
+    assert_eq!(again.replica.schema_state(), state);
+    assert_eq!(again.replica.schema_log(), log);
+    assert_eq!(again.replica.view(), host.replica.view());
+}
+
+#[test]
+fn a_schema_returns_to_an_earlier_version_as_a_new_change_and_its_values_are_back() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    one.submit(vec![user(1, 36)]).unwrap();
+    let (then, view) = (one.replica.schema_state(), one.replica.view());
+    let drop_age = Statement::DropColumn { table: "User".into(), column: "age".into(), cascade: false };
+    one.submit(vec![drop_age, add_column("age", Type::String), rename_user("Person")]).unwrap();
+    let gone = Statement::DropNodeTable { table: "Person".into(), cascade: true };
+    one.submit(vec![gone, user_table()]).unwrap();
+    sync(&mut one, &mut other);
+    assert_eq!(other.replica.schema_state().version, then.version + 5);
+
+    // The other replica has come to know the operations in the same order, and finds the same way back.
+    let way = other.replica.way_back(then.version).unwrap();
+    let words: Vec<String> = way.iter().map(|ddl| other.replica.schema().describe(ddl)).collect();
+    let user = other.replica.schema().table_named("User").unwrap().0;
+    let shown = [
+        "DROP TABLE User".to_owned(),
+        "UNDROP TABLE Person".to_owned(),
+        "DROP COLUMN Person.age".to_owned(),
+        "UNDROP COLUMN Person.age".to_owned(),
+        "RENAME TABLE Person TO User".to_owned(),
+    ];
+    assert_eq!(words, shown);
+    assert_ne!(way[1].table_id(), user, "the first of that name comes back, not the second");
+    let delta = other.replica.preview(Host::now(), &other_way(&way)).unwrap();
+    assert!(other.store.plan(&delta).unwrap().to_string().contains("DROP TABLE User"));
+    other.submit(other_way(&way).statements).unwrap();
+    sync(&mut one, &mut other);
+    for host in [&one, &other] {
+        assert_eq!(host.replica.schema_state().tables, then.tables);
+        assert_eq!(host.replica.view(), view, "with its data");
+        assert_eq!(host.replica.schema_state().version, then.version + 10, "nothing was taken out of history");
+    }
+    assert_eq!(other.replica.way_back(then.version).unwrap(), []);
+    let unknown = other.replica.way_back(99).unwrap_err();
+    assert_eq!(unknown, Error::UnknownSchemaVersion { asked: 99, known: 11 });
+}
+
+fn other_way(way: &[kuzusync_core::ddl::Ddl]) -> Transaction {
+    let statements = way.iter().cloned().map(Statement::ByIdentity).collect();
+    Transaction { tx: TxId([9; 16]), statements, ..Transaction::default() }
+}
+
+#[test]
+fn what_became_of_schema_changes_is_counted_and_told() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    sync(&mut one, &mut other);
+    one.submit(vec![rename_user("Person")]).unwrap();
+    one.submit(vec![Statement::CommentOnTable { table: "Person".into(), comment: "we".into() }]).unwrap();
+    other.submit(vec![add_column("note", Type::String), rename_user("Member")]).unwrap();
+    other.submit(vec![drop_user()]).unwrap_err();
+    let before = SchemaCounts { applied: 3, waiting: 0, refused: 1, conflicting: 0 };
+    assert_eq!(other.replica.schema_counts(), before);
+    sync(&mut one, &mut other);
+    assert_eq!(one.replica.schema_counts(), SchemaCounts { applied: 5, waiting: 0, refused: 0, conflicting: 2 });
+    assert_eq!(other.replica.schema_counts(), SchemaCounts { applied: 5, waiting: 0, refused: 1, conflicting: 2 });
+    let log = one.replica.schema_log();
+    let told: Vec<(&str, &SchemaOutcome)> = log.iter().map(|event| (event.words.as_str(), &event.outcome)).collect();
+    let applied = |version| SchemaOutcome::Applied { version };
+    assert_eq!(told[0], ("CREATE NODE TABLE User", &applied(1)));
+    assert_eq!(told[1], ("RENAME TABLE User TO Person", &applied(2)));
+    assert_eq!(told[4].1, &applied(5));
+    let is_meant = |event: &&SchemaEvent| event.change == log[1].conflicts[0] && event.operation == "RENAME TABLE";
+    let contradicted = log.iter().find(is_meant).unwrap();
+    assert_eq!(contradicted.conflicts, [log[1].change]);
+}
+
+#[test]
+fn a_schema_change_that_waits_is_told_as_waiting() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    one.submit(vec![add_column("note", Type::String)]).unwrap();
+    // The second change arrives alone.
+    let entry = one.replica.log().entries().last().unwrap();
+    let hello = one.input(Input::Connected(Peer(0))).unwrap().remove(0).1;
+    let answers = other.input(Input::Receive { from: Peer(0), bytes: hello }).unwrap();
+    one.input(Input::Receive { from: Peer(0), bytes: answers[0].1.clone() }).unwrap();
+    let deliveries = vec![Delivery::Change(entry)];
+    let bytes = Message::Changes { clock: VectorClock::default(), deliveries }.encode();
+    other.input(Input::Receive { from: Peer(0), bytes }).unwrap();
+    let counts = SchemaCounts { waiting: 1, ..SchemaCounts::default() };
+    assert_eq!(other.replica.schema_counts(), counts);
+    assert_eq!(other.replica.schema_log()[0].outcome, SchemaOutcome::Waiting);
+    assert_eq!(other.replica.schema_state().version, 0);
+    sync(&mut one, &mut other);
+    assert_eq!(other.replica.schema_counts(), SchemaCounts { applied: 2, ..SchemaCounts::default() });
+}
+
+#[test]
+fn what_replicas_know_of_a_schema_merges_as_their_histories_do() {
+    let (mut one, mut other) = peers();
+    one.submit(vec![user_table()]).unwrap();
+    sync(&mut one, &mut other);
+    one.submit(vec![rename_user("Person"), add_column("note", Type::String)]).unwrap_err();
+    one.submit(vec![rename_user("Person")]).unwrap();
+    other.submit(vec![add_column("note", Type::String), retype_age()]).unwrap();
+    let mut merged = one.replica.schema().clone();
+    merged.merge(other.replica.schema());
+    sync(&mut one, &mut other);
+    assert_eq!(merged.version(), one.replica.schema().version());
+    assert_eq!(merged.shape(), other.replica.schema_state().tables);
 }

@@ -322,6 +322,7 @@ impl Names {
             Statement::IncrementEdge { edge, column, by } => add(&edge_name(edge), column, by),
             Statement::DeleteEdge { edge } => format!("DELETE {}", edge_name(edge)),
             Statement::SetRule { table, rule } => set_rule(table, rule, String::clone),
+            Statement::ByIdentity(ddl) => self.ddl(ddl),
             Statement::IfNotExists(statement) => format!("{} IF NOT EXISTS", self.statement(statement)),
             Statement::IfExists(statement) => format!("{} IF EXISTS", self.statement(statement)),
             Statement::DropNodeTable { table, cascade } => format!("DROP NODE TABLE {table}{}", cascading(*cascade)),

@@ -149,9 +149,11 @@ pub fn interrupted(has_main: bool, points: &[(u32, u32)], restart: Restart) -> O
     let tables = vec![create_user_table(), edge_table("FOLLOWS", "User", "User")];
     let users: Vec<Statement> = ["user_1", "user_2"].map(|user| create_user(user, user)).to_vec();
     let mut steps = vec![Step::Submit { replica: 0, statements: [tables, users].concat() }, Step::Settle];
-    steps.extend(
-        points.iter().map(|(replica, after_outputs)| Step::Crash { replica: *replica, after_outputs: *after_outputs }),
-    );
+    steps.extend(points.iter().map(|(replica, after_outputs)| Step::Crash {
+        replica: *replica,
+        after_outputs: *after_outputs,
+        kept_bytes: 0,
+    }));
     steps.push(Step::Transact { replica: COORDINATOR, participants: 0b111, what: 1, row: 0, column: 1, value: 1 });
     steps.push(Step::Wait { ms: restart.wait_ms() });
     steps.extend(points.iter().map(|(replica, _)| Step::Restart { replica: *replica }));

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Batch, Notice, Output, Replica, Timer};
+use super::{Batch, Notice, Output, Pending, Replica, Timer};
 use crate::change::{Change, Op};
 use crate::clock::{Lsn, Now};
 use crate::constraint;
@@ -395,7 +395,7 @@ impl Replica {
             Role::Peer => {
                 let peers: Vec<Peer> = self.sessions.keys().copied().collect();
                 peers.into_iter().for_each(|peer| self.ask_for_decision(peer, tx));
-                if self.undecided_reason(tx).is_some() {
+                if self.is_waited_for(tx) {
                     self.set_timer_of(now, tx);
                 }
             }
@@ -578,20 +578,19 @@ impl Replica {
     }
 
     /// What it waits for, of all undecided transactions.
-    pub(super) fn undecided(&self) -> Option<String> {
+    pub(super) fn undecided(&self) -> Option<Pending> {
         let prepared = self.agreements.participant.prepared().map(|held| held.proposal.tx);
-        let waits = prepared.filter_map(|tx| self.undecided_reason(tx)).next();
-        waits.or_else(|| self.agreements.coordinator.first().map(|tx| format!("transaction {tx} is not decided")))
+        let mut waiting = prepared.filter(|tx| self.is_waited_for(*tx));
+        waiting.next().map(Pending::Prepared).or_else(|| self.agreements.coordinator.first().map(Pending::Undecided))
     }
 
-    /// Why a prepared transaction is still waited for. Without a main it is not while nobody that can be asked knows of a
+    /// Whether a prepared transaction is still waited for. Without a main it is not while nobody that can be asked knows of a
     /// decision: then it stays in doubt until its coordinator is back.
-    fn undecided_reason(&self, tx: TxId) -> Option<String> {
-        let held = self.agreements.participant.get(tx)?;
+    fn is_waited_for(&self, tx: TxId) -> bool {
+        let Some(held) = self.agreements.participant.get(tx) else { return false };
         let may_know =
             |(peer, session): (&Peer, &super::Session)| session.is_established() && !held.unknown_to.contains(peer);
         let is_own = held.proposal.coordinator == self.id;
-        let is_hopeful = is_own || self.config.role != Role::Peer || self.sessions.iter().any(may_know);
-        is_hopeful.then(|| format!("transaction {tx} is prepared and not decided"))
+        is_own || self.config.role != Role::Peer || self.sessions.iter().any(may_know)
     }
 }
