@@ -62,6 +62,8 @@ pub struct ChangeLog {
     order: Vec<ChangeId>,
     numbered: Vec<Numbered>,
     transactions: BTreeMap<TxId, ChangeId>,
+    /// The last rejected change of each transaction, by author.
+    rejected: BTreeMap<(TxId, ReplicaId), ChangeId>,
     seen: Seen,
 }
 
@@ -118,6 +120,7 @@ impl ChangeLog {
 
     fn reject(&mut self, rejection: &Rejection, lsn: Lsn) -> Option<Arc<Change>> {
         let id = rejection.change;
+        self.rejected.insert((rejection.tx, id.replica), id);
         if self.transactions.get(&rejection.tx) == Some(&id) {
             self.transactions.remove(&rejection.tx);
         }
@@ -197,6 +200,13 @@ impl ChangeLog {
     #[must_use]
     pub fn transaction(&self, tx: TxId) -> Option<ChangeId> {
         self.transactions.get(&tx).copied()
+    }
+
+    /// The change that `author` made of a transaction and the main rejected. To its client that is an answer too: whoever
+    /// carried it out again would make two changes of it, and a strict one would find no conflict any more.
+    #[must_use]
+    pub fn rejected_transaction(&self, tx: TxId, author: ReplicaId) -> Option<ChangeId> {
+        self.rejected.get(&(tx, author)).copied()
     }
 
     /// What is in the log, per author.

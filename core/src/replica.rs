@@ -244,6 +244,45 @@ pub enum Notice {
     Lost(Box<Loss>),
 }
 
+/// Something a replica waits for before it is at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Pending {
+    /// A change waits for one of its causes.
+    #[error("change {id} waits for change {cause}")]
+    Cause {
+        /// The change.
+        id: ChangeId,
+        /// What it waits for.
+        cause: ChangeId,
+    },
+    /// A change waits for a number before its own.
+    #[error("change {id} waits for number {lsn}")]
+    Number {
+        /// The change.
+        id: ChangeId,
+        /// What it waits for.
+        lsn: Lsn,
+    },
+    /// A peer has not said hello.
+    #[error("no handshake with replica {} yet", .0.0)]
+    Handshake(Peer),
+    /// One side has refused the other.
+    #[error("the session with replica {} was refused", .0.0)]
+    Refused(Peer),
+    /// A peer has not acknowledged what it was sent.
+    #[error("replica {} has not acknowledged a batch", .0.0)]
+    InFlight(Peer),
+    /// The main is about to begin an epoch.
+    #[error("an epoch is to begin")]
+    Epoch,
+    /// An own change that was rejected for its stamp is not written again yet.
+    #[error("change {0} is to be written again")]
+    Anew(ChangeId),
+    /// Own operations that nobody has acknowledged.
+    #[error("{0} queued operations are not acknowledged")]
+    Queued(usize),
+}
+
 /// Every timer there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -492,8 +531,10 @@ impl Replica {
     // ---- local changes ----
 
     fn submit(&mut self, now: Now, transaction: &Transaction) -> Result<(), Error> {
-        if let Some(id) = self.log.transaction(transaction.tx).filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
-            self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx: transaction.tx, id }));
+        let tx = transaction.tx;
+        let known = self.log.transaction(tx).or_else(|| self.log.rejected_transaction(tx, self.id));
+        if let Some(id) = known.filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
+            self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx, id }));
             return Ok(());
         }
         let written = self.write(now, transaction).inspect_err(|_| {
@@ -1417,33 +1458,22 @@ impl Replica {
         &self.clock
     }
 
-    /// Why it is not at rest, in words, or `None` if it waits for nothing.
+    /// Why it is not at rest; empty if it waits for nothing.
     #[must_use]
-    pub fn pending(&self) -> Option<String> {
-        if let Some((id, missing)) = self.causal.waiting(&self.log).next() {
-            return Some(match missing {
-                Missing::Change(cause) => format!("change {id} waits for change {cause}"),
-                Missing::Number(lsn) => format!("change {id} waits for number {lsn}"),
-            });
-        }
-        for (Peer(peer), session) in &self.sessions {
-            match session.phase {
-                Phase::Greeting => return Some(format!("no handshake with replica {peer} yet")),
-                Phase::Refused => return Some(format!("the session with replica {peer} was refused")),
-                Phase::Established { .. } if session.is_in_flight() => {
-                    return Some(format!("replica {peer} has not acknowledged a batch"));
-                }
-                Phase::Established { .. } => {}
-            }
-        }
-        if self.timers.contains_key(&Timer::Epoch) {
-            return Some("an epoch is to begin".to_owned());
-        }
-        if let Some(id) = self.to_write_anew.first() {
-            return Some(format!("change {id} is to be written again"));
-        }
-        let queued = self.queue.operations();
-        (queued > 0).then(|| format!("{queued} queued operations are not acknowledged"))
+    pub fn pending(&self) -> Vec<Pending> {
+        let held = self.causal.waiting(&self.log).map(|(id, missing)| match missing {
+            Missing::Change(cause) => Pending::Cause { id, cause },
+            Missing::Number(lsn) => Pending::Number { id, lsn },
+        });
+        let sessions = self.sessions.iter().filter_map(|(peer, session)| match session.phase {
+            Phase::Greeting => Some(Pending::Handshake(*peer)),
+            Phase::Refused => Some(Pending::Refused(*peer)),
+            Phase::Established { .. } => session.is_in_flight().then_some(Pending::InFlight(*peer)),
+        });
+        let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
+        let anew = self.to_write_anew.first().copied().map(Pending::Anew);
+        let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
+        held.chain(sessions).chain(epoch).chain(anew).chain(queued).collect()
     }
 }
 

@@ -15,6 +15,10 @@ use crate::sketch::Key;
 use crate::summary::Asking;
 
 /// A peer's address, as the host numbers them.
+///
+/// Messages from an address may be lost, repeated and late. But once another replica has said hello from there, as after
+/// its host lost its disk, none of the one before may arrive: what that one held would be taken for what this one
+/// holds. A transport with connections keeps to that; one without has to number its peers anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Peer(pub u32);
 
@@ -91,7 +95,9 @@ impl Session {
     pub fn establish(&mut self, replica: ReplicaId, cursor: &Cursor, is_reply: bool) -> bool {
         let is_news = self.phase != Phase::Established { replica };
         if is_news {
-            *self = Session { phase: Phase::Established { replica }, ..Session::new() };
+            // What was asked before the peer's own hello came is still to be answered.
+            let asking = std::mem::take(&mut self.asking);
+            *self = Session { phase: Phase::Established { replica }, asking, ..Session::new() };
         }
         if is_planted(Bug::QueueLostMidFlush) {
             self.cursor.merge(&self.sent);

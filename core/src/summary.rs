@@ -260,10 +260,11 @@ impl Asking {
         // Both sides compare fingerprints once.
         self.cost.comparisons += 2;
         self.cost.round_trips += 1;
-        match answer.resolve(seen) {
+        let theirs = answer.resolve(seen);
+        self.asked = None;
+        match theirs {
             Some(theirs) => Ok((theirs, self.cost)),
             None => {
-                self.asked = None;
                 self.wrong += 1;
                 Err(true)
             }

@@ -151,7 +151,7 @@ fn a_change_reaches_every_edge_through_the_main_and_comes_back_numbered() {
     assert_eq!(nodes[2].view().node("User", &1.into()).unwrap()["name"], "Alice".into());
     assert!(nodes[1].replica.queue().is_empty(), "the number is the acknowledgement");
     assert_eq!(nodes[1].replica.log().cursor().lsn, 1);
-    assert!(nodes.iter().all(|node| node.replica.pending().is_none()));
+    assert!(nodes.iter().all(|node| node.replica.pending().is_empty()));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn a_lost_batch_is_sent_again_until_it_is_acknowledged() {
     let twice = [again.clone(), again].concat();
     exchange(&mut nodes, twice.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
     assert_eq!(nodes[0].replica.log().len(), 1, "a repeated batch is applied once");
-    assert!(nodes[1].replica.pending().is_none());
+    assert!(nodes[1].replica.pending().is_empty());
 }
 
 #[test]
@@ -493,7 +493,7 @@ fn a_session_that_one_side_has_ended_is_begun_again_when_the_other_goes_on() {
     nodes[0].input(Input::Disconnected(Peer(1))).unwrap();
     submit(&mut nodes, 1, 1, vec![user_table()]);
     assert_eq!(nodes[0].view(), nodes[1].view());
-    assert!(nodes.iter().all(|node| node.replica.pending().is_none()));
+    assert!(nodes.iter().all(|node| node.replica.pending().is_empty()));
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Star {
             assert_eq!(node.replica.view(), main.view());
             assert_eq!(node.replica.audit(), main.audit());
             assert_eq!(node.replica.log().cursor(), main.log().cursor());
-            assert_eq!(node.replica.pending(), None);
+            assert_eq!(node.replica.pending(), []);
         }
     }
 

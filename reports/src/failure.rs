@@ -301,8 +301,25 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
             let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();
             format!("{at}: {}", statements.join("; "))
         }
-        Step::Crash { after_outputs: outputs @ 1.., .. } => {
-            format!("{at} after {}", plural(*outputs as usize, "output"))
+        Step::Crash { after_outputs, kept_bytes, .. } => {
+            let after = match after_outputs {
+                0 => String::new(),
+                outputs => format!(" after {}", plural(*outputs as usize, "output")),
+            };
+            let kept = match kept_bytes {
+                0 => String::new(),
+                bytes => format!(", {} unsynced kept", plural(usize::try_from(*bytes).unwrap_or(usize::MAX), "byte")),
+            };
+            format!("{at}{after}{kept}")
+        }
+        Step::Clone { other, .. } => format!("{at} of {}", host(*other)),
+        Step::FailDisk { fault, after, .. } => format!("{at}: {fault:?} after {after}"),
+        Step::SlowDisk { sync_ms, .. } => format!("{at}: {sync_ms} ms a sync"),
+        Step::FailStore { fault, after_statements, .. } => {
+            format!("{at}: {fault:?} after {}", plural(*after_statements as usize, "statement"))
+        }
+        Step::Clog { replica, other, ms } => {
+            format!("{kind} between {} and {} for {ms} ms", host(*replica), host(*other))
         }
         _ => at,
     }
@@ -330,7 +347,7 @@ fn listed(words: &[String]) -> String {
 
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
-    let Options { replicas, has_main, links, whole_heads_max, skew_ms, settle_ms_max, turns_max } = options;
+    let Options { replicas, has_main, links, whole_heads_max, skew_ms, drift_ppm, settle_ms_max, turns_max } = options;
     let LinkOptions {
         loss_permille,
         repeat_permille,
@@ -339,6 +356,7 @@ pub(crate) fn options(options: &Options) -> String {
         latency_ms_min,
         latency_ms_max,
         jitter_ms_max,
+        bytes_per_second_max,
         faulty_messages,
     } = links;
     let mut words = vec![if *has_main {
@@ -369,6 +387,13 @@ pub(crate) fn options(options: &Options) -> String {
     }
     if *jitter_ms_max > 0 {
         words.push(format!("jitter up to {jitter_ms_max} ms"));
+    }
+    if *bytes_per_second_max > 0 {
+        words.push(format!("{bytes_per_second_max} bytes a second"));
+    }
+    if drift_ppm.iter().any(|ppm| *ppm != 0) {
+        let drifts: Vec<String> = drift_ppm.iter().take(*replicas as usize).map(|ppm| format!("{ppm:+}")).collect();
+        words.push(format!("clocks that gain {} ppm", drifts.join(", ")));
     }
     if skew_ms.iter().any(|skew| *skew != 0) {
         let skews: Vec<String> = skew_ms.iter().take(*replicas as usize).map(|skew| format!("{skew:+}")).collect();

@@ -10,6 +10,8 @@ use kuzusync_core::conflict::Loss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
+use kuzusync_sim::disk::DiskFault;
+use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::network::{Fate, Partition};
 use kuzusync_sim::outcome::Outcome;
@@ -220,6 +222,26 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
             let lost = plural(usize::try_from(*lost_records).unwrap_or(usize::MAX), "record");
             at('✗', format!("dies and loses {lost} not yet synced"))
         }
+        EventKind::TimedOut { .. } => at('◆', "client waits no longer for its answer".to_owned()),
+        EventKind::SubmittedAgain { .. } => at('◆', "client asks again for what it has an answer to".to_owned()),
+        EventKind::DiskFailed(DiskFault::Read) => at('✗', "cannot read its disk".to_owned()),
+        EventKind::DiskFailed(DiskFault::Write) => at('✗', "cannot write a record, and stops".to_owned()),
+        EventKind::DiskFailed(DiskFault::Full) => at('✗', "finds its disk full, and stops".to_owned()),
+        EventKind::TailCut => at('●', "cuts a torn record off the end of its log".to_owned()),
+        EventKind::SyncWaited { us } => at('●', format!("waits {} ms for its disk", us / 1_000)),
+        EventKind::StoreBroken { fault, statements } => {
+            let after = plural(*statements as usize, "statement");
+            let how = match fault {
+                StoreFault::Error => "refuses the next",
+                StoreFault::Abandonment => "is lost and opened again",
+            };
+            at('✗', format!("store carries out {after} and {how}"))
+        }
+        EventKind::Paused => at('○', "stands still".to_owned()),
+        EventKind::Resumed => at('●', "goes on".to_owned()),
+        EventKind::Wiped => at('○', "loses its disk and gets an empty one".to_owned()),
+        EventKind::Cloned { from } => at('○', format!("gets a copy of the disk of {}", names.host(*from))),
+        EventKind::Doubled => at('○', "is no longer alone with its identity".to_owned()),
         EventKind::DiskReplaced => at('○', "gets another disk".to_owned()),
         EventKind::WentOffline => at('○', "goes offline".to_owned()),
         EventKind::WentOnline => at('●', "is online again".to_owned()),
@@ -244,6 +266,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         }
         EventKind::Partitioned(_)
         | EventKind::LinkCut { .. }
+        | EventKind::Clogged { .. }
         | EventKind::Healed
         | EventKind::Settling
         | EventKind::Settled => Some((Place::Band, band(&event.kind, names))),
@@ -261,7 +284,9 @@ fn became(is_cut: bool, fate: &Fate) -> String {
     };
     let overtaken = if fate.is_reordered { ", overtaken" } else { "" };
     let damaged = if fate.flipped_bit.is_some() { ", damaged on the way" } else { "" };
-    format!("{copies}{overtaken}{damaged}")
+    let held_ms = (fate.queued_us + fate.clogged_us) / 1_000;
+    let held = if held_ms > 0 { format!(", held back {held_ms} ms") } else { String::new() };
+    format!("{copies}{overtaken}{damaged}{held}")
 }
 
 /// The notices that are not told together; what is left is bookkeeping.
@@ -297,6 +322,9 @@ fn band(kind: &EventKind, names: &Names) -> String {
         EventKind::Partitioned(partition) => partitioned(*partition, names),
         EventKind::LinkCut { one, other } => {
             format!("the link between {} and {} is cut", names.host(*one), names.host(*other))
+        }
+        EventKind::Clogged { one, other, ms } => {
+            format!("the link between {} and {} is clogged for {ms} ms", names.host(*one), names.host(*other))
         }
         EventKind::Healed => "the network is whole again".to_owned(),
         EventKind::Settling => SETTLING.to_owned(),

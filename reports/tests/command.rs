@@ -58,7 +58,7 @@ fn bad_seeds_jobs_profiles_and_stores_are_refused_by_name() {
     assert_refused(&["sweep", "--count", "1", "--seeds", "0..1"], &["--seeds", "--count"]);
     assert_refused(&["sweep", "--jobs", "0"], &["--jobs", "0"]);
     assert_refused(&["sweep", "--check", "101"], &["--check", "101"]);
-    assert_refused(&["sweep", "--profile", "wild"], &["wild", "default or quiet"]);
+    assert_refused(&["sweep", "--profile", "wild"], &["wild", "default, quiet"]);
     assert_refused(&["sweep", "--store", "disk"], &["disk", "memory, kuzu, kuzu-disk or both"]);
 }
 

@@ -99,7 +99,7 @@ fn plan_with_faults() -> Plan {
         submit(1, &[set_email("ann", "ann@edge.one")]),
         Step::Wait { ms: 100 },
         submit(2, &[set_email("ann", "ann@edge.two"), create_user("bob", "Bob")]),
-        Step::Crash { replica: 2, after_outputs: 0 },
+        Step::Crash { replica: 2, after_outputs: 0, kept_bytes: 0 },
         submit(0, &[rename("ann", "Anna")]),
         Step::Wait { ms: 400 },
         Step::Heal,

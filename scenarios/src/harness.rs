@@ -145,7 +145,7 @@ async fn trouble(cluster: &mut Cluster) {
         update(2, 3),
         Step::Isolate { replica: 1 },
         update(1, 4),
-        Step::Crash { replica: 2, after_outputs: 2 },
+        Step::Crash { replica: 2, after_outputs: 2, kept_bytes: 0 },
         update(2, 5),
         Step::Wait { ms: 400 },
         Step::Heal,

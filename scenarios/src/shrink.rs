@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use kuzusync_core::id::Digest;
 use kuzusync_sim::history::{Event, EventKind};
-use kuzusync_sim::options::{LinkOptions, MessageName};
+use kuzusync_sim::options::{LinkOptions, MessageName, Options};
 use kuzusync_sim::step::{Plan, Step};
 use serde_json::Value as Json;
 
@@ -87,8 +87,13 @@ pub fn faulty_messages(events: &[Event]) -> BTreeSet<MessageName> {
 #[must_use]
 pub fn faults(plan: &Plan) -> usize {
     let steps = plan.steps.iter().filter(|step| is_fault(step)).count();
-    let clocks = plan.options.skew_ms.iter().take(plan.options.replicas as usize).filter(|ms| **ms != 0).count();
-    steps + clocks + plan.options.links.faulty_messages.as_ref().map_or(0, BTreeSet::len)
+    let Options { replicas, skew_ms, drift_ppm, links, .. } = &plan.options;
+    let is_false = |host: &usize| {
+        skew_ms.get(*host).is_some_and(|ms| *ms != 0) || drift_ppm.get(*host).is_some_and(|ppm| *ppm != 0)
+    };
+    let clocks = (0..*replicas as usize).filter(is_false).count();
+    let narrow_links = usize::from(links.bytes_per_second_max > 0);
+    steps + clocks + narrow_links + links.faulty_messages.as_ref().map_or(0, BTreeSet::len)
 }
 
 fn is_fault(step: &Step) -> bool {
@@ -101,7 +106,15 @@ fn is_fault(step: &Step) -> bool {
         | Step::PartitionRing
         | Step::CutLink { .. }
         | Step::JumpClock { .. }
-        | Step::Inject { .. } => true,
+        | Step::Inject { .. }
+        | Step::SubmitAgain
+        | Step::Pause { .. }
+        | Step::Wipe { .. }
+        | Step::Clone { .. }
+        | Step::FailDisk { .. }
+        | Step::SlowDisk { .. }
+        | Step::FailStore { .. }
+        | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }
         | Step::CreateTable { .. }
@@ -119,6 +132,8 @@ fn is_fault(step: &Step) -> bool {
         | Step::ChangeSchema { .. }
         | Step::SubmitAgainElsewhere { .. }
         | Step::Restart { .. }
+        | Step::Resume { .. }
+        | Step::MendDisk { .. }
         | Step::GoOnline { .. }
         | Step::Heal
         | Step::Settle => false,
@@ -226,7 +241,7 @@ impl<R: Replays> Shrinking<'_, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
-        let conditions: [fn(&mut Plan); 7] = [
+        let conditions: [fn(&mut Plan); 10] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
             |plan| plan.options.links.reorder_permille = 0,
@@ -237,7 +252,10 @@ impl<R: Replays> Shrinking<'_, R> {
                 plan.options.links.latency_ms_min = latency_ms_min;
                 plan.options.links.latency_ms_max = latency_ms_max;
             },
+            |plan| plan.options.links.bytes_per_second_max = 0,
+            |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
             |plan| plan.options.skew_ms.clear(),
+            |plan| plan.options.drift_ppm.clear(),
         ];
         if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan)))? {
             return Ok(());
@@ -247,6 +265,9 @@ impl<R: Replays> Shrinking<'_, R> {
         }
         for host in 0..self.best.options.skew_ms.len() {
             self.keeps_with(|plan| plan.options.skew_ms[host] = 0)?;
+        }
+        for host in 0..self.best.options.drift_ppm.len() {
+            self.keeps_with(|plan| plan.options.drift_ppm[host] = 0)?;
         }
         Ok(())
     }
@@ -374,7 +395,6 @@ fn simpler(step: &Step, replicas: u32, is_all: bool) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kuzusync_sim::options::Options;
 
     /// A run that fails when its plan has what `fails` says.
     struct Pretended<F> {
@@ -413,7 +433,7 @@ mod tests {
         let links = LinkOptions { loss_permille: 100, jitter_ms_max: 9, ..LinkOptions::default() };
         let options = Options { replicas: 5, links, skew_ms: vec![5, 0, -3], ..Options::default() };
         let mut steps: Vec<Step> = (100..160).map(delete).collect();
-        steps[20] = Step::Crash { replica: 0, after_outputs: 3 };
+        steps[20] = Step::Crash { replica: 0, after_outputs: 3, kept_bytes: 5 };
         steps[40] = delete(7);
         Plan::new(options, steps)
     }
@@ -427,7 +447,7 @@ mod tests {
     fn what_does_not_matter_goes_and_what_matters_stays() {
         let mut replays = Pretended::new(needs_both);
         let shrunk = shrink(&long_plan(), "safety", &mut replays).unwrap();
-        assert_eq!(shrunk.plan.steps, [Step::Crash { replica: 0, after_outputs: 0 }, delete(7)]);
+        assert_eq!(shrunk.plan.steps, [Step::Crash { replica: 0, after_outputs: 0, kept_bytes: 0 }, delete(7)]);
         let options = Options { replicas: 2, ..Options::default() };
         assert_eq!(shrunk.plan.options, options);
         assert!(shrunk.is_smallest && shrunk.replays == replays.runs && shrunk.replays <= REPLAYS_MAX);

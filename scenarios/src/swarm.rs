@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use kuzusync_core::replica::DRIFT_MS_MAX;
+use kuzusync_sim::disk::DiskFault;
+use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::{Plan, Step};
@@ -16,25 +18,223 @@ use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// What kind of trouble generated plans make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Profile {
     /// Every fault, at rates that leave room for progress.
     Default,
     /// No fault at all: a good network, true clocks, nobody dies.
     Quiet,
+    /// Links that do everything but deliver, while hosts and disks are well.
+    Flaky,
+    /// Every fault, often, and the rare ones too: hosts wiped and cloned, bytes that nobody sent, clocks set.
+    Hostile,
+    /// Tables and columns made, changed and dropped everywhere at once.
+    Schema,
+    /// Edges that are away for hours and write all the same.
+    Offline,
+    /// A main with many edges that keeps dying, on disks and stores that fail.
+    Server,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 2] = [Profile::Default, Profile::Quiet];
+    pub const ALL: [Profile; 7] = [
+        Profile::Default,
+        Profile::Quiet,
+        Profile::Flaky,
+        Profile::Hostile,
+        Profile::Schema,
+        Profile::Offline,
+        Profile::Server,
+    ];
+
+    /// The profile's name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Default => "default",
+            Profile::Quiet => "quiet",
+            Profile::Flaky => "flaky",
+            Profile::Hostile => "hostile",
+            Profile::Schema => "schema",
+            Profile::Offline => "offline",
+            Profile::Server => "server",
+        }
+    }
+
+    fn mix(self) -> Mix {
+        // A network of the common kind, and no fault of a host.
+        let calm = Mix {
+            replicas: (3, 4),
+            is_main_required: false,
+            wait_ms_max: 3_000,
+            loss: 0,
+            repeat: 0,
+            reorder: 0,
+            corrupt: 0,
+            jitter: 0,
+            has_far_links: false,
+            has_narrow_links: false,
+            has_false_clocks: false,
+            crash: 0,
+            pause: 0,
+            wipe: 0,
+            clone: 0,
+            disk: 0,
+            store: 0,
+            offline: 0,
+            partition: 0,
+            link_cut: 0,
+            clog: 0,
+            injection: 0,
+            clock: 0,
+            retry: 0,
+            tables: 8,
+            ddl: 30,
+        };
+        let links = Mix {
+            loss: 250,
+            repeat: 250,
+            reorder: 250,
+            corrupt: 250,
+            jitter: 200,
+            has_far_links: true,
+            has_narrow_links: true,
+            ..calm
+        };
+        match self {
+            Profile::Quiet => calm,
+            Profile::Default => Mix {
+                has_false_clocks: true,
+                crash: 12,
+                pause: 5,
+                wipe: 3,
+                clone: 3,
+                disk: 5,
+                store: 5,
+                offline: 12,
+                partition: 12,
+                link_cut: 6,
+                clog: 5,
+                injection: 6,
+                clock: 4,
+                retry: 6,
+                ..links
+            },
+            Profile::Flaky => Mix {
+                loss: 600,
+                repeat: 500,
+                reorder: 500,
+                corrupt: 400,
+                jitter: 1_000,
+                pause: 6,
+                offline: 8,
+                partition: 20,
+                link_cut: 20,
+                clog: 20,
+                retry: 6,
+                ..links
+            },
+            Profile::Hostile => Mix {
+                replicas: (3, 5),
+                loss: 400,
+                repeat: 400,
+                reorder: 400,
+                corrupt: 400,
+                has_false_clocks: true,
+                crash: 30,
+                pause: 12,
+                wipe: 12,
+                clone: 12,
+                disk: 15,
+                store: 15,
+                offline: 15,
+                partition: 15,
+                link_cut: 15,
+                clog: 10,
+                injection: 30,
+                clock: 15,
+                retry: 15,
+                ..links
+            },
+            Profile::Schema => Mix { crash: 8, offline: 15, partition: 15, link_cut: 6, tables: 25, ddl: 120, ..links },
+            Profile::Offline => Mix {
+                wait_ms_max: 600_000,
+                loss: 50,
+                repeat: 50,
+                reorder: 50,
+                corrupt: 0,
+                has_false_clocks: true,
+                crash: 5,
+                pause: 3,
+                offline: 60,
+                partition: 5,
+                clock: 4,
+                retry: 6,
+                ..links
+            },
+            Profile::Server => Mix {
+                replicas: (5, 8),
+                is_main_required: true,
+                loss: 50,
+                repeat: 50,
+                reorder: 50,
+                corrupt: 20,
+                has_narrow_links: true,
+                crash: 30,
+                pause: 10,
+                disk: 20,
+                store: 20,
+                offline: 12,
+                link_cut: 6,
+                clog: 6,
+                retry: 20,
+                ..links
+            },
+        }
+    }
+}
+
+/// The greatest rate of each kind of trouble. In half of all plans a kind does not come at all, in the others at any rate up
+/// to this one. Messages by the thousand, jitter in milliseconds, and steps relative to each other, where the clients'
+/// writes make about a hundred and fifty.
+#[derive(Clone, Copy, Debug)]
+struct Mix {
+    /// From and to.
+    replicas: (u32, u32),
+    is_main_required: bool,
+    wait_ms_max: u64,
+    loss: u32,
+    repeat: u32,
+    reorder: u32,
+    corrupt: u32,
+    jitter: u32,
+    /// Some clusters lie far apart.
+    has_far_links: bool,
+    has_narrow_links: bool,
+    /// Clocks are wrong from the beginning, and gain or lose.
+    has_false_clocks: bool,
+    crash: u32,
+    pause: u32,
+    wipe: u32,
+    clone: u32,
+    disk: u32,
+    store: u32,
+    offline: u32,
+    partition: u32,
+    link_cut: u32,
+    clog: u32,
+    injection: u32,
+    clock: u32,
+    /// Clients that submit what they have an answer to.
+    retry: u32,
+    tables: u32,
+    ddl: u32,
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Profile::Default => "default",
-            Profile::Quiet => "quiet",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -42,8 +242,8 @@ impl FromStr for Profile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Profile::ALL.into_iter().find(|profile| profile.to_string() == text);
-        known.ok_or_else(|| format!("`{text}` is no profile; choose default or quiet"))
+        let known = Profile::ALL.into_iter().find(|profile| profile.name() == text);
+        known.ok_or_else(|| format!("`{text}` is no profile; choose {}", Profile::ALL.map(Profile::name).join(", ")))
     }
 }
 
@@ -61,8 +261,9 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
 
 /// Random plans.
 pub fn strategy(profile: Profile) -> BoxedStrategy<Plan> {
-    let steps = weights(profile).prop_flat_map(|weights| vec((step(&weights), pause()), 28..46));
-    let all = (options(profile), opening(), steps);
+    let mix = profile.mix();
+    let steps = weights(mix).prop_flat_map(move |weights| vec((step(&weights, mix), pause()), 32..50));
+    let all = (options(mix), opening(), steps);
     all.prop_map(|(options, mut all, steps)| {
         all.extend(steps.into_iter().flat_map(|(step, pause)| [Some(step), pause]).flatten());
         Plan::new(options, all)
@@ -92,61 +293,82 @@ fn sometimes(range: std::ops::Range<u32>) -> impl Strategy<Value = u32> {
     prop_oneof![Just(0), range]
 }
 
-fn options(profile: Profile) -> BoxedStrategy<Options> {
-    let links = match profile {
-        Profile::Quiet => Just(LinkOptions::default()).boxed(),
-        Profile::Default => links().boxed(),
-    };
-    let skew = match profile {
-        Profile::Quiet => Just(Vec::new()).boxed(),
-        Profile::Default => {
-            let (day, at_the_bound) = (86_400_000_i64, DRIFT_MS_MAX - 100..DRIFT_MS_MAX + 500);
-            let one = prop_oneof![2 => Just(0), 2 => -2_000..2_000_i64, 1 => at_the_bound, 1 => -day..day];
-            prop_oneof![Just(Vec::new()), vec(one, 5)].boxed()
-        }
-    };
+/// Off in half of all plans, else any rate up to the greatest.
+fn up_to(greatest: u32) -> BoxedStrategy<u32> {
+    if greatest == 0 { Just(0).boxed() } else { sometimes(1..greatest + 1).boxed() }
+}
+
+fn options(mix: Mix) -> BoxedStrategy<Options> {
+    let has_main = if mix.is_main_required { Just(true).boxed() } else { any::<bool>().boxed() };
     // A run has few authors; so that summaries are met at all, every other run sends nothing else.
     let whole_heads_max = prop_oneof![Just(0), Just(Options::default().whole_heads_max)];
-    (3..=4_u32, any::<bool>(), links, whole_heads_max, skew)
-        .prop_map(|(replicas, has_main, links, whole_heads_max, skew_ms)| Options {
+    let (fewest, most) = mix.replicas;
+    (fewest..=most, has_main, links(mix), whole_heads_max, clocks(mix))
+        .prop_map(|(replicas, has_main, links, whole_heads_max, (skew_ms, drift_ppm))| Options {
             replicas,
             has_main,
             links,
             whole_heads_max,
             skew_ms,
+            drift_ppm,
             ..Options::default()
         })
         .boxed()
 }
 
-fn links() -> impl Strategy<Value = LinkOptions> {
-    let latency = prop_oneof![(Just(1), 2..20_u64), (5..50_u64, 50..400_u64)];
-    let rates = (sometimes(1..250), sometimes(1..250), sometimes(1..250), sometimes(1..250));
-    (rates, latency, sometimes(1..200)).prop_map(|(rates, (latency_ms_min, latency_ms_max), jitter)| {
-        let (loss_permille, repeat_permille, reorder_permille, corrupt_permille) = rates;
-        LinkOptions {
-            loss_permille,
-            repeat_permille,
-            reorder_permille,
-            corrupt_permille,
-            latency_ms_min,
-            latency_ms_max,
-            jitter_ms_max: u64::from(jitter),
-            faulty_messages: None,
-        }
-    })
+/// What clocks are wrong by, and what they gain in a million.
+fn clocks(mix: Mix) -> BoxedStrategy<(Vec<i64>, Vec<i32>)> {
+    if !mix.has_false_clocks {
+        return Just((Vec::new(), Vec::new())).boxed();
+    }
+    let (day, at_the_bound) = (86_400_000_i64, DRIFT_MS_MAX - 100..DRIFT_MS_MAX + 500);
+    let skew = prop_oneof![2 => Just(0), 2 => -2_000..2_000_i64, 1 => at_the_bound, 1 => -day..day];
+    let skew = prop_oneof![Just(Vec::new()), vec(skew, 5)];
+    let drift = prop_oneof![2 => Just(0), 2 => -200..200_i32, 1 => -100_000..100_000_i32];
+    (skew, prop_oneof![3 => Just(Vec::new()), 1 => vec(drift, 5)]).boxed()
+}
+
+fn links(mix: Mix) -> impl Strategy<Value = LinkOptions> {
+    let far = u32::from(mix.has_far_links);
+    let latency = prop_oneof![1 => (Just(1), 2..20_u64), far => (5..50_u64, 50..400_u64)];
+    let narrow = u32::from(mix.has_narrow_links);
+    let bandwidth = prop_oneof![3 => Just(0), narrow => 10_000..300_000_u64];
+    let rates = (up_to(mix.loss), up_to(mix.repeat), up_to(mix.reorder), up_to(mix.corrupt));
+    (rates, latency, up_to(mix.jitter), bandwidth).prop_map(
+        |(rates, (latency_ms_min, latency_ms_max), jitter, bytes_per_second_max)| {
+            let (loss_permille, repeat_permille, reorder_permille, corrupt_permille) = rates;
+            LinkOptions {
+                loss_permille,
+                repeat_permille,
+                reorder_permille,
+                corrupt_permille,
+                latency_ms_min,
+                latency_ms_max,
+                jitter_ms_max: u64::from(jitter),
+                bytes_per_second_max,
+                faulty_messages: None,
+            }
+        },
+    )
 }
 
 /// How often each kind of step comes, relative to the others.
 #[derive(Clone, Debug)]
 struct Weights {
     crash: u32,
+    pause: u32,
+    wipe: u32,
+    clone: u32,
+    disk: u32,
+    store: u32,
     offline: u32,
     partition: u32,
     link_cut: u32,
+    clog: u32,
     injection: u32,
     clock: u32,
-    schema: u32,
+    retry: u32,
+    tables: u32,
     rule: u32,
     ddl: u32,
     increment: u32,
@@ -155,25 +377,34 @@ struct Weights {
     delete: u32,
 }
 
-fn weights(profile: Profile) -> BoxedStrategy<Weights> {
-    let fault = |range| match profile {
-        Profile::Quiet => Just(0).boxed(),
-        Profile::Default => sometimes(range).boxed(),
-    };
-    let faults = (fault(1..12), fault(1..12), fault(1..12), fault(1..6), fault(1..6), fault(1..4));
-    let writes =
-        (1..8_u32, sometimes(1..6), sometimes(2..30), sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
-    (faults, writes)
-        .prop_map(|(faults, (schema, rule, ddl, increment, strict, again, delete))| {
-            let (crash, offline, partition, link_cut, injection, clock) = faults;
+fn weights(mix: Mix) -> BoxedStrategy<Weights> {
+    let hosts =
+        (up_to(mix.crash), up_to(mix.pause), up_to(mix.wipe), up_to(mix.clone), up_to(mix.disk), up_to(mix.store));
+    let network =
+        (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
+    let clients = (up_to(mix.clock), up_to(mix.retry));
+    let ddl = sometimes(2..mix.ddl);
+    let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
+    (hosts, network, clients, writes)
+        .prop_map(|(hosts, network, clients, (tables, rule, ddl, increment, strict, again, delete))| {
+            let (crash, pause, wipe, clone, disk, store) = hosts;
+            let (offline, partition, link_cut, clog, injection) = network;
+            let (clock, retry) = clients;
             Weights {
                 crash,
+                pause,
+                wipe,
+                clone,
+                disk,
+                store,
                 offline,
                 partition,
                 link_cut,
+                clog,
                 injection,
                 clock,
-                schema,
+                retry,
+                tables,
                 rule,
                 ddl,
                 increment,
@@ -190,13 +421,13 @@ fn addend() -> impl Strategy<Value = i64> {
     prop_oneof![60 => -5..=5_i64, 1 => Just(i64::MAX), 1 => Just(i64::MIN)]
 }
 
-fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
+fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
     let replica = || 0..64_u32;
     let number = || 0..1_000_u32;
     let choices: Vec<(u32, BoxedStrategy<Step>)> = vec![
-        (2, (300..3_000_u64).prop_map(|ms| Step::Wait { ms }).boxed()),
+        (2, (300..mix.wait_ms_max).prop_map(|ms| Step::Wait { ms }).boxed()),
         (
-            weights.schema,
+            weights.tables,
             (replica(), number()).prop_map(|(replica, table)| Step::CreateTable { replica, table }).boxed(),
         ),
         (
@@ -206,7 +437,7 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
                 .boxed(),
         ),
         (
-            70,
+            110,
             (replica(), 0..3_u32, 0..3_u32, number())
                 .prop_map(|(replica, row, column, value)| Step::UpdateNode { replica, row, column, value })
                 .boxed(),
@@ -274,11 +505,39 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
         ),
         (
             weights.crash,
-            (replica(), prop_oneof![Just(0), 1..12_u32])
-                .prop_map(|(replica, after_outputs)| Step::Crash { replica, after_outputs })
+            (replica(), prop_oneof![Just(0), 1..12_u32], prop_oneof![2 => Just(0), 1 => 1..600_u64])
+                .prop_map(|(replica, after_outputs, kept_bytes)| Step::Crash { replica, after_outputs, kept_bytes })
                 .boxed(),
         ),
-        (3 * weights.crash, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
+        (3 * weights.crash + weights.disk, replica().prop_map(|replica| Step::Restart { replica }).boxed()),
+        (weights.pause, replica().prop_map(|replica| Step::Pause { replica }).boxed()),
+        (2 * weights.pause, replica().prop_map(|replica| Step::Resume { replica }).boxed()),
+        (weights.wipe, replica().prop_map(|replica| Step::Wipe { replica }).boxed()),
+        (weights.clone, (replica(), replica()).prop_map(|(replica, other)| Step::Clone { replica, other }).boxed()),
+        (
+            2 * weights.disk,
+            (replica(), disk_fault())
+                .prop_map(|(replica, (fault, after))| Step::FailDisk { replica, fault, after })
+                .boxed(),
+        ),
+        (
+            weights.disk,
+            (replica(), 1..4_000_u64).prop_map(|(replica, sync_ms)| Step::SlowDisk { replica, sync_ms }).boxed(),
+        ),
+        (2 * weights.disk, replica().prop_map(|replica| Step::MendDisk { replica }).boxed()),
+        (
+            weights.store,
+            (replica(), prop_oneof![Just(StoreFault::Error), Just(StoreFault::Abandonment)], 0..6_u32)
+                .prop_map(|(replica, fault, after_statements)| Step::FailStore { replica, fault, after_statements })
+                .boxed(),
+        ),
+        (weights.retry, Just(Step::SubmitAgain).boxed()),
+        (
+            weights.clog,
+            (replica(), replica(), 1..6_000_u64)
+                .prop_map(|(replica, other, ms)| Step::Clog { replica, other, ms })
+                .boxed(),
+        ),
         (weights.offline, replica().prop_map(|replica| Step::GoOffline { replica }).boxed()),
         (weights.offline, replica().prop_map(|replica| Step::GoOnline { replica }).boxed()),
         (weights.partition, partition()),
@@ -301,6 +560,12 @@ fn step(weights: &Weights) -> Union<BoxedStrategy<Step>> {
         ),
     ];
     Union::new_weighted(choices.into_iter().filter(|(weight, _)| *weight > 0).collect())
+}
+
+/// A disk is written to often and read seldom.
+fn disk_fault() -> BoxedStrategy<(DiskFault, u32)> {
+    let write = prop_oneof![Just(DiskFault::Write), Just(DiskFault::Full)];
+    prop_oneof![2 => (write, 0..6_u32), 1 => (Just(DiskFault::Read), Just(0))].boxed()
 }
 
 fn partition() -> BoxedStrategy<Step> {

@@ -1,5 +1,5 @@
-//! The verbs that plans and scenarios speak: start, submit, crash, restart, go offline, partition, inject, heal,
-//! settle.
+//! The verbs that plans and scenarios speak: start, submit, crash, restart, pause, wipe, clone, go offline, partition,
+//! clog, inject, heal, settle.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -32,6 +32,9 @@ use crate::step::Step;
 use crate::store::Stores;
 use crate::world::{Answer, Shared, World};
 
+/// How long a client waits for an answer before it gives up, to ask again later.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// How often a settling cluster is looked at.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 
@@ -47,10 +50,10 @@ pub struct Cluster {
     hosts: Vec<NodeHandle>,
     inboxes: Inboxes,
     invocations: u64,
-    /// Transactions of clients whose host died before it answered.
+    /// Transactions of clients that got no answer.
     abandoned: Vec<(u32, Transaction)>,
-    /// The last generated transaction that wrote rows, and where it was submitted.
-    last: Option<(u32, Transaction)>,
+    /// The last generated transaction that wrote rows, where it was submitted, and as which invocation.
+    last: Option<(u32, Transaction, u64)>,
     violation: Option<Violation>,
 }
 
@@ -124,7 +127,31 @@ impl Cluster {
             | Step::SetRule { replica, .. }
             | Step::ChangeSchema { replica, .. } => self.submit_generated(self.host(*replica), step).await,
             Step::SubmitAgainElsewhere { replica } => self.submit_again_elsewhere(self.host(*replica)).await,
-            Step::Crash { replica, after_outputs } => self.crash(self.host(*replica), *after_outputs),
+            Step::SubmitAgain => self.submit_again().await,
+            Step::Crash { replica, after_outputs, kept_bytes } => {
+                self.tear(self.host(*replica), *after_outputs, *kept_bytes);
+            }
+            Step::Pause { replica } => self.pause(self.host(*replica)),
+            Step::Resume { replica } => self.resume(self.host(*replica)).await,
+            Step::Wipe { replica } => self.wipe(self.host(*replica)).await,
+            Step::Clone { replica, other } => self.clone_host(self.host(*replica), *other).await,
+            Step::FailDisk { replica, fault, after } => {
+                self.world.borrow_mut().disk(self.host(*replica)).arm(*fault, *after);
+            }
+            Step::SlowDisk { replica, sync_ms } => {
+                self.world.borrow_mut().disk(self.host(*replica)).slow_down(sync_ms * 1_000);
+            }
+            Step::MendDisk { replica } => self.world.borrow_mut().disk(self.host(*replica)).mend(),
+            Step::FailStore { replica, fault, after_statements } => {
+                self.world.borrow_mut().fail_stores(self.host(*replica), *fault, *after_statements);
+            }
+            Step::Clog { replica, other, ms } => {
+                let one = self.host(*replica);
+                match self.other_host(one, *other) {
+                    Some(other) => self.clog(one, other, *ms),
+                    None => self.skip(one, "there is no other host"),
+                }
+            }
             Step::Restart { replica } => self.restart(self.host(*replica)).await,
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
             Step::GoOnline { replica } => self.go_online(self.host(*replica)).await,
@@ -181,11 +208,23 @@ impl Cluster {
                 let transaction = Transaction { tx: self.next_tx(), ..transaction };
                 // A migration would make other tables at a replica with another schema.
                 if transaction.statements.iter().all(client::is_data) {
-                    self.last = Some((host, transaction.clone()));
+                    self.last = Some((host, transaction.clone(), self.invocations + 1));
                 }
                 drop(self.submit_transaction(host, transaction).await);
             }
             Err(reason) => self.skip(host, reason),
+        }
+    }
+
+    /// The client of the last transaction submits it once more, though it has an answer.
+    async fn submit_again(&mut self) {
+        match self.last.clone() {
+            Some((host, transaction, invocation)) if self.world.borrow().replica(host).is_some() => {
+                self.world.borrow_mut().record(Some(host), EventKind::SubmittedAgain { invocation });
+                drop(self.submit_transaction(host, transaction).await);
+            }
+            Some((host, ..)) => self.skip(host, "the host is down"),
+            None => self.skip(0, "there is nothing to submit again"),
         }
     }
 
@@ -196,7 +235,7 @@ impl Cluster {
             _ if !self.world.borrow().options().has_main => {
                 self.skip(host, "only a main notices that two replicas carry out one transaction");
             }
-            Some((at, transaction)) if replicas > 1 => {
+            Some((at, transaction, _)) if replicas > 1 => {
                 let elsewhere = if at == host { (host + 1) % replicas } else { host };
                 drop(self.submit_transaction(elsewhere, transaction).await);
             }
@@ -229,8 +268,18 @@ impl Cluster {
         let statements = transaction.statements.clone();
         let again = (host, transaction.clone());
         self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
-        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to)).await;
+        let asking = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to));
+        let answer = tokio::select! {
+            biased;
+            answer = asking => Some(answer),
+            () = sleep(PATIENCE) => None,
+        };
         let mut world = self.world.borrow_mut();
+        let Some(answer) = answer else {
+            world.record(Some(host), EventKind::TimedOut { invocation });
+            self.abandoned.push(again);
+            return Err("the host did not answer in time".to_owned());
+        };
         match answer.and_then(|answer| answer.result) {
             Some(result) => {
                 let result = result.map_err(|error| error.to_string());
@@ -257,8 +306,21 @@ impl Cluster {
         answer.await.ok()
     }
 
+    /// Like [`Cluster::ask_host`], but nobody waits for a host that stands still.
+    async fn ask_moving_host(
+        &self,
+        host: u32,
+        arrival: impl FnOnce(oneshot::Sender<Answer>) -> Arrival,
+    ) -> Option<Answer> {
+        tokio::select! {
+            biased;
+            answer = self.ask_host(host, arrival) => answer,
+            () = std::future::ready(()), if self.world.borrow().is_paused(host) => None,
+        }
+    }
+
     async fn input(&self, host: u32, input: Input) {
-        self.ask_host(host, |answer_to| Arrival::Local(input, answer_to)).await;
+        self.ask_moving_host(host, |answer_to| Arrival::Local(input, answer_to)).await;
     }
 
     /// Makes a host's replica believe that another sent it these bytes; nothing of this passes the network. Returns
@@ -267,20 +329,90 @@ impl Cluster {
         if self.world.borrow().replica(host).is_none() {
             self.skip(host, "the host is down");
         }
-        let answer = self.ask_host(host, |answer_to| Arrival::Forgery { from, bytes, answer_to }).await?;
+        let answer = self.ask_moving_host(host, |answer_to| Arrival::Forgery { from, bytes, answer_to }).await?;
         Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
     }
 
     /// Kills a host: now, or once it has carried out so many more outputs.
     pub fn crash(&mut self, host: u32, after_outputs: u32) {
+        self.tear(host, after_outputs, 0);
+    }
+
+    /// Like [`Cluster::crash`]; of what the host had written and not synced so many bytes stay on its disk.
+    pub fn tear(&mut self, host: u32, after_outputs: u32, kept_bytes: u64) {
         if self.world.borrow().replica(host).is_none() {
             self.skip(host, "the host is down already");
         } else if after_outputs > 0 {
-            self.world.borrow_mut().crash_after(host, after_outputs);
+            self.world.borrow_mut().crash_after(host, after_outputs, kept_bytes);
         } else {
-            self.world.borrow_mut().crash(host);
+            self.world.borrow_mut().crash(host, kept_bytes);
             Handle::current().kill(self.hosts[host as usize].id());
         }
+    }
+
+    /// Lets a host stand still: what reaches it waits.
+    pub fn pause(&mut self, host: u32) {
+        if self.world.borrow().replica(host).is_none() {
+            self.skip(host, "the host is down");
+        } else if self.world.borrow().is_paused(host) {
+            self.skip(host, "the host stands still already");
+        } else {
+            self.world.borrow_mut().pause(host, true);
+        }
+    }
+
+    /// Lets a host go on. Its clients that lost patience ask again.
+    pub async fn resume(&mut self, host: u32) {
+        if self.world.borrow().is_paused(host) {
+            self.world.borrow_mut().pause(host, false);
+            self.submit_abandoned(host).await;
+        } else {
+            self.skip(host, "the host does not stand still");
+        }
+    }
+
+    /// A host loses its disk and comes back as a new replica. Without a main nobody would notice that its clients'
+    /// transactions were carried out before, so they are not submitted again.
+    pub async fn wipe(&mut self, host: u32) {
+        if host == 0 && self.world.borrow().options().has_main {
+            self.skip(host, "a wiped main is another main");
+            return;
+        }
+        if self.world.borrow().replica(host).is_some() {
+            self.crash(host, 0);
+        }
+        self.world.borrow_mut().wipe(host);
+        if !self.world.borrow().options().has_main {
+            self.abandoned.retain(|(at, _)| *at != host);
+            self.last.take_if(|(at, ..)| *at == host);
+        }
+        self.restart(host).await;
+    }
+
+    /// A host starts from a copy of another's disk.
+    pub async fn clone_host(&mut self, host: u32, other: u32) {
+        let edges = self.hosts.len() as u32 - 1;
+        if !self.world.borrow().options().has_main {
+            self.skip(host, "without a main nobody notices that two hosts have one identity");
+        } else if host == 0 || edges < 2 {
+            self.skip(host, "there are no two edges to be taken for each other");
+        } else {
+            let other = 1 + other % edges;
+            let from = if other == host { 1 + host % edges } else { other };
+            if self.world.borrow().replica(host).is_some() {
+                self.crash(host, 0);
+            }
+            self.world.borrow_mut().clone_disk(host, from);
+            self.restart(host).await;
+        }
+    }
+
+    /// Lets the link between two hosts hold back what is sent.
+    pub fn clog(&mut self, one: u32, other: u32, ms: u64) {
+        let mut world = self.world.borrow_mut();
+        let until_us = world.elapsed_us().saturating_add(ms.saturating_mul(1_000));
+        world.network.clog(one, other, until_us);
+        world.record(None, EventKind::Clogged { one, other, ms });
     }
 
     /// Starts a crashed host again from its disk.
@@ -327,7 +459,7 @@ impl Cluster {
     /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the
     /// replica said to that, `None` if the host died or was down.
     pub async fn retry(&mut self, host: u32, id: ChangeId) -> Option<Result<(), Error>> {
-        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Retry(id), answer_to)).await?;
+        let answer = self.ask_moving_host(host, |answer_to| Arrival::Local(Input::Retry(id), answer_to)).await?;
         Some(answer.result.map_or(Ok(()), |result| result.map(drop)))
     }
 
@@ -412,6 +544,13 @@ impl Cluster {
         self.world.borrow_mut().inspect();
         self.world.borrow_mut().record(None, EventKind::Settling);
         self.world.borrow_mut().heal_all();
+        let doubled = self.world.borrow().doubled();
+        for host in doubled {
+            self.wipe(host).await;
+        }
+        for host in hosts.clone().filter(|host| self.world.borrow().is_paused(*host)).collect::<Vec<_>>() {
+            self.resume(host).await;
+        }
         for host in hosts.filter(|host| self.world.borrow().replica(*host).is_none()).collect::<Vec<_>>() {
             self.restart(host).await;
         }

@@ -1,5 +1,7 @@
 //! The faults: what can go wrong around a replica, and where the history shows that it did.
 
+use crate::disk::DiskFault;
+use crate::engine::StoreFault;
 use crate::history::EventKind;
 use crate::network::Partition;
 
@@ -36,11 +38,39 @@ pub enum Fault {
     UnsyncedLost,
     /// A wall clock is set.
     ClockJump,
+    /// A message waits for a narrow link.
+    Bandwidth,
+    /// A message is held back by a clogged link.
+    Clog,
+    /// A host stands still for a while.
+    Pause,
+    /// A host loses its disk and comes back with an empty one.
+    Wipe,
+    /// Two hosts have one identity.
+    Clone,
+    /// A crash tears the record that was being written.
+    TornWrite,
+    /// A disk cannot be read.
+    ReadError,
+    /// A disk refuses a record.
+    WriteError,
+    /// A disk is full.
+    FullDisk,
+    /// A disk takes long to sync.
+    SlowDisk,
+    /// A graph store refuses a statement.
+    StoreError,
+    /// The handle of a graph store is lost within a delta.
+    StoreAbandonment,
+    /// A client submits a transaction again that it has an answer to.
+    DuplicateSubmission,
+    /// A client gives up waiting, and will ask again.
+    ClientTimeout,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 29] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Reorder,
@@ -56,6 +86,20 @@ impl Fault {
         Fault::Crash,
         Fault::UnsyncedLost,
         Fault::ClockJump,
+        Fault::Bandwidth,
+        Fault::Clog,
+        Fault::Pause,
+        Fault::Wipe,
+        Fault::Clone,
+        Fault::TornWrite,
+        Fault::ReadError,
+        Fault::WriteError,
+        Fault::FullDisk,
+        Fault::SlowDisk,
+        Fault::StoreError,
+        Fault::StoreAbandonment,
+        Fault::DuplicateSubmission,
+        Fault::ClientTimeout,
     ];
 
     /// The fault's name in reports.
@@ -77,6 +121,20 @@ impl Fault {
             Fault::Crash => "crash",
             Fault::UnsyncedLost => "unsynced_lost",
             Fault::ClockJump => "clock_jump",
+            Fault::Bandwidth => "bandwidth",
+            Fault::Clog => "clog",
+            Fault::Pause => "pause",
+            Fault::Wipe => "wipe",
+            Fault::Clone => "clone",
+            Fault::TornWrite => "torn_write",
+            Fault::ReadError => "read_error",
+            Fault::WriteError => "write_error",
+            Fault::FullDisk => "full_disk",
+            Fault::SlowDisk => "slow_disk",
+            Fault::StoreError => "store_error",
+            Fault::StoreAbandonment => "store_abandonment",
+            Fault::DuplicateSubmission => "duplicate_submission",
+            Fault::ClientTimeout => "client_timeout",
         }
     }
 
@@ -91,6 +149,8 @@ impl Fault {
                     (fate.delays_us.len() > 1, Fault::Repeat),
                     (fate.is_reordered, Fault::Reorder),
                     (fate.flipped_bit.is_some(), Fault::Corruption),
+                    (fate.queued_us > 0, Fault::Bandwidth),
+                    (fate.clogged_us > 0, Fault::Clog),
                 ];
                 found.into_iter().filter(|(fired, _)| *fired).map(|(_, fault)| fault).collect()
             }
@@ -104,6 +164,18 @@ impl Fault {
             EventKind::Crashed { lost_records: 0 } => vec![Fault::Crash],
             EventKind::Crashed { .. } => vec![Fault::Crash, Fault::UnsyncedLost],
             EventKind::ClockJumped { .. } => vec![Fault::ClockJump],
+            EventKind::Paused => vec![Fault::Pause],
+            EventKind::Wiped => vec![Fault::Wipe],
+            EventKind::Cloned { .. } => vec![Fault::Clone],
+            EventKind::TailCut => vec![Fault::TornWrite],
+            EventKind::DiskFailed(DiskFault::Read) => vec![Fault::ReadError],
+            EventKind::DiskFailed(DiskFault::Write) => vec![Fault::WriteError],
+            EventKind::DiskFailed(DiskFault::Full) => vec![Fault::FullDisk],
+            EventKind::SyncWaited { .. } => vec![Fault::SlowDisk],
+            EventKind::StoreBroken { fault: StoreFault::Error, .. } => vec![Fault::StoreError],
+            EventKind::StoreBroken { fault: StoreFault::Abandonment, .. } => vec![Fault::StoreAbandonment],
+            EventKind::SubmittedAgain { .. } => vec![Fault::DuplicateSubmission],
+            EventKind::TimedOut { .. } => vec![Fault::ClientTimeout],
             _ => Vec::new(),
         }
     }

@@ -13,6 +13,8 @@ use kuzusync_core::view::{View, ViewDelta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::disk::DiskFault;
+use crate::engine::StoreFault;
 use crate::network::{Fate, Partition};
 
 /// Something that happened.
@@ -52,6 +54,16 @@ pub enum EventKind {
         invocation: u64,
         /// The change it became, or why it was refused.
         result: Result<ChangeId, String>,
+    },
+    /// A client had waited long enough for its answer.
+    TimedOut {
+        /// Its number.
+        invocation: u64,
+    },
+    /// A client submits a transaction that it has an answer to.
+    SubmittedAgain {
+        /// The number it had.
+        invocation: u64,
     },
     /// A client's host died before it answered.
     Abandoned {
@@ -144,6 +156,35 @@ pub enum EventKind {
         /// Records written and not synced.
         lost_records: u64,
     },
+    /// The disk refused a record, or could not be read.
+    DiskFailed(DiskFault),
+    /// The last record on the disk was torn, and is cut off.
+    TailCut,
+    /// A sync took so long.
+    SyncWaited {
+        /// In simulated microseconds.
+        us: u64,
+    },
+    /// A store was made to fail within a delta.
+    StoreBroken {
+        /// How.
+        fault: StoreFault,
+        /// Statements it had carried out.
+        statements: u32,
+    },
+    /// The host stands still: nothing that reaches it is dealt with.
+    Paused,
+    /// The host goes on.
+    Resumed,
+    /// The host, which is down, lost its disk and gets an empty one.
+    Wiped,
+    /// The host, which is down, got a copy of another's disk: two hosts have one identity until both are wiped.
+    Cloned {
+        /// Whose.
+        from: u32,
+    },
+    /// Another host has this one's identity from now on.
+    Doubled,
     /// The host, which is down, got another disk: an empty one, a copy of another's, or one it had before.
     DiskReplaced,
     /// The host lost its network and knows it.
@@ -158,6 +199,15 @@ pub enum EventKind {
         one: u32,
         /// The other.
         other: u32,
+    },
+    /// The link between two hosts holds back what is sent, for so long.
+    Clogged {
+        /// One of them.
+        one: u32,
+        /// The other.
+        other: u32,
+        /// In milliseconds.
+        ms: u64,
     },
     /// Every partition and cut ended.
     Healed,
@@ -243,6 +293,7 @@ mod tests {
         let damaged = |bit| Fate { flipped_bit: Some(bit), ..fate(1) };
         let injected = |byte| EventKind::Injected { from: 1, bytes: 9, digest: Digest([byte; 16]) };
         let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
+        let broken = |fault, statements| EventKind::StoreBroken { fault, statements };
         let frame = Arc::from([]);
         let sent = |checksum, fate| {
             let frame = Arc::clone(&frame);
@@ -289,6 +340,19 @@ mod tests {
             ),
             (EventKind::LinkCut { one: 0, other: 1 }, EventKind::LinkCut { one: 0, other: 2 }),
             (EventKind::ClockJumped { ms: 1 }, EventKind::ClockJumped { ms: -1 }),
+            (EventKind::TimedOut { invocation: 1 }, EventKind::TimedOut { invocation: 2 }),
+            (EventKind::SubmittedAgain { invocation: 1 }, EventKind::SubmittedAgain { invocation: 2 }),
+            (EventKind::DiskFailed(DiskFault::Read), EventKind::DiskFailed(DiskFault::Full)),
+            (EventKind::SyncWaited { us: 1 }, EventKind::SyncWaited { us: 2 }),
+            (broken(StoreFault::Error, 1), broken(StoreFault::Error, 2)),
+            (broken(StoreFault::Error, 1), broken(StoreFault::Abandonment, 1)),
+            (EventKind::Cloned { from: 1 }, EventKind::Cloned { from: 2 }),
+            (EventKind::Clogged { one: 0, other: 1, ms: 1 }, EventKind::Clogged { one: 0, other: 1, ms: 2 }),
+            (EventKind::Paused, EventKind::Resumed),
+            (EventKind::Wiped, EventKind::Doubled),
+            (EventKind::TailCut, EventKind::Synced),
+            (sent(1, fate(1)), sent(1, Fate { queued_us: 1, ..fate(1) })),
+            (sent(1, fate(1)), sent(1, Fate { clogged_us: 1, ..fate(1) })),
             (EventKind::WentOffline, EventKind::WentOnline),
             (EventKind::Settling, EventKind::DiskReplaced),
             (EventKind::Settling, EventKind::Settled),

@@ -74,26 +74,50 @@ pub async fn run(
     });
     loop {
         let timer = sleep_or_wait(world.borrow().wake_after(host));
-        let is_alive = tokio::select! {
+        let arrival = tokio::select! {
             biased;
             arrival = inbox.recv() => match arrival {
-                Some(arrival) => take(&world, host, arrival),
+                Some(arrival) => Some(arrival),
                 None => return,
             },
-            () = timer => world.borrow_mut().input(host, Input::Timeout).is_alive,
+            () = timer => None,
         };
+        wait_while_paused(&world, host).await;
+        let is_alive = match arrival {
+            Some(arrival) => take(&world, host, arrival).await,
+            None => world.borrow_mut().input(host, Input::Timeout).is_alive,
+        };
+        wait_for_disk(&world, host).await;
         if !is_alive {
             return;
         }
     }
 }
 
+/// Nothing is dealt with while the host stands still.
+async fn wait_while_paused(world: &Shared, host: u32) {
+    let resumed = world.borrow().resumed(host);
+    while world.borrow().is_paused(host) {
+        resumed.notified().await;
+    }
+}
+
+/// Nothing is dealt with, or answered, while the host waits for its disk.
+async fn wait_for_disk(world: &Shared, host: u32) {
+    let busy_for = world.borrow().busy_for(host);
+    if let Some(busy_for) = busy_for {
+        sleep(busy_for).await;
+    }
+}
+
 /// Feeds the replica what arrived. Says whether the host survived.
-fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
-    let mut world = world.borrow_mut();
+async fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
     match arrival {
-        Arrival::Packet(Packet { from, number, bytes, .. }) => {
-            if world.network.is_cut(from, host) {
+        Arrival::Packet(packet) => {
+            let mut world = world.borrow_mut();
+            let is_lost = !world.network.reaches(&packet);
+            let Packet { from, number, bytes, .. } = packet;
+            if is_lost {
                 world.record(Some(host), EventKind::Missed { from, number });
                 return true;
             }
@@ -103,11 +127,16 @@ fn take(world: &Shared, host: u32, arrival: Arrival) -> bool {
             }
             world.input(host, Input::Receive { from: Peer(from), bytes }).is_alive
         }
-        Arrival::Local(input, answer_to) => reply(world.input(host, input), answer_to),
+        Arrival::Local(input, answer_to) => {
+            let answer = world.borrow_mut().input(host, input);
+            wait_for_disk(world, host).await;
+            reply(answer, answer_to)
+        }
         Arrival::Forgery { from, bytes, answer_to } => {
             let (length, digest) = (bytes.len() as u64, Digest::of(&[&bytes]));
-            world.record(Some(host), EventKind::Injected { from, bytes: length, digest });
-            reply(world.input(host, Input::Receive { from: Peer(from), bytes }), answer_to)
+            world.borrow_mut().record(Some(host), EventKind::Injected { from, bytes: length, digest });
+            let answer = world.borrow_mut().input(host, Input::Receive { from: Peer(from), bytes });
+            reply(answer, answer_to)
         }
     }
 }
@@ -154,7 +183,7 @@ pub async fn carry(world: Shared) {
 fn deliver(world: &Shared, endpoint: &std::rc::Rc<Endpoint>, packet: Packet) {
     let mut world = world.borrow_mut();
     let (from, to, number) = (packet.from, packet.to, packet.number);
-    if world.replica(to).is_none() || world.network.is_cut(from, to) {
+    if world.replica(to).is_none() || !world.network.reaches(&packet) {
         world.record(Some(to), EventKind::Missed { from, number });
         return;
     }

@@ -9,7 +9,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`seed`], [`options`], [`step`], [`reading`] | what a run is made of, and how its file is read |
-//! | [`network`], [`disk`], [`clock`], [`store`] | what surrounds a replica |
+//! | [`network`], [`disk`], [`clock`], [`store`], [`engine`] | what surrounds a replica |
 //! | [`fault`] | what can go wrong |
 //! | [`world`], [`host`], [`turns`] | what hosts share; how one runs; when it runs too long |
 //! | [`client`], [`cluster`] | who asks replicas for what; the verbs of plans and scenarios |
@@ -28,6 +28,7 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod disk;
+pub mod engine;
 pub mod fault;
 pub mod history;
 pub mod host;

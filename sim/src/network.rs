@@ -21,6 +21,10 @@ pub struct Fate {
     pub is_reordered: bool,
     /// Which of its bits arrives wrong, counted modulo its length.
     pub flipped_bit: Option<u64>,
+    /// How much of the delay it waits until the link has carried what was sent before.
+    pub queued_us: u64,
+    /// How much of the delay the link is clogged.
+    pub clogged_us: u64,
 }
 
 /// Where nothing passes. Nobody is told.
@@ -94,6 +98,8 @@ pub struct Packet {
     pub to: u32,
     /// The message's number on this link.
     pub number: u64,
+    /// How often the connections of its hosts had been broken when it was sent.
+    pub connection: u64,
     /// What was sent.
     pub bytes: Vec<u8>,
 }
@@ -104,6 +110,10 @@ pub struct Network {
     seed: Seed,
     options: LinkOptions,
     numbers: BTreeMap<(u32, u32), u64>,
+    /// When each direction of a link will have carried what was sent.
+    busy_until_us: BTreeMap<(u32, u32), u64>,
+    /// Links that hold everything back until then.
+    clogged_until_us: BTreeMap<(u32, u32), u64>,
     latencies_us: BTreeMap<(u32, u32), u64>,
     /// Ordered by when they are due, then by when they were sent.
     on_their_way: BTreeMap<(u64, u64), Packet>,
@@ -112,6 +122,8 @@ pub struct Network {
     /// Single links that will be cut, and how many messages still arrive over each before.
     cut_links: BTreeMap<(u32, u32), u64>,
     offline: BTreeSet<u32>,
+    /// How often each host's connections were broken.
+    broken: BTreeMap<u32, u64>,
     is_healed: bool,
 }
 
@@ -123,19 +135,23 @@ impl Network {
             seed,
             options,
             numbers: BTreeMap::new(),
+            busy_until_us: BTreeMap::new(),
+            clogged_until_us: BTreeMap::new(),
             latencies_us: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
             sent: 0,
             partition: None,
             cut_links: BTreeMap::new(),
             offline: BTreeSet::new(),
+            broken: BTreeMap::new(),
             is_healed: false,
         }
     }
 
-    /// From now on nothing is lost, repeated, reordered or damaged, and no host is cut off. Latencies stay.
+    /// From now on nothing is lost, repeated, reordered, damaged or held back, and no host is cut off. Latencies stay.
     pub fn heal_all(&mut self) {
         self.is_healed = true;
+        self.clogged_until_us.clear();
         self.end_partition();
         self.offline.clear();
     }
@@ -159,6 +175,11 @@ impl Network {
     /// Cuts the link between two hosts once so many more messages have arrived over it, either way.
     pub fn cut_link(&mut self, one: u32, other: u32, after_messages: u64) {
         self.cut_links.insert(link(one, other), after_messages);
+    }
+
+    /// Lets the link between two hosts hold back what is sent until then, either way.
+    pub fn clog(&mut self, one: u32, other: u32, until_us: u64) {
+        self.clogged_until_us.insert(link(one, other), until_us);
     }
 
     /// A message has arrived. Says whether it is the last one before its link is cut.
@@ -191,16 +212,17 @@ impl Network {
         self.is_offline(from) || self.is_offline(to) || is_split || is_link_cut
     }
 
-    /// Takes a message. Returns its number on the link and what becomes of it.
-    pub fn send(&mut self, now_us: u64, from: u32, to: u32, bytes: &[u8]) -> (u64, Fate) {
+    /// Takes a message that leaves then. Returns its number on the link and what becomes of it.
+    pub fn send(&mut self, leaves_us: u64, from: u32, to: u32, bytes: &[u8]) -> (u64, Fate) {
         let number = self.numbers.entry((from, to)).or_insert(0);
         *number += 1;
         let number = *number;
-        let fate = self.fate(from, to, number);
+        let connection = self.connection(from, to);
+        let fate = self.fate(leaves_us, from, to, number, bytes.len());
         for delay_us in &fate.delays_us {
             self.sent += 1;
-            let packet = Packet { from, to, number, bytes: fate.carried(bytes) };
-            self.on_their_way.insert((now_us.saturating_add(*delay_us), self.sent), packet);
+            let packet = Packet { from, to, number, connection, bytes: fate.carried(bytes) };
+            self.on_their_way.insert((leaves_us.saturating_add(*delay_us), self.sent), packet);
         }
         (number, fate)
     }
@@ -213,11 +235,27 @@ impl Network {
         latency_ms_min * 1_000 + *self.latencies_us.entry((from, to)).or_insert_with(draw)
     }
 
-    fn fate(&mut self, from: u32, to: u32, number: u64) -> Fate {
+    /// How long a message waits for the link to carry what was sent before, and how long it takes to carry it.
+    fn carrying_us(&mut self, leaves_us: u64, from: u32, to: u32, bytes: usize) -> (u64, u64) {
+        let rate = self.options.bytes_per_second_max;
+        if rate == 0 || self.is_healed {
+            return (0, 0);
+        }
+        let busy_until_us = self.busy_until_us.entry((from, to)).or_default();
+        let begins_us = leaves_us.max(*busy_until_us);
+        let takes_us = (bytes as u64).saturating_mul(1_000_000) / rate;
+        *busy_until_us = begins_us.saturating_add(takes_us);
+        (begins_us - leaves_us, takes_us)
+    }
+
+    fn fate(&mut self, leaves_us: u64, from: u32, to: u32, number: u64, bytes: usize) -> Fate {
         if self.is_cut(from, to) {
             return Fate::default();
         }
         let latency_us = self.latency_us(from, to);
+        let clogged_until_us = self.clogged_until_us.get(&link(from, to)).copied().unwrap_or(0);
+        let clogged_us = clogged_until_us.saturating_sub(leaves_us);
+        let (queued_us, takes_us) = self.carrying_us(leaves_us, from, to, bytes);
         let options = &self.options;
         let name = MessageName { from, to, number };
         let is_spared = options.faulty_messages.as_ref().is_some_and(|faulty| !faulty.contains(&name));
@@ -227,7 +265,8 @@ impl Network {
             [options.loss_permille, options.repeat_permille, options.reorder_permille]
                 .map(|permille| stream.chance_permille(permille) && can_go_wrong);
         let jitter_us_max = if self.is_healed { 0 } else { options.jitter_ms_max * 1_000 };
-        let mut delay_us = || latency_us + stream.up_to(jitter_us_max);
+        let held_us = clogged_us.saturating_add(queued_us).saturating_add(takes_us);
+        let mut delay_us = || held_us.saturating_add(latency_us + stream.up_to(jitter_us_max));
         let first_us = delay_us() + if is_reordered { 3 * latency_us + 5_000 } else { 0 };
         let mut delays_us = if is_lost { Vec::new() } else { vec![first_us] };
         if is_repeated && !is_lost {
@@ -235,7 +274,7 @@ impl Network {
         }
         let is_damaged = stream.chance_permille(options.corrupt_permille) && can_go_wrong;
         let flipped_bit = (is_damaged && !is_lost).then(|| stream.draw());
-        Fate { is_reordered: is_reordered && !is_lost, delays_us, flipped_bit }
+        Fate { is_reordered: is_reordered && !is_lost, delays_us, flipped_bit, queued_us, clogged_us }
     }
 
     /// When the next message is due.
@@ -248,6 +287,22 @@ impl Network {
     pub fn take_due(&mut self, now_us: u64) -> Option<Packet> {
         let entry = self.on_their_way.first_entry().filter(|entry| entry.key().0 <= now_us)?;
         Some(entry.remove())
+    }
+
+    /// What is on its way from a host and to it is lost, because its connections are: it comes back as another replica.
+    pub fn break_connections(&mut self, host: u32) {
+        *self.broken.entry(host).or_default() += 1;
+    }
+
+    /// How often the connections of either host were broken.
+    fn connection(&self, from: u32, to: u32) -> u64 {
+        [from, to].iter().filter_map(|host| self.broken.get(host)).sum()
+    }
+
+    /// Whether a message can still be handed over: nothing cuts its hosts off, and its connection is whole.
+    #[must_use]
+    pub fn reaches(&self, packet: &Packet) -> bool {
+        !self.is_cut(packet.from, packet.to) && packet.connection == self.connection(packet.from, packet.to)
     }
 
     /// How many copies are on their way.
@@ -330,6 +385,34 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_link_carries_one_message_after_the_other_and_a_healed_one_all_at_once() {
+        let mut network = network(LinkOptions { bytes_per_second_max: 1_000, ..LinkOptions::default() });
+        let mut waits = |leaves_us, to| network.send(leaves_us, 0, to, &[0; 100]).1.queued_us;
+        assert_eq!([waits(0, 1), waits(0, 1), waits(0, 2)], [0, 100_000, 0]);
+        assert_eq!([waits(150_000, 1), waits(900_000, 1)], [50_000, 0]);
+        let delayed = network.send(900_000, 0, 1, &[0; 100]).1;
+        assert!(delayed.delays_us[0] > 200_000 && !delayed.is_faulty(), "{delayed:?}");
+        network.heal_all();
+        assert_eq!(network.send(900_000, 0, 1, &[0; 100]).1.queued_us, 0);
+    }
+
+    #[test]
+    fn a_clogged_link_holds_back_what_is_sent_and_lets_it_go_at_once() {
+        let mut network = network(LinkOptions { latency_ms_max: 1, ..LinkOptions::default() });
+        network.clog(1, 0, 50_000);
+        let mut delay_us = |leaves_us, from, to| network.send(leaves_us, from, to, b"x").1.delays_us[0];
+        assert_eq!(
+            [delay_us(0, 0, 1), delay_us(20_000, 1, 0)],
+            [51_000, 31_000],
+            "both ways, and not one after the other"
+        );
+        assert_eq!([delay_us(50_000, 0, 1), delay_us(0, 0, 2)], [1_000, 1_000]);
+        network.clog(0, 1, u64::MAX);
+        network.heal_all();
+        assert_eq!(network.send(0, 0, 1, b"x").1.clogged_us, 0);
+    }
+
+    #[test]
     fn damage_flips_one_bit_of_every_copy_and_nothing_else() {
         let options = LinkOptions { corrupt_permille: 1_000, repeat_permille: 1_000, ..LinkOptions::default() };
         let mut network = network(options);
@@ -388,6 +471,27 @@ mod tests {
         assert!(network.is_cut(0, 2));
         network.end_partition();
         assert!(!network.is_cut(0, 1) && !network.is_cut(0, 2));
+    }
+
+    #[test]
+    fn broken_connections_take_what_is_on_its_way_over_them() {
+        let mut network = network(LinkOptions::default());
+        let send = |network: &mut Network| {
+            [(0, 1), (1, 2), (2, 0)].iter().for_each(|(from, to)| drop(network.send(0, *from, *to, b"x")));
+        };
+        send(&mut network);
+        network.break_connections(1);
+        let arrived = |network: &mut Network| {
+            let packets = std::iter::from_fn(|| network.take_due(u64::MAX)).collect::<Vec<_>>();
+            packets
+                .into_iter()
+                .filter(|packet| network.reaches(packet))
+                .map(|packet| packet.to)
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(arrived(&mut network), [0].into());
+        send(&mut network);
+        assert_eq!(arrived(&mut network), [0, 1, 2].into(), "over new connections");
     }
 
     #[test]

@@ -14,6 +14,12 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 /// What a clock may be off, and how long a plan may wait.
 pub(crate) const YEAR_MS: u64 = 365 * DAY_MS;
 
+/// What a clock may gain in a million.
+const DRIFT_PPM_MAX: i32 = 100_000;
+
+/// How long a host may be held up at once.
+pub(crate) const PAUSE_MS_MAX: u64 = HOUR_MS;
+
 /// One message on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +56,8 @@ pub struct LinkOptions {
     /// What a single message may take longer than its link's latency.
     #[schemars(range(max = HOUR_MS))]
     pub jitter_ms_max: u64,
+    /// Bytes that pass one direction of a link in a second, one message after the other; 0 for as many as there are.
+    pub bytes_per_second_max: u64,
     /// Of the messages that are drawn to be lost, repeated, held back or damaged only these are; without it all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faulty_messages: Option<BTreeSet<MessageName>>,
@@ -66,6 +74,7 @@ impl Default for LinkOptions {
             latency_ms_min: 1,
             latency_ms_max: 10,
             jitter_ms_max: 0,
+            bytes_per_second_max: 0,
             faulty_messages: None,
         }
     }
@@ -87,6 +96,10 @@ pub struct Options {
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
+    /// What each host's wall clock gains in a million milliseconds, or loses if that is negative; hosts beyond the list
+    /// have a true one.
+    #[schemars(inner(range(min = -DRIFT_PPM_MAX, max = DRIFT_PPM_MAX)))]
+    pub drift_ppm: Vec<i32>,
     /// Simulated time within which a healed cluster must come to rest.
     #[schemars(range(min = 1, max = DAY_MS))]
     pub settle_ms_max: u64,
@@ -104,11 +117,16 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, settle_ms_max, turns_max } = self;
+        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, drift_ppm, settle_ms_max, turns_max } =
+            self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         for (host, ms) in skew_ms.iter().enumerate() {
             clock_offset(format!("options.skew_ms[{host}]"), *ms)?;
+        }
+        for (host, ppm) in drift_ppm.iter().enumerate() {
+            let holds = ppm.unsigned_abs() <= DRIFT_PPM_MAX.unsigned_abs();
+            in_range(format!("options.drift_ppm[{host}]"), *ppm, holds, "from -100000 to 100000, a tenth")?;
         }
         let settle_range = "from 1 to 86400000, a day";
         in_range("options.settle_ms_max", *settle_ms_max, (1..=DAY_MS).contains(settle_ms_max), settle_range)?;
@@ -126,6 +144,7 @@ impl LinkOptions {
             latency_ms_min,
             latency_ms_max,
             jitter_ms_max,
+            bytes_per_second_max: _,
             faulty_messages: _,
         } = self;
         let permille = [
@@ -170,6 +189,7 @@ impl Default for Options {
             links: LinkOptions::default(),
             whole_heads_max: WHOLE_HEADS_MAX as u32,
             skew_ms: Vec::new(),
+            drift_ppm: Vec::new(),
             settle_ms_max: 60_000,
             turns_max: 1_000_000,
         }

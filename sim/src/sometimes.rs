@@ -17,7 +17,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 40] = [
+    const SITUATIONS: [&str; 42] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -56,6 +56,8 @@ pub fn all() -> Vec<&'static str> {
         "edge_table_gained_a_pair",
         "replica_restored_from_its_log",
         "client_abandoned",
+        "clone_refused",
+        "store_filled_anew",
         "transaction_submitted_again",
         "transaction_refused",
     ];
@@ -81,6 +83,12 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             }
             EventKind::Abandoned { .. } => {
                 reached.insert("client_abandoned");
+            }
+            EventKind::Refused { error } if error.contains("two replicas write as") => {
+                reached.insert("clone_refused");
+            }
+            EventKind::Rebuilt { is_opening: false, .. } => {
+                reached.insert("store_filled_anew");
             }
             EventKind::Returned { result: Err(_), .. } => {
                 reached.insert("transaction_refused");

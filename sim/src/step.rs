@@ -8,7 +8,9 @@ use kuzusync_core::statement::Statement;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Options, YEAR_MS, clock_offset, in_range};
+use crate::disk::DiskFault;
+use crate::engine::StoreFault;
+use crate::options::{Options, PAUSE_MS_MAX, YEAR_MS, clock_offset, in_range};
 use crate::reading::{self, BadFile, OutOfRange};
 
 /// One thing the outside does.
@@ -168,12 +170,82 @@ pub enum Step {
         /// Where; if that is where it was submitted, the next one.
         replica: u32,
     },
+    /// The client of the last transaction that wrote rows submits it once more, where it did before.
+    SubmitAgain,
     /// A host dies: at once, or in the middle of carrying out what its replica next wants done.
     Crash {
         /// Which host.
         replica: u32,
         /// How many more outputs it carries out before it dies.
         after_outputs: u32,
+        /// How many bytes stay on its disk of what it had written and not synced; the record they end in is torn.
+        #[serde(default)]
+        kept_bytes: u64,
+    },
+    /// A host stands still. What reaches it waits, and its clients lose patience.
+    Pause {
+        /// Which host.
+        replica: u32,
+    },
+    /// A host that stands still goes on.
+    Resume {
+        /// Which host.
+        replica: u32,
+    },
+    /// A host dies, loses its disk, and comes back as a new replica with an empty one. Not the main: a wiped main is
+    /// another main.
+    Wipe {
+        /// Which host.
+        replica: u32,
+    },
+    /// A host dies and starts from a copy of another's disk, so that two hosts have one identity. When the cluster is to
+    /// come to rest both are wiped. Only edges of a main: without one nobody notices.
+    Clone {
+        /// Which host.
+        replica: u32,
+        /// Whose disk is copied; if it is the same, the next one's.
+        other: u32,
+    },
+    /// A host's disk fails.
+    FailDisk {
+        /// Which host.
+        replica: u32,
+        /// How.
+        fault: DiskFault,
+        /// How many more records it writes before, or how often it can still be read.
+        after: u32,
+    },
+    /// A host's disk gets slow.
+    SlowDisk {
+        /// Which host.
+        replica: u32,
+        /// What a sync takes from now on.
+        #[schemars(range(max = PAUSE_MS_MAX))]
+        sync_ms: u64,
+    },
+    /// A host's disk is as good as new, with all that it holds.
+    MendDisk {
+        /// Which host.
+        replica: u32,
+    },
+    /// The graph stores of a host fail within a delta.
+    FailStore {
+        /// Which host.
+        replica: u32,
+        /// How.
+        fault: StoreFault,
+        /// How many more statements they carry out before.
+        after_statements: u32,
+    },
+    /// The link between two hosts holds back what is sent, either way, and lets it all go at once.
+    Clog {
+        /// One of them.
+        replica: u32,
+        /// The other; if it is the same, the next one.
+        other: u32,
+        /// For how long.
+        #[schemars(range(max = PAUSE_MS_MAX))]
+        ms: u64,
     },
     /// A crashed host starts again from its disk.
     Restart {
@@ -309,6 +381,11 @@ impl Plan {
                     let range = "a wait with which all waits together are at most a year, 31536000000 ms";
                     in_range(format!("steps[{number}].wait.ms"), *ms, waited_ms <= YEAR_MS, range)?;
                 }
+                Step::SlowDisk { sync_ms: ms, .. } | Step::Clog { ms, .. } => {
+                    let field = if matches!(step, Step::Clog { .. }) { "clog.ms" } else { "slow_disk.sync_ms" };
+                    let range = "at most 3600000, an hour";
+                    in_range(format!("steps[{number}].{field}"), *ms, *ms <= PAUSE_MS_MAX, range)?;
+                }
                 Step::JumpClock { ms, .. } => clock_offset(format!("steps[{number}].jump_clock.ms"), *ms)?,
                 _ => {}
             }
@@ -329,7 +406,10 @@ mod tests {
             Step::CreateNode { replica: 1, table: 0, key: 3, value: 7 },
             Step::IncrementNode { replica: 1, row: 0, column: 1, by: -2 },
             Step::SetRule { replica: 1, table: 0, rule: 3 },
-            Step::Crash { replica: 2, after_outputs: 4 },
+            Step::Crash { replica: 2, after_outputs: 4, kept_bytes: 9 },
+            Step::FailDisk { replica: 1, fault: DiskFault::Full, after: 2 },
+            Step::FailStore { replica: 1, fault: StoreFault::Abandonment, after_statements: 2 },
+            Step::SubmitAgain,
             Step::PartitionOneWay { group: 5 },
             Step::PartitionRing,
             Step::Inject { replica: 1, from: 0, bytes: vec![0x4B, 0x01, 0xFF] },
@@ -373,6 +453,7 @@ mod tests {
             (r#"{"links": {"loss_permille": 1001}}"#, "options.links.loss_permille"),
             (r#"{"links": {"latency_ms_min": 9, "latency_ms_max": 8}}"#, "options.links.latency_ms_max"),
             (r#"{"skew_ms": [0, -31536000001]}"#, "options.skew_ms[1]"),
+            (r#"{"drift_ppm": [100001]}"#, "options.drift_ppm[0]"),
             (r#"{"settle_ms_max": 0}"#, "options.settle_ms_max"),
             (r#"{"turns_max": 0}"#, "options.turns_max"),
         ] {
@@ -388,6 +469,9 @@ mod tests {
         let steps = r#"[{"wait": {"ms": 31535999999}}, {"wait": {"ms": 1}}, {"wait": {"ms": 1}}]"#;
         let long = refused(&format!(r#"{{"version": 1, "steps": {steps}}}"#));
         assert_eq!(long.place.field, "steps[2].wait.ms");
+        let clog = r#"[{"clog": {"replica": 0, "other": 1, "ms": 3600001}}]"#;
+        let long = refused(&format!(r#"{{"version": 1, "steps": {clog}}}"#));
+        assert_eq!(long.place.field, "steps[0].clog.ms");
         let jump = r#"[{"jump_clock": {"replica": 0, "ms": -9223372036854775808}}]"#;
         let far = refused(&format!(r#"{{"version": 1, "steps": {jump}}}"#)).to_string();
         assert!(

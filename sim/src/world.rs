@@ -3,7 +3,7 @@
 //! A run is one thread, so one cell holds everything. Whoever borrows it gives it back before awaiting.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest};
 use kuzusync_core::message::{Record, Role};
-use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
+use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::{GraphStore, StoreError};
-use kuzusync_core::view::View;
+use kuzusync_core::view::{View, ViewDelta};
 use madsim::time::TimeHandle;
 use tokio::sync::Notify;
 
@@ -23,7 +23,8 @@ use crate::checker::Checkers;
 use crate::checker::liveness::Pending;
 use crate::client::Surroundings;
 use crate::clock::HostClock;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFault};
+use crate::engine::{self, StoreFault};
 use crate::history::{Event, EventKind, History, frame_checksum};
 use crate::network::Network;
 use crate::options::Options;
@@ -48,8 +49,15 @@ struct HostState {
     running: Option<Running>,
     disk: Disk,
     clock: HostClock,
-    /// Outputs it still carries out before it dies.
-    crash_after: Option<u32>,
+    /// Outputs it still carries out before it dies, and what its disk then keeps.
+    crash_after: Option<(u32, u64)>,
+    /// How its stores are about to fail.
+    store_fault: Option<engine::Armed>,
+    is_paused: bool,
+    /// Until when it waits for its disk.
+    busy_until_us: u64,
+    /// Tells it to go on.
+    resumed: Rc<Notify>,
     /// How often it was opened.
     openings: u64,
 }
@@ -62,6 +70,8 @@ pub struct World {
     /// The simulation's clock when this world was made.
     started: Duration,
     hosts: Vec<HostState>,
+    /// The hosts whose identity another host has too. What they tell is outside every claim: nobody knows who they are.
+    doubled: BTreeSet<u32>,
     /// The links.
     pub network: Network,
     /// Tells the wire that a message was sent.
@@ -78,11 +88,13 @@ impl World {
     #[must_use]
     pub fn new(seed: Seed, options: Options, stores: Stores) -> Self {
         let skew = |host| options.skew_ms.get(host).copied().unwrap_or(0);
-        let host = |host| HostState { clock: HostClock::skewed(skew(host)), ..HostState::default() };
+        let drift = |host| options.drift_ppm.get(host).copied().unwrap_or(0);
+        let host = |host| HostState { clock: HostClock::new(skew(host), drift(host)), ..HostState::default() };
         World {
             hosts: (0..options.replicas as usize).map(host).collect(),
             network: Network::new(seed, options.links.clone()),
             turns: Rc::new(Turns::new(options.turns_max)),
+            doubled: BTreeSet::new(),
             seed,
             options,
             stores,
@@ -117,7 +129,9 @@ impl World {
     /// Notes an event and shows it to the checkers.
     pub fn record(&mut self, host: Option<u32>, kind: EventKind) {
         let event = Event { at_us: self.elapsed_us(), host, kind };
-        self.checkers.observe(&event);
+        if host.is_none_or(|host| !self.doubled.contains(&host)) {
+            self.checkers.observe(&event);
+        }
         self.history.push(event);
     }
 
@@ -185,7 +199,7 @@ impl World {
     /// The records that a host's disk holds for good.
     #[must_use]
     pub fn records(&self, host: u32) -> Vec<Record> {
-        self.hosts[host as usize].disk.read().expect("the simulated disk damages nothing")
+        self.hosts[host as usize].disk.records().expect("only the last record of a simulated disk is ever damaged").0
     }
 
     /// What a host's store holds, unless the host is down: the view by which a client chooses.
@@ -213,7 +227,16 @@ impl World {
 
     /// Opens the replica on a host's disk and greets its neighbours. Says whether the host survived that.
     pub fn open(&mut self, host: u32) -> bool {
-        let records = self.records(host);
+        if self.hosts[host as usize].disk.fails_to_read() {
+            self.record(Some(host), EventKind::DiskFailed(DiskFault::Read));
+            return false;
+        }
+        let disk = &mut self.hosts[host as usize].disk;
+        let (records, is_torn) = disk.records().expect("only the last record of a simulated disk is ever damaged");
+        if is_torn {
+            disk.cut_tail();
+            self.record(Some(host), EventKind::TailCut);
+        }
         let state = &mut self.hosts[host as usize];
         state.openings += 1;
         let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
@@ -256,11 +279,17 @@ impl World {
     /// Carries outputs out until there are none. Returns whether the host survived, and the own change that came of it.
     fn carry_out(&mut self, host: u32, is_opening: bool) -> (bool, Option<ChangeId>) {
         let mut own_change = None;
+        let mut has_stopped = false;
         loop {
             let Some(running) = &mut self.hosts[host as usize].running else { return (false, None) };
             let own = running.replica.id();
             let output = running.replica.poll_output();
             if let Output::Timeout(deadline) = output {
+                if has_stopped {
+                    // Its replica will do nothing more, so the host ends it; the disk keeps what was synced.
+                    self.crash(host, 0);
+                    return (false, None);
+                }
                 running.deadline = deadline;
                 return (true, own_change);
             }
@@ -270,9 +299,15 @@ impl World {
             match output {
                 Output::Timeout(_) => unreachable!("it was handled above"),
                 Output::Persist(record) => {
-                    let frame = self.hosts[host as usize].disk.write(&record);
-                    let (bytes, checksum) = (frame.len() as u64, frame_checksum(frame));
-                    self.record(Some(host), EventKind::Persisted { bytes, checksum });
+                    let written = self.hosts[host as usize].disk.write(&record);
+                    match written.map(|frame| (frame.len() as u64, frame_checksum(frame))) {
+                        Ok((bytes, checksum)) => self.record(Some(host), EventKind::Persisted { bytes, checksum }),
+                        Err(fault) => {
+                            self.record(Some(host), EventKind::DiskFailed(fault));
+                            self.tell(host, Input::PersistFailed);
+                            has_stopped = true;
+                        }
+                    }
                 }
                 Output::Transmit { to, bytes } => {
                     self.sync(host);
@@ -290,15 +325,27 @@ impl World {
                     self.record(Some(host), EventKind::Notified(notice));
                 }
                 Output::View(delta) => {
-                    let result = self.on_stores(host, |store| store.apply(&delta));
+                    let is_broken = self.breaks_stores(host, &delta);
+                    let mut result = Ok(());
+                    if !is_broken {
+                        result = self.on_stores(host, |store| store.apply(&delta));
+                    }
                     self.record(Some(host), EventKind::Viewed(delta));
-                    if self.note_failure(host, result) {
-                        self.ask_for_rebuild(host);
+                    if self.note_failure(host, result) || is_broken {
+                        self.tell(host, Input::StoreFailed);
                     }
                 }
                 Output::Rebuild(view) => {
                     let mut kept = Vec::new();
+                    let is_broken = !is_opening && {
+                        // Filling a store anew begins with an empty one.
+                        drop(self.on_stores(host, |store| store.rebuild(&View::default())));
+                        self.breaks_stores(host, &view.to_delta())
+                    };
                     let result = self.on_stores(host, |store| {
+                        if is_broken {
+                            return Ok(());
+                        }
                         // A database on disk is believed when it holds what the records make, and only then.
                         if is_opening && store.read().is_ok_and(|held| held == view) {
                             kept.push(store.name().to_owned());
@@ -311,8 +358,11 @@ impl World {
                     for store in kept.into_iter().filter(|_| !is_empty) {
                         self.record(Some(host), EventKind::Kept { store });
                     }
-                    // To ask for another would bring the same answer.
+                    // To ask for another would bring the same answer, unless the store was made to fail.
                     self.note_failure(host, result);
+                    if is_broken {
+                        self.tell(host, Input::StoreFailed);
+                    }
                 }
             }
         }
@@ -322,11 +372,12 @@ impl World {
     fn survives_output(&mut self, host: u32) -> bool {
         match &mut self.hosts[host as usize].crash_after {
             None => true,
-            Some(0) => {
-                self.crash(host);
+            Some((0, kept_bytes)) => {
+                let kept_bytes = *kept_bytes;
+                self.crash(host, kept_bytes);
                 false
             }
-            Some(left) => {
+            Some((left, _)) => {
                 *left -= 1;
                 true
             }
@@ -334,14 +385,20 @@ impl World {
     }
 
     fn sync(&mut self, host: u32) {
-        if self.hosts[host as usize].disk.sync() {
-            self.record(Some(host), EventKind::Synced);
+        let now_us = self.elapsed_us();
+        let state = &mut self.hosts[host as usize];
+        let Some(us) = state.disk.sync() else { return };
+        state.busy_until_us = now_us.max(state.busy_until_us).saturating_add(us);
+        self.record(Some(host), EventKind::Synced);
+        if us > 0 {
+            self.record(Some(host), EventKind::SyncWaited { us });
         }
     }
 
     fn transmit(&mut self, from: u32, to: u32, frame: Vec<u8>) {
         let is_cut = self.network.is_cut(from, to);
-        let (number, fate) = self.network.send(self.elapsed_us(), from, to, &frame);
+        let leaves_us = self.elapsed_us().max(self.hosts[from as usize].busy_until_us);
+        let (number, fate) = self.network.send(leaves_us, from, to, &frame);
         let (bytes, checksum) = (frame.len() as u64, frame_checksum(&frame));
         let frame = frame.into();
         self.record(Some(from), EventKind::Sent { to, number, bytes, checksum, frame, is_cut, fate });
@@ -364,27 +421,117 @@ impl World {
         true
     }
 
-    fn ask_for_rebuild(&mut self, host: u32) {
+    /// Breaks the stores of a host within this delta if that is due, and says so.
+    fn breaks_stores(&mut self, host: u32, delta: &ViewDelta) -> bool {
+        let count = engine::statements(delta);
+        let state = &mut self.hosts[host as usize];
+        let Some(armed) = &mut state.store_fault else { return false };
+        if armed.after_statements >= count {
+            armed.after_statements -= count;
+            return false;
+        }
+        let engine::Armed { fault, after_statements: statements } = *armed;
+        state.store_fault = None;
+        let part = engine::first(delta, statements);
+        let result = self.on_stores(host, |store| store.apply(&part));
+        self.note_failure(host, result);
+        self.record(Some(host), EventKind::StoreBroken { fault, statements });
+        if fault == StoreFault::Abandonment {
+            // A database on disk is let go of before it is opened again.
+            self.set_stores(host, Vec::new());
+            let stores =
+                self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
+            self.set_stores(host, stores);
+        }
+        true
+    }
+
+    fn set_stores(&mut self, host: u32, stores: Vec<Box<dyn GraphStore>>) {
+        self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica").stores = stores;
+    }
+
+    /// Tells a replica of a failure in what surrounds it.
+    fn tell(&mut self, host: u32, failure: Input) {
         let now = self.now(host);
         let running = self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
-        running.replica.handle_input(now, Input::StoreFailed).expect("a running replica rebuilds its store");
+        running.replica.handle_input(now, failure).expect("a running replica takes note of a failure");
     }
 
     // ---- faults ----
 
-    /// The host dies now: what it had not synced is lost, and so is everything in memory.
-    pub fn crash(&mut self, host: u32) {
+    /// The host dies now: what it had not synced is lost but for so many bytes, and so is everything in memory.
+    pub fn crash(&mut self, host: u32, kept_bytes: u64) {
         let state = &mut self.hosts[host as usize];
-        state.crash_after = None;
+        (state.crash_after, state.store_fault, state.is_paused, state.busy_until_us) = (None, None, false, 0);
         if state.running.take().is_some() {
-            let lost_records = state.disk.crash() as u64;
+            let lost_records = state.disk.crash(kept_bytes) as u64;
             self.record(Some(host), EventKind::Crashed { lost_records });
         }
     }
 
     /// The host will die after so many more outputs.
-    pub fn crash_after(&mut self, host: u32, outputs: u32) {
-        self.hosts[host as usize].crash_after = Some(outputs);
+    pub fn crash_after(&mut self, host: u32, outputs: u32, kept_bytes: u64) {
+        self.hosts[host as usize].crash_after = Some((outputs, kept_bytes));
+    }
+
+    /// Lets a host stand still, or go on.
+    pub fn pause(&mut self, host: u32, is_paused: bool) {
+        let state = &mut self.hosts[host as usize];
+        state.is_paused = is_paused;
+        state.resumed.notify_one();
+        self.record(Some(host), if is_paused { EventKind::Paused } else { EventKind::Resumed });
+    }
+
+    /// Whether a host stands still.
+    #[must_use]
+    pub fn is_paused(&self, host: u32) -> bool {
+        self.hosts[host as usize].is_paused
+    }
+
+    /// What tells a host to go on.
+    #[must_use]
+    pub fn resumed(&self, host: u32) -> Rc<Notify> {
+        Rc::clone(&self.hosts[host as usize].resumed)
+    }
+
+    /// How long a host still waits for its disk, if it does.
+    #[must_use]
+    pub fn busy_for(&self, host: u32) -> Option<Duration> {
+        let us = self.hosts[host as usize].busy_until_us.saturating_sub(self.elapsed_us());
+        (us > 0).then_some(Duration::from_micros(us))
+    }
+
+    /// A host's disk.
+    pub fn disk(&mut self, host: u32) -> &mut Disk {
+        &mut self.hosts[host as usize].disk
+    }
+
+    /// Lets the stores of a host fail after so many more statements.
+    pub fn fail_stores(&mut self, host: u32, fault: StoreFault, after_statements: u32) {
+        self.hosts[host as usize].store_fault = Some(engine::Armed { fault, after_statements });
+    }
+
+    /// The hosts whose identity another host has too.
+    #[must_use]
+    pub fn doubled(&self) -> Vec<u32> {
+        self.doubled.iter().copied().collect()
+    }
+
+    /// A host that is down loses its disk and gets an empty one.
+    pub fn wipe(&mut self, host: u32) {
+        self.network.break_connections(host);
+        self.hosts[host as usize].disk = Disk::default();
+        self.doubled.remove(&host);
+        self.record(Some(host), EventKind::Wiped);
+    }
+
+    /// A host that is down gets a copy of another's disk.
+    pub fn clone_disk(&mut self, host: u32, from: u32) {
+        self.network.break_connections(host);
+        self.hosts[host as usize].disk = self.copy_disk(from);
+        self.record(Some(host), EventKind::Cloned { from });
+        self.record(Some(from), EventKind::Doubled);
+        self.doubled.extend([host, from]);
     }
 
     /// Gives a host that is down another disk. Returns the one it had.
@@ -408,7 +555,10 @@ impl World {
     /// Ends every fault: links deliver, nobody is about to die. Clocks stay as wrong as they are.
     pub fn heal_all(&mut self) {
         self.network.heal_all();
-        self.hosts.iter_mut().for_each(|state| state.crash_after = None);
+        for state in &mut self.hosts {
+            (state.crash_after, state.store_fault) = (None, None);
+            state.disk.mend();
+        }
     }
 
     // ---- judging ----
@@ -421,7 +571,8 @@ impl World {
             match self.replica(host) {
                 None => pending.push(Pending { host: Some(host), reason: "its host is down".into() }),
                 Some(replica) => {
-                    pending.extend(replica.pending().map(|reason| Pending { host: Some(host), reason }));
+                    let reasons = replica.pending().into_iter().filter(|reason| !self.is_hopeless(*reason));
+                    pending.extend(reasons.map(|reason| Pending { host: Some(host), reason: reason.to_string() }));
                 }
             }
         }
@@ -430,6 +581,14 @@ impl World {
             pending.push(Pending { host: None, reason: format!("{on_their_way} messages are on their way") });
         }
         pending
+    }
+
+    /// Whether a change waits for one that no replica holds any more: only disks that are gone held it. Nobody was
+    /// promised either, so nobody waits.
+    fn is_hopeless(&self, pending: replica::Pending) -> bool {
+        let replica::Pending::Cause { cause, .. } = pending else { return false };
+        let is_held = |host| self.replica(host).is_none_or(|replica| replica.log().seen().contains(cause));
+        !(0..self.options.replicas).any(is_held)
     }
 
     /// What every running replica holds, its stores read back.
@@ -481,7 +640,7 @@ impl World {
 
     /// Lets the checkers look at each running replica as it is, in the midst of trouble.
     pub fn inspect(&mut self) {
-        for host in 0..self.options.replicas {
+        for host in (0..self.options.replicas).filter(|host| !self.doubled.contains(host)).collect::<Vec<_>>() {
             if let Some(state) = self.state_of_replica(host) {
                 self.checkers.inspect(self.elapsed_us(), &state);
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use kuzusync_core::replica::Notice;
+use kuzusync_sim::disk::DiskFault;
+use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, Options};
@@ -34,9 +36,11 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
         reorder_permille: 200,
         corrupt_permille: 200,
         jitter_ms_max: 20,
+        bytes_per_second_max: 100_000,
         ..LinkOptions::default()
     };
-    let options = Options { replicas: 4, links, skew_ms: vec![5_000, -5_000], ..Options::default() };
+    let (skew_ms, drift_ppm) = (vec![5_000, -5_000], vec![0, 50_000]);
+    let options = Options { replicas: 4, links, skew_ms, drift_ppm, ..Options::default() };
     let trouble = [
         Step::Partition { group: 0b001 },
         Step::CreateNode { replica: 2, table: 0, key: 6, value: 6 },
@@ -60,12 +64,38 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
         Step::UpdateNode { replica: 1, row: 0, column: 1, value: 9 },
         Step::GoOnline { replica: 1 },
         Step::JumpClock { replica: 0, ms: -60_000 },
-        Step::Crash { replica: 0, after_outputs: 0 },
+        Step::Crash { replica: 0, after_outputs: 0, kept_bytes: 0 },
         Step::Restart { replica: 0 },
         // Dies between writing the record of this change and syncing it.
-        Step::Crash { replica: 2, after_outputs: 2 },
+        Step::Crash { replica: 2, after_outputs: 2, kept_bytes: 0 },
         Step::UpdateNode { replica: 2, row: 0, column: 1, value: 8 },
         Step::Wait { ms: 2_000 },
+        Step::Restart { replica: 2 },
+        Step::Crash { replica: 2, after_outputs: 2, kept_bytes: 30 },
+        update(2, 9),
+        Step::Restart { replica: 2 },
+        Step::Clog { replica: 0, other: 2, ms: 500 },
+        Step::Pause { replica: 2 },
+        update(2, 10),
+        Step::Resume { replica: 2 },
+        Step::SlowDisk { replica: 2, sync_ms: 300 },
+        update(2, 11),
+        Step::MendDisk { replica: 2 },
+        Step::SubmitAgain,
+        Step::FailStore { replica: 2, fault: StoreFault::Error, after_statements: 0 },
+        update(2, 12),
+        Step::FailStore { replica: 2, fault: StoreFault::Abandonment, after_statements: 0 },
+        update(2, 13),
+        Step::FailDisk { replica: 2, fault: DiskFault::Write, after: 0 },
+        update(2, 14),
+        Step::FailDisk { replica: 2, fault: DiskFault::Read, after: 0 },
+        Step::Restart { replica: 2 },
+        Step::Restart { replica: 2 },
+        Step::FailDisk { replica: 2, fault: DiskFault::Full, after: 0 },
+        update(2, 15),
+        Step::Wipe { replica: 1 },
+        Step::Clone { replica: 3, other: 2 },
+        Step::Wait { ms: 1_000 },
     ];
     let plan = [steps(0), vec![Step::Settle], trouble.to_vec()].concat();
     let outcome = run(3, &options, Script::Plan(&plan));
@@ -150,7 +180,7 @@ fn injected_bytes_are_refused_and_nothing_comes_of_them() {
 fn a_change_lost_with_its_crash_was_never_promised_and_its_client_asks_again() {
     let plan = [
         steps(1),
-        vec![Step::Settle, Step::Crash { replica: 1, after_outputs: 1 }],
+        vec![Step::Settle, Step::Crash { replica: 1, after_outputs: 1, kept_bytes: 0 }],
         vec![Step::UpdateNode { replica: 1, row: 0, column: 0, value: 7 }],
     ]
     .concat();
@@ -163,9 +193,186 @@ fn a_change_lost_with_its_crash_was_never_promised_and_its_client_asks_again() {
     assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 6), "once");
 }
 
+/// The event kinds at a host, from the first that `from` picks to the first after it that `to` picks.
+fn between(
+    outcome: &Outcome,
+    host: u32,
+    from: impl Fn(&EventKind) -> bool,
+    to: impl Fn(&EventKind) -> bool,
+) -> Vec<EventKind> {
+    let own = outcome.events.iter().filter(|event| event.host == Some(host)).map(|event| event.kind.clone());
+    let since = own.skip_while(|kind| !from(kind));
+    since.take_while(|kind| !to(kind)).collect()
+}
+
+fn update(replica: u32, value: u32) -> Step {
+    Step::UpdateNode { replica, row: 0, column: 1, value }
+}
+
+fn passes(steps: &[Step], options: &Options) -> Outcome {
+    let outcome = run(1, options, Script::Plan(steps));
+    assert_eq!(outcome.failure, None);
+    outcome
+}
+
+#[test]
+fn a_host_that_stands_still_hears_nothing_and_its_client_asks_again_when_it_goes_on() {
+    let plan = [
+        steps(1),
+        vec![Step::Settle, Step::Pause { replica: 1 }, Step::Pause { replica: 1 }, update(1, 5), update(0, 6)],
+        vec![Step::Wait { ms: 1_000 }, Step::Resume { replica: 1 }, Step::Resume { replica: 1 }],
+    ];
+    let outcome = passes(&plan.concat(), &Options::default());
+    let paused = between(&outcome, 1, |kind| *kind == EventKind::Paused, |kind| *kind == EventKind::Resumed);
+    let is_client = |kind: &EventKind| {
+        matches!(kind, EventKind::Invoked { .. } | EventKind::TimedOut { .. } | EventKind::Skipped { .. })
+    };
+    assert!(paused.iter().skip(1).all(is_client), "{paused:?}");
+    assert!(paused.iter().any(|kind| matches!(kind, EventKind::TimedOut { .. })));
+    let answers = outcome.events.iter().filter(|event| matches!(event.kind, EventKind::Returned { .. })).count();
+    assert_eq!(answers, 7, "the client that lost patience got its answer in the end");
+    assert_eq!(outcome.replicas[0].log.len(), 7, "what it asked twice was done once");
+}
+
+#[test]
+fn a_wiped_host_comes_back_as_another_replica_and_gets_everything_again() {
+    let wipe = |replica| Step::Wipe { replica };
+    let plan = [steps(1), vec![Step::Settle, wipe(0), Step::Isolate { replica: 1 }, update(1, 5), wipe(1)]].concat();
+    let outcome = passes(&plan, &Options::default());
+    let ids: BTreeSet<_> = outcome
+        .events
+        .iter()
+        .filter_map(|event| match (&event.kind, event.host) {
+            (EventKind::Opened { replica, .. }, Some(1)) => Some(*replica),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 2);
+    assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 5), "what nobody else held is gone");
+    assert!(
+        outcome
+            .events
+            .iter()
+            .any(|event| matches!(&event.kind, EventKind::Skipped { reason } if reason.contains("another main")))
+    );
+}
+
+#[test]
+fn two_hosts_that_write_under_one_identity_are_refused_and_the_others_lose_nothing() {
+    let options = Options { replicas: 4, ..Options::default() };
+    let plan = [
+        steps(1),
+        vec![Step::Settle, Step::Clone { replica: 2, other: 1 }, update(2, 5), update(1, 6), update(3, 7)],
+        vec![Step::Wait { ms: 2_000 }, update(0, 8)],
+    ]
+    .concat();
+    let outcome = passes(&plan, &options);
+    assert!(sometimes::reached(&outcome).contains("clone_refused"));
+    let last = outcome.replicas[0].view.digest();
+    assert!(outcome.replicas.iter().all(|replica| replica.view.digest() == last));
+    assert!(outcome.replicas[0].log.len() >= 7, "what the main and edge 3 wrote is everywhere");
+    let peers = Options { has_main: false, ..options };
+    let skipped = run(1, &peers, Script::Plan(&[Step::Clone { replica: 2, other: 1 }]));
+    assert!(skipped.events.iter().any(|event| matches!(event.kind, EventKind::Skipped { .. })));
+}
+
+#[test]
+fn a_replica_whose_disk_refuses_a_record_stops_and_nothing_of_it_is_told() {
+    for fault in [DiskFault::Write, DiskFault::Full] {
+        let plan =
+            [steps(1), vec![Step::Settle, Step::FailDisk { replica: 1, fault, after: 0 }, update(1, 5)]].concat();
+        let outcome = passes(&plan, &Options::default());
+        let is_failure = |kind: &EventKind| *kind == EventKind::DiskFailed(fault);
+        let after = between(&outcome, 1, is_failure, |kind| matches!(kind, EventKind::Opened { .. }));
+        let told: Vec<_> = after.iter().skip(1).collect();
+        assert!(matches!(told.first(), Some(EventKind::Crashed { .. })), "{fault:?}: {told:?}");
+        assert!(!told.iter().any(|kind| matches!(kind, EventKind::Sent { .. } | EventKind::Notified(_))), "{told:?}");
+        assert_eq!(outcome.replicas[0].log.len(), 6, "its client asked again and it was done once");
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_keeps_its_host_down_until_the_next_attempt() {
+    let fault = Step::FailDisk { replica: 1, fault: DiskFault::Read, after: 0 };
+    let crash = Step::Crash { replica: 1, after_outputs: 0, kept_bytes: 0 };
+    let restart = || Step::Restart { replica: 1 };
+    let plan = [steps(1), vec![fault, crash, restart(), update(1, 5), restart(), update(1, 6)]].concat();
+    let outcome = passes(&plan, &Options::default());
+    assert_eq!(outcome.replicas[0].log.len(), 6, "one update found nobody");
+    assert!(faults(&outcome).contains(&Fault::ReadError));
+}
+
+#[test]
+fn a_slow_disk_holds_up_answers_and_messages_alike() {
+    let plan = [steps(1), vec![Step::Settle, Step::SlowDisk { replica: 1, sync_ms: 700 }, update(1, 5)]].concat();
+    let outcome = passes(&plan, &Options::default());
+    let since = outcome.events.iter().skip_while(|event| event.kind != EventKind::Settled);
+    let at = |pick: fn(&EventKind) -> bool, host| {
+        let mut found = since.clone().filter(|event| event.host == Some(host) && pick(&event.kind));
+        found.next().map(|event| event.at_us)
+    };
+    let asked = at(|kind| matches!(kind, EventKind::Invoked { .. }), 1).unwrap();
+    let answered = at(|kind| matches!(kind, EventKind::Returned { .. }), 1).unwrap();
+    let arrived = at(|kind| matches!(kind, EventKind::Notified(Notice::Applied { .. })), 0).unwrap();
+    assert_eq!(answered - asked, 700_000);
+    assert!(arrived - asked > 700_000);
+}
+
+#[test]
+fn a_store_that_fails_within_a_delta_is_filled_anew() {
+    for fault in [StoreFault::Error, StoreFault::Abandonment] {
+        for after_statements in [0, 1] {
+            let fail = Step::FailStore { replica: 1, fault, after_statements };
+            let node = |key| Step::CreateNode { replica: 1, table: 0, key, value: key };
+            let outcome = passes(&[steps(1), vec![Step::Settle, fail, node(6), node(7)]].concat(), &Options::default());
+            let broken = EventKind::StoreBroken { fault, statements: 0 };
+            assert!(outcome.events.iter().any(|event| event.kind == broken), "{after_statements}");
+            assert!(sometimes::reached(&outcome).contains("store_filled_anew"));
+        }
+    }
+}
+
+#[test]
+fn a_torn_record_is_cut_off_and_a_whole_one_that_survived_counts() {
+    let died = |kept_bytes| {
+        let crash = Step::Crash { replica: 1, after_outputs: 2, kept_bytes };
+        passes(&[steps(1), vec![Step::Settle, crash, update(1, 5)]].concat(), &Options::default())
+    };
+    let reopened = |outcome: &Outcome| {
+        let heads = outcome.events.iter().filter_map(|event| match (&event.kind, event.host) {
+            (EventKind::Opened { cursor, .. }, Some(1)) => Some(cursor.seen.heads().map(|head| head.seq).sum::<u64>()),
+            _ => None,
+        });
+        heads.fold(None, |_, count| Some(count))
+    };
+    let (torn, whole) = (died(20), died(100_000));
+    assert!(faults(&torn).contains(&Fault::TornWrite) && !faults(&whole).contains(&Fault::TornWrite));
+    assert_eq!([reopened(&torn), reopened(&whole)], [Some(5), Some(6)]);
+    for outcome in [torn, whole] {
+        assert_eq!(outcome.replicas[0].log.len(), 6, "its client asked again, and it was done once");
+    }
+}
+
+#[test]
+fn a_client_that_submits_twice_gets_the_same_answer_twice() {
+    let plan = [steps(1), vec![Step::SubmitAgain, Step::SubmitAgain]].concat();
+    let outcome = passes(&plan, &Options::default());
+    assert!(sometimes::reached(&outcome).contains("transaction_submitted_again"));
+    assert_eq!(outcome.replicas[0].log.len(), 5);
+    let answers: Vec<_> = outcome
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Returned { result, .. } => Some(result.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(answers.ends_with(&[answers[4].clone(), answers[4].clone()]), "{answers:?}");
+}
+
 #[test]
 fn one_seed_gives_one_history_and_another_seed_another() {
-    let plan = [steps(0), steps(1), vec![Step::Crash { replica: 2, after_outputs: 3 }]].concat();
+    let plan = [steps(0), steps(1), vec![Step::Crash { replica: 2, after_outputs: 3, kept_bytes: 0 }]].concat();
     let options = Options { links: LinkOptions { loss_permille: 100, ..LinkOptions::default() }, ..Options::default() };
     let first = run(5, &options, Script::Plan(&plan));
     let other = run(6, &options, Script::Plan(&plan));
@@ -237,8 +444,8 @@ fn steps_that_can_do_nothing_are_passed_over_and_noted() {
         Step::DeleteNode { replica: 0, row: 3 },
         Step::Restart { replica: 1 },
         Step::PartitionRing,
-        Step::Crash { replica: 2, after_outputs: 0 },
-        Step::Crash { replica: 2, after_outputs: 0 },
+        Step::Crash { replica: 2, after_outputs: 0, kept_bytes: 0 },
+        Step::Crash { replica: 2, after_outputs: 0, kept_bytes: 0 },
         Step::CreateNode { replica: 2, table: 0, key: 0, value: 0 },
         Step::Inject { replica: 2, from: 0, bytes: Vec::new() },
     ];
@@ -283,7 +490,7 @@ mod on_disk {
     fn kept(after_outputs: u32) -> Vec<String> {
         let plan = [
             steps(1),
-            vec![Step::Settle, Step::Crash { replica: 1, after_outputs }],
+            vec![Step::Settle, Step::Crash { replica: 1, after_outputs, kept_bytes: 0 }],
             vec![Step::UpdateNode { replica: 1, row: 0, column: 0, value: 7 }],
         ]
         .concat();

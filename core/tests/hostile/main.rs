@@ -233,7 +233,7 @@ proptest! {
         meeting.exchange(on_their_way.into_iter().map(|bytes| (0, bytes)));
         let [one, other] = &meeting.hosts;
         prop_assert_eq!(one.replica.view(), other.replica.view());
-        prop_assert!(one.replica.pending().is_none() && other.replica.pending().is_none());
+        prop_assert!(one.replica.pending().is_empty() && other.replica.pending().is_empty());
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a client was told is done survives crashes and reaches every replica: as the change itself, or as the main's
-//! rejection of it, of which its author hears, or as what its author then wrote anew. What only a disk held that was
-//! taken away is outside the claim.
+//! rejection of it, of which its author hears, or as what its author then wrote anew.
+//!
+//! What only disks held that were taken away is outside the claim, and so is what only hosts held that share one identity:
+//! both will be wiped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +20,8 @@ pub struct Durability {
     /// The changes that clients were told are done, by the host that told them; `None` if its disk was taken away
     /// since.
     done: BTreeMap<ChangeId, Option<u32>>,
-    /// Those that another host holds as well.
-    spread: BTreeSet<ChangeId>,
+    /// The hosts that hold each change.
+    holders: BTreeMap<ChangeId, BTreeSet<u32>>,
     /// The changes whose author told that they were rejected.
     told: BTreeSet<ChangeId>,
     /// The hosts that crashed: what they had to tell may have died with them.
@@ -41,19 +43,23 @@ impl Checker for Durability {
                 self.told.insert(*id);
             }
             EventKind::Notified(Notice::Applied { entry }) => {
-                let id = entry.change.id;
-                if self.done.get(&id).is_some_and(|teller| *teller != Some(host)) {
-                    self.spread.insert(id);
-                }
+                self.holders.entry(entry.change.id).or_default().insert(host);
             }
-            EventKind::DiskReplaced => {
-                self.done.retain(|id, teller| *teller != Some(host) || self.spread.contains(id));
+            EventKind::DiskReplaced | EventKind::Wiped | EventKind::Cloned { .. } | EventKind::Doubled => {
+                for holders in self.holders.values_mut() {
+                    holders.remove(&host);
+                }
+                let is_held = |id: &ChangeId| self.holders.get(id).is_some_and(|holders| !holders.is_empty());
+                self.done.retain(|id, _| is_held(id));
                 self.done.values_mut().filter(|teller| **teller == Some(host)).for_each(|teller| *teller = None);
             }
             EventKind::Crashed { .. } => {
                 self.crashed.insert(host);
             }
             EventKind::Opened { cursor, .. } => {
+                for (_, holders) in self.holders.iter_mut().filter(|(id, _)| cursor.seen.contains(**id)) {
+                    holders.insert(host);
+                }
                 let lost = self.done.iter().find(|(id, teller)| **teller == Some(host) && !cursor.seen.contains(**id));
                 if let Some((id, _)) = lost {
                     return Err(Finding::new(format!("replica {host} restarted without its change {id}"), &[host]));
@@ -168,16 +174,20 @@ mod tests {
     #[test]
     fn what_only_a_disk_held_that_is_gone_may_be_lost_and_nothing_else() {
         let change = change(id(1, 1), 1, &[], Vec::new());
-        let replaced = || event(1, EventKind::DiskReplaced);
-        let mut only_there = done(change.id);
-        let mut spread = done(change.id);
-        spread.observe(&applied(0, &change)).unwrap();
-        for checker in [&mut only_there, &mut spread] {
-            checker.observe(&replaced()).unwrap();
-            assert_eq!(checker.observe(&opened(1, &[])), Ok(()), "another disk need not hold it");
+        let is_lost = |events: &[Event]| {
+            let mut checker = done(change.id);
+            events.iter().for_each(|event| checker.observe(event).unwrap());
+            problem(&mut checker, state(1, &[])).contains("never reached")
+        };
+        let (there, elsewhere) = (applied(1, &change), applied(0, &change));
+        for kind in [EventKind::DiskReplaced, EventKind::Wiped, EventKind::Cloned { from: 2 }, EventKind::Doubled] {
+            let gone = |host| event(host, kind.clone());
+            let reopened = opened(1, &[]);
+            assert!(!is_lost(&[there.clone(), gone(1), reopened.clone()]), "another disk need not hold it");
+            assert!(is_lost(&[there.clone(), elsewhere.clone(), gone(1), reopened.clone()]));
+            assert!(!is_lost(&[there.clone(), elsewhere.clone(), gone(0), gone(1), reopened.clone()]), "both are gone");
+            assert!(is_lost(&[there.clone(), elsewhere.clone(), gone(0), opened(0, &[change.id]), gone(1)]));
         }
-        assert_eq!(problem(&mut only_there, state(1, &[])), "");
-        assert!(problem(&mut spread, state(1, &[])).contains("never reached"));
     }
 
     /// What an author's replica ends with: its first change rejected, the others applied but for `also_rejected`.

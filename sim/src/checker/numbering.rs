@@ -46,7 +46,7 @@ impl Checker for Numbering {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
-            EventKind::DiskReplaced => {
+            EventKind::DiskReplaced | EventKind::Wiped | EventKind::Cloned { .. } => {
                 self.last.remove(&host);
                 Ok(())
             }
@@ -139,8 +139,10 @@ mod tests {
         assert_eq!(verdict(&[first.clone(), reopened(1), second.clone()]), Ok(()));
         assert_eq!(verdict(&[first.clone(), reopened(2), epoch(0, 3)]), Ok(()), "it died before it told of number 2");
         assert!(verdict(&[first.clone(), second.clone(), reopened(1)]).unwrap_err().contains("had told of 2"));
-        let replaced = event(0, EventKind::DiskReplaced);
-        assert_eq!(verdict(&[first, second, replaced, reopened(1)]), Ok(()), "another disk knows less");
+        for replaced in [EventKind::DiskReplaced, EventKind::Wiped, EventKind::Cloned { from: 1 }] {
+            let events = [first.clone(), second.clone(), event(0, replaced), reopened(1)];
+            assert_eq!(verdict(&events), Ok(()), "another disk knows less");
+        }
     }
 
     #[test]
