@@ -12,7 +12,8 @@ use crate::clock::{Lsn, Rank, Seen, Timestamp};
 use crate::ddl::Ddl;
 use crate::error::Error;
 pub use crate::id::ChangeId;
-use crate::id::{ColumnId, Digest, TableId, TxId};
+use crate::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
+use crate::two_phase::are_participants;
 use crate::value::Value;
 
 /// A node of the graph: its table and its primary key, which never changes.
@@ -163,6 +164,9 @@ pub struct Change {
     pub replaces: Option<ChangeId>,
     /// In strict mode the rows it writes to as its author saw them; else nothing (Minimal Sync Guide, case C7).
     pub expects: Vec<RowVersion>,
+    /// The replicas that voted for it, its author among them, in ascending order; empty for an ordinary change. See
+    /// [`crate::two_phase`].
+    pub participants: Vec<ReplicaId>,
     /// What it does, in order.
     pub ops: Vec<Op>,
 }
@@ -198,6 +202,12 @@ impl Change {
         Rank { authority_epoch, link_epoch, timestamp, change: self.id, index }
     }
 
+    /// Whether replicas voted for it.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        !self.participants.is_empty()
+    }
+
     /// Whether neither author had seen the other's change.
     #[must_use]
     pub fn is_concurrent_with(&self, other: &Change) -> bool {
@@ -224,6 +234,9 @@ impl Change {
         }
         if self.depends_on.contains(&self.id) {
             return malformed("it depends on itself");
+        }
+        if self.is_agreed() && !are_participants(&self.participants, self.id.replica) {
+            return malformed("its participants are not a set with its author in it");
         }
         let is_own_earlier = |id: ChangeId| id.replica == self.id.replica && (1..self.id.seq).contains(&id.seq);
         if self.replaces.is_some_and(|id| !is_own_earlier(id)) {

@@ -476,6 +476,7 @@ mod tests {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: vec![op],
         })
     }

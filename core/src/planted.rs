@@ -61,13 +61,19 @@ pub enum Bug {
     TypeByArrival,
     /// A schema operation that had to wait for its causes counts twice.
     VersionTwice,
+    /// A participant votes to commit before the record of it is durable.
+    VoteBeforeDurable,
+    /// A participant that hears of no decision commits.
+    CommitsOnTimeout,
+    /// What is prepared is not read back when a replica starts.
+    PreparedForgotten,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 29] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -93,6 +99,9 @@ impl Bug {
         Bug::CreateOverwrites,
         Bug::TypeByArrival,
         Bug::VersionTwice,
+        Bug::VoteBeforeDurable,
+        Bug::CommitsOnTimeout,
+        Bug::PreparedForgotten,
         Bug::Canary,
     ];
 
@@ -125,6 +134,9 @@ impl Bug {
             Bug::CreateOverwrites => "create-overwrites",
             Bug::TypeByArrival => "type-by-arrival",
             Bug::VersionTwice => "version-twice",
+            Bug::VoteBeforeDurable => "vote-before-durable",
+            Bug::CommitsOnTimeout => "commits-on-timeout",
+            Bug::PreparedForgotten => "prepared-forgotten",
             Bug::Canary => "canary",
         }
     }
@@ -158,6 +170,9 @@ impl Bug {
             Bug::CreateOverwrites => "DDL Synchronisation, updateSchemaMetadata",
             Bug::TypeByArrival => "DDL Synchronisation, ADD COLUMN",
             Bug::VersionTwice => "DDL Integration Plan, checkPendingOperations",
+            Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
+            Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
+            Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::Canary => "made for the gate",
         }
     }

@@ -406,6 +406,18 @@ impl Draft<'_> {
             Rule::UpdateRevives(is_on) => Rule::UpdateRevives(*is_on),
             Rule::Revive(is_on) => Rule::Revive(*is_on),
             Rule::Multiplicity(multiplicity) => Rule::Multiplicity(*multiplicity),
+            Rule::Unique { column, is_on } => {
+                Rule::Unique { column: self.shown_column(name, column)?.1, is_on: *is_on }
+            }
+            Rule::AtLeast { column, bound } => {
+                let (_, id) = self.shown_column(name, column)?;
+                let found = state.column(id).map_or(&Type::Int64, ColumnState::column_type);
+                if !found.is_summable() {
+                    let (table, column, found) = (name.to_owned(), column.clone(), found.to_string());
+                    return Err(Error::NotSummable { table, column, found });
+                }
+                Rule::AtLeast { column: id, bound: *bound }
+            }
         };
         self.write(Ddl::SetRule { table, rule })
     }

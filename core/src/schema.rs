@@ -152,6 +152,8 @@ pub struct ColumnState {
     default: Option<(Rank, Value)>,
     comment: Option<(Rank, String)>,
     policy: Option<(Rank, Policy)>,
+    unique: Option<(Rank, bool)>,
+    at_least: Option<(Rank, Option<i64>)>,
 }
 
 impl ColumnState {
@@ -178,6 +180,24 @@ impl ColumnState {
     #[must_use]
     pub fn comment(&self) -> Option<&str> {
         comment(&self.comment)
+    }
+
+    /// Whether no two rows may show the same value.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        set(&self.unique)
+    }
+
+    /// The number that no row may fall below.
+    #[must_use]
+    pub fn at_least(&self) -> Option<i64> {
+        set(&self.at_least)
+    }
+
+    /// Whether it accepts writes only through a transaction with participants: see [`crate::constraint`].
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.is_unique() || self.at_least().is_some()
     }
 
     /// Whether it is not dropped.
@@ -741,6 +761,12 @@ impl Schema {
             (Rule::Policy { column: Some(column), .. }, _) if table.column(*column).is_none() => {
                 Err(Error::UnknownColumn { table: name(), column: column.short() })
             }
+            (Rule::Unique { column, .. } | Rule::AtLeast { column, .. }, Kind::Node { key }) if key == column => {
+                not_applicable("a constraint on its primary key", "a key is unique and never changes")
+            }
+            (Rule::Unique { column, .. } | Rule::AtLeast { column, .. }, _) if table.column(*column).is_none() => {
+                Err(Error::UnknownColumn { table: name(), column: column.short() })
+            }
             (Rule::Revive(_), Kind::Node { .. }) => not_applicable("`revive`", "only edges keep their ends alive"),
             (Rule::Multiplicity(_), Kind::Node { .. }) => not_applicable("a multiplicity", "only edges have one"),
             _ => Ok(()),
@@ -965,6 +991,8 @@ impl TableState {
             default: None,
             comment: None,
             policy: None,
+            unique: None,
+            at_least: None,
         };
         let state = self.columns.entry(id).or_insert_with(new);
         state.names.claim(rank, &column.name);
@@ -986,6 +1014,16 @@ impl TableState {
             Rule::UpdateRevives(is_on) => raise(&mut self.rules.update_revives, rank, *is_on),
             Rule::Revive(is_on) => raise(&mut self.rules.revive, rank, *is_on),
             Rule::Multiplicity(multiplicity) => raise(&mut self.rules.multiplicity, rank, *multiplicity),
+            Rule::Unique { column, is_on } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    raise(&mut column.unique, rank, *is_on);
+                }
+            }
+            Rule::AtLeast { column, bound } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    raise(&mut column.at_least, rank, *bound);
+                }
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::change::{Change, Edge, Element, Node, Op};
-use crate::clock::{Lsn, Rank};
+use crate::clock::{Lsn, Rank, Seen};
 use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
@@ -174,6 +174,30 @@ impl State {
             Element::Edge(edge) => self.edges.get(edge),
         };
         record.map_or(0, |record| record.version)
+    }
+
+    /// What a cell shows, or would if its row were visible: what was written before a row's delete is gone with it, and
+    /// what outranks the delete comes back with the row.
+    #[must_use]
+    pub fn held_value(&self, element: &Element, column: ColumnId) -> Option<Value> {
+        let shown = self.shown();
+        if let Some(mut row) = shown.row(element) {
+            return row.remove(shown.schema.table(element.table())?.column(column)?.name());
+        }
+        let (table, registers) = shown.registers_of(element)?;
+        registers.held(table, column)
+    }
+
+    /// A write to a cell of which `seen` does not know.
+    #[must_use]
+    pub fn unseen_write(&self, element: &Element, column: ColumnId, seen: &Seen) -> Option<ChangeId> {
+        self.shown().registers_of(element)?.1.unseen_write(column, seen)
+    }
+
+    /// Every row of a table that anything was written to, visible or not.
+    pub fn elements(&self, table: TableId) -> impl Iterator<Item = Element> {
+        let nodes = self.nodes.keys().filter(move |node| node.table == table).cloned().map(Element::Node);
+        nodes.chain(self.edges_of(table).cloned().map(Element::Edge))
     }
 
     fn revives(&self, table: TableId) -> bool {
@@ -370,6 +394,13 @@ impl<'a> Reading<'a> {
 
     fn edge_registers(self, edge: &Edge) -> Option<(&'a TableState, Cow<'a, Registers>)> {
         Some((self.schema.table(edge.table)?, self.registers(self.state.edges.get(edge)?)))
+    }
+
+    fn registers_of(self, element: &Element) -> Option<(&'a TableState, Cow<'a, Registers>)> {
+        match element {
+            Element::Node(node) => self.node_registers(node),
+            Element::Edge(edge) => self.edge_registers(edge),
+        }
     }
 
     fn edge_life(self, edge: &Edge) -> Life {

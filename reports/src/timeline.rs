@@ -315,6 +315,9 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
+        Notice::Voted { tx, vote } => Some(format!("transaction {}: {}", tx.short(), names.vote(vote))),
+        Notice::Proposed { entry } => Some(format!("proposes {} to the main", names.change(entry.change.id))),
+        Notice::Decided { tx, decision } => Some(format!("transaction {}: {}", tx.short(), names.decision(decision))),
         Notice::Compared { peer: Peer(peer), differences, .. } => {
             let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
             Some(format!("differs from {} in {heads}", names.host(*peer)))

@@ -14,9 +14,10 @@ use kuzusync_core::ddl::{Column, Ddl, Rule, column_born, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
-use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::ruling::{Reason, RolledBack, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
 use kuzusync_core::summary::Told;
+use kuzusync_core::two_phase::{Abort, Decision, Letter, Says, Vote};
 use kuzusync_core::value::Value;
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::history::EventKind;
@@ -181,7 +182,47 @@ impl Names {
             }
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
+            Ok(Message::TwoPhase(letter)) => self.letter(&letter),
             Err(_) => "what is no message".to_owned(),
+        }
+    }
+
+    /// What a letter about a transaction says, and to whom where that is not who gets it: `prepare for edge 2`.
+    fn letter(&self, letter: &Letter) -> String {
+        let (tx, to) = (letter.tx.short(), self.replica(letter.to));
+        match &letter.says {
+            Says::Prepare(_) => format!("prepare {tx} for {to}"),
+            Says::Vote(vote) => format!("{} on {tx} for {to}", self.vote(vote)),
+            Says::RollBack(abort) => format!("a wish to roll {tx} back: {}", self.abort(abort)),
+            Says::RolledBack(abort) => format!("word that {tx} is rolled_back: {}", self.abort(abort)),
+            Says::Inquiry { .. } => format!("a question what became of {tx}"),
+            Says::Unknown => format!("unknown, about {tx}"),
+        }
+    }
+
+    fn replica(&self, replica: ReplicaId) -> String {
+        self.host_of(replica).map_or_else(|| format!("replica {}", replica.short()), |host| self.host(host))
+    }
+
+    /// A vote: `vote: commit`.
+    #[must_use]
+    pub fn vote(&self, vote: &Vote) -> String {
+        match vote {
+            Vote::Commit => "vote: commit".to_owned(),
+            Vote::Abort(reason) => format!("vote: abort, reason: {reason}"),
+        }
+    }
+
+    fn abort(&self, abort: &Abort) -> String {
+        format!("{} ({})", abort.reason, self.replica(abort.by))
+    }
+
+    /// What became of a transaction.
+    #[must_use]
+    pub fn decision(&self, decision: &Decision) -> String {
+        match decision {
+            Decision::Committed(id) => format!("committed as {}", self.change(*id)),
+            Decision::RolledBack(abort) => format!("rolled_back, reason: {}", self.abort(abort)),
         }
     }
 
@@ -401,6 +442,8 @@ impl Names {
             Attribute::UpdateRevives => "rule `update_revives`",
             Attribute::Revive => "rule `revive`",
             Attribute::Multiplicity => "multiplicity",
+            Attribute::Unique => "uniqueness",
+            Attribute::AtLeast => "lower bound",
         };
         format!("the {attribute} of {subject}")
     }
@@ -461,6 +504,10 @@ impl Names {
             Ruling::Rejection(rejection) => {
                 format!("{} is rejected: {}", self.change(rejection.change), self.reason(&rejection.reason))
             }
+            Ruling::RolledBack(rolled_back) => {
+                let RolledBack { tx, abort } = rolled_back.as_ref();
+                format!("transaction {} is rolled_back: {}", tx.short(), self.abort(abort))
+            }
         }
     }
 
@@ -477,7 +524,8 @@ impl Names {
             Reason::Drift { main_ms } => {
                 format!("stamped too far ahead, the main's time is {}", stamp(Timestamp::at_ms(*main_ms)))
             }
-            Reason::Invalid { problem } => problem.clone(),
+            Reason::Invalid { problem } | Reason::Constraint { problem } => problem.clone(),
+            Reason::RolledBack => "its transaction was rolled back before it came".to_owned(),
         }
     }
 }
@@ -537,6 +585,9 @@ fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> Stri
         Rule::UpdateRevives(is_on) => format!("SET update_revives OF {table} {}", switch(*is_on)),
         Rule::Revive(is_on) => format!("SET revive OF {table} {}", switch(*is_on)),
         Rule::Multiplicity(multiplicity) => format!("SET MULTIPLICITY OF {table} TO {}", multiplicity.name()),
+        Rule::Unique { column, is_on } => format!("SET UNIQUE OF {table}.{} {}", name(column), switch(*is_on)),
+        Rule::AtLeast { column, bound: Some(bound) } => format!("SET {table}.{} AT LEAST {bound}", name(column)),
+        Rule::AtLeast { column, bound: None } => format!("SET {table}.{} WITHOUT A BOUND", name(column)),
     }
 }
 
@@ -553,6 +604,7 @@ pub fn claimed(claim: &Claim) -> String {
         Claim::Policy(policy) => policy.name().to_owned(),
         Claim::Flag(is_on) => is_on.to_string(),
         Claim::Multiplicity(multiplicity) => multiplicity.name().to_owned(),
+        Claim::Bound(bound) => bound.map_or("no bound".to_owned(), |bound| bound.to_string()),
     }
 }
 

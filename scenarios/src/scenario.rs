@@ -36,6 +36,7 @@ impl Scenario {
         let sections = [
             crate::session::scenarios(),
             crate::conflict::scenarios(),
+            crate::two_phase_commit::scenarios(),
             crate::offline::scenarios(),
             crate::transfer::scenarios(),
             crate::reconciliation::scenarios(),

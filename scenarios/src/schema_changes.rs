@@ -267,6 +267,7 @@ pub(crate) fn foreign(author: u8, depends_on: &[ChangeId], ddl: Ddl) -> Change {
         depends_on: depends_on.to_vec(),
         replaces: None,
         expects: Vec::new(),
+        participants: Vec::new(),
         ops: vec![Op::Schema(ddl)],
     }
 }

@@ -983,5 +983,6 @@ fn claimed(claim: &Claim) -> String {
         Claim::Policy(policy) => policy.name().to_owned(),
         Claim::Flag(is_on) => is_on.to_string(),
         Claim::Multiplicity(multiplicity) => multiplicity.name().to_owned(),
+        Claim::Bound(bound) => bound.map_or("no bound".to_owned(), |bound| bound.to_string()),
     }
 }

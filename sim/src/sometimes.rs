@@ -8,6 +8,7 @@ use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::Ddl;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::two_phase::{AbortReason, Decision, Vote};
 use kuzusync_core::view::SchemaStep;
 
 use crate::fault::Fault;
@@ -18,7 +19,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 48] = [
+    const SITUATIONS: [&str; 57] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -67,6 +68,15 @@ pub fn all() -> Vec<&'static str> {
         "store_filled_anew",
         "transaction_submitted_again",
         "transaction_refused",
+        "transaction_committed",
+        "transaction_rolled_back",
+        "vote_to_abort",
+        "vote_missing",
+        "prepared_overlap",
+        "coordinator_restarted",
+        "lease_expired",
+        "participant_offline",
+        "replica_restarted_prepared",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -85,8 +95,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             }
             EventKind::Notified(notice) => reached.extend(in_notice(notice)),
             EventKind::Viewed(delta) => reached.extend(delta.schema.iter().filter_map(in_schema_step)),
-            EventKind::Opened { cursor, .. } if cursor.seen.heads().next().is_some() => {
+            EventKind::Opened { cursor, prepared, .. } if cursor.seen.heads().next().is_some() => {
                 reached.insert("replica_restored_from_its_log");
+                reached.extend((!prepared.is_empty()).then_some("replica_restarted_prepared"));
             }
             EventKind::Abandoned { .. } => {
                 reached.insert("client_abandoned");
@@ -140,6 +151,16 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Merged { .. } => "increments_added_up",
         Notice::Drifted { .. } => "clock_far_ahead_without_a_main",
         Notice::WrittenAnew { .. } => "rejected_change_written_anew",
+        Notice::Voted { vote: Vote::Abort(AbortReason::Overlap { .. }), .. } => "prepared_overlap",
+        Notice::Voted { vote: Vote::Abort(_), .. } => "vote_to_abort",
+        Notice::Decided { decision: Decision::Committed(_), .. } => "transaction_committed",
+        Notice::Decided { decision: Decision::RolledBack(abort), .. } => match abort.reason {
+            AbortReason::NoVote => "vote_missing",
+            AbortReason::CoordinatorRestarted => "coordinator_restarted",
+            AbortReason::LeaseExpired => "lease_expired",
+            AbortReason::ParticipantOffline => "participant_offline",
+            _ => "transaction_rolled_back",
+        },
         Notice::Ruled { ruling: Ruling::Epoch(_), .. } => "epoch_began",
         Notice::Ruled { ruling: Ruling::Rejection(rejection), .. } => match rejection.reason {
             Reason::Drift { .. } => "change_rejected_for_its_clock",
@@ -147,7 +168,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             Reason::Duplicate { .. } => "change_rejected_as_a_duplicate",
             // Too seldom for a sweep: two changes must arrive on either side of the bound within one round trip.
             Reason::Follows { .. } => return None,
-            Reason::Invalid { .. } => return None,
+            Reason::Invalid { .. } | Reason::RolledBack | Reason::Constraint { .. } => return None,
         },
         _ => return None,
     })

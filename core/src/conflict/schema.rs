@@ -58,6 +58,10 @@ pub enum Attribute {
     Revive,
     /// How many edges a node may have.
     Multiplicity,
+    /// Whether no two rows may show one value in it.
+    Unique,
+    /// The number that no row may fall below in it.
+    AtLeast,
 }
 
 /// What schema operations compete for.
@@ -93,6 +97,8 @@ pub enum Claim {
     Flag(bool),
     /// It has so many.
     Multiplicity(Multiplicity),
+    /// It may not go below this; `None` for no bound.
+    Bound(Option<i64>),
 }
 
 /// One of the two claims of a conflict.
@@ -250,6 +256,8 @@ fn claims(ddl: &Ddl) -> Vec<(Subject, Attribute, Claim)> {
             Rule::Policy { column: Some(column), policy } => {
                 (Subject::Column(*column), Attribute::Policy, Claim::Policy(*policy))
             }
+            Rule::Unique { column, is_on } => (Subject::Column(*column), Attribute::Unique, Claim::Flag(*is_on)),
+            Rule::AtLeast { column, bound } => (Subject::Column(*column), Attribute::AtLeast, Claim::Bound(*bound)),
             Rule::UpdateRevives(is_on) => (Subject::Table, Attribute::UpdateRevives, Claim::Flag(*is_on)),
             Rule::Revive(is_on) => (Subject::Table, Attribute::Revive, Claim::Flag(*is_on)),
             Rule::Multiplicity(multiplicity) => {

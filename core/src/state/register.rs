@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::change::{Change, Op};
-use crate::clock::Rank;
+use crate::clock::{Rank, Seen};
 use crate::id::{ChangeId, ColumnId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
@@ -193,6 +193,24 @@ impl Registers {
     ) -> impl Iterator<Item = (&'a ColumnState, Option<Value>)> + 'a {
         let shown = move |(id, column)| (column, self.shown_cell(table, id, column, is_revived));
         table.columns().map(shown)
+    }
+
+    /// What a cell would show if its row did; `None` if nothing was written to it that its row's delete did not outrank.
+    pub fn held(&self, table: &TableState, id: ColumnId) -> Option<Value> {
+        let (cell, policy) = (self.cells.get(&id)?, table.column_policy(id));
+        let delete = self.delete.greatest(policy);
+        let counts =
+            |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
+        let is_written =
+            cell.base.greatest(policy).iter().any(counts) || cell.increments.values().any(|add| counts(&add));
+        self.shown_cell(table, id, table.column(id)?, false).filter(|_| is_written)
+    }
+
+    /// A write to a cell of which `seen` does not know.
+    pub fn unseen_write(&self, id: ColumnId, seen: &Seen) -> Option<ChangeId> {
+        let cell = self.cells.get(&id)?;
+        let mut writes = cell.base.writes.iter().chain(cell.increments.values()).map(|write| write.change.id);
+        writes.find(|change| !seen.contains(*change))
     }
 
     fn shown_cell(&self, table: &TableState, id: ColumnId, column: &ColumnState, is_revived: bool) -> Option<Value> {

@@ -251,6 +251,7 @@ fn message_json(frame: &[u8]) -> Json {
         Ok(Message::Unclear { differences_min, .. }) => {
             json!({"kind": "unclear", "differences_min": differences_min})
         }
+        Ok(Message::TwoPhase(letter)) => json!({"kind": "two_phase", "letter": letter}),
         Err(error) => json!({"kind": "none", "error": error.to_string()}),
     }
 }

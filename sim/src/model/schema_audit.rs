@@ -178,6 +178,8 @@ fn sayings(op: Placed<'_>) -> Vec<Saying<'_>> {
                 let of = column.map_or(Subject::Table, Subject::Column);
                 (of, Attribute::Policy, Claim::Policy(*policy))
             }
+            Rule::Unique { column, is_on } => (Subject::Column(*column), Attribute::Unique, Claim::Flag(*is_on)),
+            Rule::AtLeast { column, bound } => (Subject::Column(*column), Attribute::AtLeast, Claim::Bound(*bound)),
             Rule::UpdateRevives(is_on) => (Subject::Table, UpdateRevives, Claim::Flag(*is_on)),
             Rule::Revive(is_on) => (Subject::Table, Revive, Claim::Flag(*is_on)),
             Rule::Multiplicity(limit) => (Subject::Table, Multiplicity, Claim::Multiplicity(*limit)),

@@ -130,6 +130,8 @@ impl Tables {
                     Rule::UpdateRevives(is_on) => rules.update_revives = *is_on,
                     Rule::Revive(is_on) => rules.revive = *is_on,
                     Rule::Multiplicity(multiplicity) => rules.multiplicity = *multiplicity,
+                    // What a constraint forbids is never written, so it shapes no view.
+                    Rule::Unique { .. } | Rule::AtLeast { .. } => {}
                 }
             }
             _ => {
