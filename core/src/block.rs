@@ -109,8 +109,8 @@ const OP_COST: usize = 96;
 const HEAD_COST: usize = 32;
 const CELL_COST: usize = 48;
 
-/// Authority epochs, dependencies, what is replaced, expected versions: most changes have none of them.
-type Extras = (BTreeMap<TableId, u64>, Vec<ChangeId>, Option<ChangeId>, Vec<RowVersion>);
+/// Authority epochs, dependencies, what is replaced, expected versions, who voted: most changes have none of them.
+type Extras = (BTreeMap<TableId, u64>, Vec<ChangeId>, Option<ChangeId>, Vec<RowVersion>, Vec<ReplicaId>);
 
 const OP_OTHER: u8 = 4;
 const IS_EDGE: u8 = 1 << 3;
@@ -290,18 +290,21 @@ impl<'a> Writer<'a> {
 
     fn change(&mut self, change: &'a Change, lsn: Option<Lsn>) {
         let Change { id, tx, previous, timestamp, link_epoch, authority_epochs, seen, depends_on, .. } = change;
-        let Change { replaces, expects, ops, .. } = change;
+        let Change { replaces, expects, participants, ops, .. } = change;
         let last = self.last_by.get(&id.replica).copied();
         let mut head = 0;
         if *previous != last.map(Change::digest).unwrap_or_default() {
             head |= HAS_FOREIGN_PREVIOUS;
             self.stream(Stream::Previous).extend_from_slice(&previous.0);
         }
-        let has_extras =
-            !authority_epochs.is_empty() || !depends_on.is_empty() || replaces.is_some() || !expects.is_empty();
+        let has_extras = !authority_epochs.is_empty()
+            || !depends_on.is_empty()
+            || replaces.is_some()
+            || !expects.is_empty()
+            || !participants.is_empty();
         if has_extras {
             head |= HAS_EXTRAS;
-            let extras: (_, _, _, _) = (authority_epochs, depends_on, replaces, expects);
+            let extras: (_, _, _, _, _) = (authority_epochs, depends_on, replaces, expects, participants);
             self.rest(&extras);
         }
         let author = self.identity(id.replica.0);
@@ -561,7 +564,7 @@ impl<'a> BlockReader<'a> {
 
     fn change(&mut self, head: u8) -> Result<Entry, Problem> {
         let extras = if head & HAS_EXTRAS == 0 { Extras::default() } else { self.rest()? };
-        let (authority_epochs, depends_on, replaces, expects) = extras;
+        let (authority_epochs, depends_on, replaces, expects, participants) = extras;
         let author = self.stream(Stream::Author).varint()?;
         let replica = ReplicaId(self.identity(author)?);
         let before = self.before.clone();
@@ -609,6 +612,7 @@ impl<'a> BlockReader<'a> {
             depends_on,
             replaces,
             expects,
+            participants,
             ops,
         };
         let change = Arc::new(change);

@@ -197,6 +197,7 @@ mod tests {
             depends_on: depends_on.to_vec(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: Vec::new(),
         };
         Entry { change: Arc::new(change), lsn }

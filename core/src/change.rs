@@ -12,7 +12,8 @@ use crate::clock::{Lsn, Rank, Seen, Timestamp};
 use crate::ddl::Ddl;
 use crate::error::Error;
 pub use crate::id::ChangeId;
-use crate::id::{ColumnId, Digest, TableId, TxId};
+use crate::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
+use crate::two_phase::are_participants;
 use crate::value::Value;
 
 /// A node of the graph: its table and its primary key, which never changes.
@@ -120,6 +121,26 @@ pub struct RowVersion {
     pub lsn: Lsn,
 }
 
+/// What a change is about (DDL Integration Plan, case A1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// Rows.
+    Dml,
+    /// The schema, and perhaps rows as well.
+    Ddl,
+}
+
+impl ChangeKind {
+    /// The kind's name in documents and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Dml => "DML",
+            ChangeKind::Ddl => "DDL",
+        }
+    }
+}
+
 /// One atomic group of operations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -143,6 +164,9 @@ pub struct Change {
     pub replaces: Option<ChangeId>,
     /// In strict mode the rows it writes to as its author saw them; else nothing (Minimal Sync Guide, case C7).
     pub expects: Vec<RowVersion>,
+    /// The replicas that voted for it, its author among them, in ascending order; empty for an ordinary change. See
+    /// [`crate::two_phase`].
+    pub participants: Vec<ReplicaId>,
     /// What it does, in order.
     pub ops: Vec<Op>,
 }
@@ -157,6 +181,13 @@ impl Change {
         Digest::of_value(self)
     }
 
+    /// Whether it changes the schema.
+    #[must_use]
+    pub fn kind(&self) -> ChangeKind {
+        let changes_schema = self.ops.iter().any(|op| matches!(op, Op::Schema(_)));
+        if changes_schema { ChangeKind::Ddl } else { ChangeKind::Dml }
+    }
+
     /// The operations, each with its place in the conflict order.
     pub fn ranked_ops(&self) -> impl Iterator<Item = (Rank, &Op)> {
         (0_u32..).zip(&self.ops).map(|(index, op)| (self.rank(index, op), op))
@@ -169,6 +200,12 @@ impl Change {
         let authority_epoch = table.and_then(|table| self.authority_epochs.get(&table)).copied().unwrap_or(0);
         let (link_epoch, timestamp) = (self.link_epoch, self.timestamp);
         Rank { authority_epoch, link_epoch, timestamp, change: self.id, index }
+    }
+
+    /// Whether replicas voted for it.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        !self.participants.is_empty()
     }
 
     /// Whether neither author had seen the other's change.
@@ -197,6 +234,9 @@ impl Change {
         }
         if self.depends_on.contains(&self.id) {
             return malformed("it depends on itself");
+        }
+        if self.is_agreed() && !are_participants(&self.participants, self.id.replica) {
+            return malformed("its participants are not a set with its author in it");
         }
         let is_own_earlier = |id: ChangeId| id.replica == self.id.replica && (1..self.id.seq).contains(&id.seq);
         if self.replaces.is_some_and(|id| !is_own_earlier(id)) {

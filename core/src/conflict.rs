@@ -5,6 +5,10 @@
 //! lose to deletes alone. The audit is a function of the set of numbered changes (without a main: of all), so two replicas
 //! that hold the same ones hold the same audit. Overwriting what one had seen is no conflict. (Sync Policy, case E10;
 //! Distributed Sync Engine, case D2.1.)
+//!
+//! Two more losses depend on how things stand now, and end when the reason does: a write that is hidden because somebody
+//! who had not seen it dropped its table or its column, and a value that is none of the type its column has been given.
+//! Both are kept and come back, by UNDROP or with a type that holds them. What schema changes lose is in [`schema`].
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,8 +21,12 @@ use crate::clock::{Lsn, Rank};
 use crate::id::{ColumnId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
-use crate::state::Ousted;
-use crate::value::Value;
+use crate::state::{Miscast, Ousted, State};
+use crate::value::{Type, Value};
+
+pub mod schema;
+
+use schema::{SchemaAudit, SchemaLoss, Subject};
 
 /// What one write competes for: an element's existence, or one of its cells.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +51,10 @@ pub enum Written {
     Value(Value),
     /// The cell holds so much more.
     Incremented(Value),
+    /// The element's table, or the cell's column, is dropped.
+    Dropped,
+    /// The cell's column is of this type.
+    Typed(Type),
 }
 
 /// One of the two writes of a conflict.
@@ -64,6 +76,10 @@ pub enum ConflictType {
     ConcurrentDelete,
     /// Two edges of a node that may have only one.
     Multiplicity,
+    /// One drops the table or the column that the other writes to.
+    ConcurrentDrop,
+    /// A value that cannot be cast to the type of its column.
+    FailedCast,
 }
 
 impl ConflictType {
@@ -74,6 +90,8 @@ impl ConflictType {
             ConflictType::ConcurrentUpdate => "concurrent_update",
             ConflictType::ConcurrentDelete => "concurrent_delete",
             ConflictType::Multiplicity => "multiplicity",
+            ConflictType::ConcurrentDrop => "concurrent_drop",
+            ConflictType::FailedCast => "failed_cast",
         }
     }
 }
@@ -90,6 +108,10 @@ pub enum Resolution {
     PreferMain,
     /// The main's order.
     ServerOrder,
+    /// Of a pair of tables, the addition that the drop had not seen.
+    AddWins,
+    /// The schema: what does not fit into it is kept and not shown.
+    SchemaWins,
 }
 
 impl Resolution {
@@ -104,6 +126,8 @@ impl Resolution {
             Resolution::OnlineWins => "online_wins",
             Resolution::PreferMain => "prefer_main",
             Resolution::ServerOrder => "server_order",
+            Resolution::AddWins => "add_wins",
+            Resolution::SchemaWins => "schema_wins",
         }
     }
 
@@ -144,6 +168,8 @@ pub struct Found {
     pub losses: Vec<Loss>,
     /// The counters to which it and concurrent ones add.
     pub merged: Vec<Register>,
+    /// The losses of schema claims it added or altered.
+    pub schema_losses: Vec<SchemaLoss>,
 }
 
 /// A write the audit has entered, with the change that tells what its author had seen.
@@ -186,6 +212,7 @@ impl Entered {
 pub struct Audit {
     writes: BTreeMap<Register, Vec<Entered>>,
     losses: BTreeMap<(Register, Rank), (Loss, Place)>,
+    schema: SchemaAudit,
 }
 
 impl Audit {
@@ -210,6 +237,7 @@ impl Audit {
                 }
                 Op::Delete { element } => self.enter(element, None, entered(Written::Deleted), schema, &mut found),
                 Op::Schema(ddl) => {
+                    found.schema_losses.extend(self.schema.record(change, rank, ddl));
                     if matches!(ddl, crate::ddl::Ddl::SetRule { .. }) {
                         self.judge_anew(ddl.table_id(), schema, &mut found);
                     }
@@ -219,27 +247,61 @@ impl Audit {
         found
     }
 
-    /// Every loss, in the order of registers, with those of the edges that others oust.
+    /// Every loss, in the order of registers, as things stand in the numbered state.
     #[must_use]
-    pub fn losses(&self, ousted: Vec<Ousted>, schema: &Schema) -> Vec<Loss> {
+    pub fn losses(&self, state: &State) -> Vec<Loss> {
+        let schema = state.numbered_schema();
         let mut losses: BTreeMap<(Register, Rank), Loss> =
             self.losses.iter().map(|(place, (loss, _))| (place.clone(), loss.clone())).collect();
-        for Ousted { edge: (edge, place), by: (by, by_place) } in ousted {
-            let policy = schema.table(edge.table).map_or(Policy::Auto, TableState::policy);
-            let register = Register { element: Element::Edge(edge), column: None };
-            let write = |(place, written): (Place, Written)| Write { rank: place.rank, written };
-            let loss = Loss {
-                conflict: ConflictType::Multiplicity,
-                resolution: Resolution::of(policy, &place.rank, &by_place.rank),
-                loser: write((place, self.made_by(&register.element, &place))),
-                winner: write((by_place, self.made_by(&Element::Edge(by.clone()), &by_place))),
-                fields: Vec::new(),
-                taken_by: Some(Element::Edge(by)),
-                register,
-            };
-            losses.insert((loss.register.clone(), place.rank), loss);
+        let ousted = state.ousted().into_iter().map(|ousted| self.ousted(ousted, schema));
+        losses.extend(ousted.map(|loss| ((loss.register.clone(), loss.loser.rank), loss)));
+        for loss in self.hidden().chain(state.miscasts().into_iter().map(miscast)) {
+            losses.entry((loss.register.clone(), loss.loser.rank)).or_insert(loss);
         }
         losses.into_values().collect()
+    }
+
+    /// Every loss of a schema claim, in the order of registers, as things stand in the numbered state.
+    #[must_use]
+    pub fn schema_losses(&self, state: &State) -> Vec<SchemaLoss> {
+        self.schema.losses(state.numbered_schema())
+    }
+
+    fn ousted(&self, ousted: Ousted, schema: &Schema) -> Loss {
+        let Ousted { edge: (edge, place), by: (by, by_place) } = ousted;
+        let policy = schema.table(edge.table).map_or(Policy::Auto, TableState::policy);
+        let register = Register { element: Element::Edge(edge), column: None };
+        let write = |(place, written): (Place, Written)| Write { rank: place.rank, written };
+        Loss {
+            conflict: ConflictType::Multiplicity,
+            resolution: Resolution::of(policy, &place.rank, &by_place.rank),
+            loser: write((place, self.made_by(&register.element, &place))),
+            winner: write((by_place, self.made_by(&Element::Edge(by.clone()), &by_place))),
+            fields: Vec::new(),
+            taken_by: Some(Element::Edge(by)),
+            register,
+        }
+    }
+
+    /// The writes that a drop hides whose author had not seen them.
+    fn hidden(&self) -> impl Iterator<Item = Loss> {
+        self.writes.iter().flat_map(|(register, writes)| {
+            let table = register.element.table();
+            let of_column = || self.schema.standing_drop(table, Subject::Column(register.column?));
+            let drop = self.schema.standing_drop(table, Subject::Table).or_else(of_column);
+            let is_hidden = move |write: &&Entered| {
+                write.written != Written::Deleted
+                    && drop.is_some_and(|(change, _)| change.is_concurrent_with(&write.change))
+            };
+            writes.iter().filter(is_hidden).filter_map(move |write| {
+                let winner = Write { rank: drop?.1, written: Written::Dropped };
+                let fields =
+                    register.column.map_or_else(|| write.columns().into_keys().collect(), |column| vec![column]);
+                let (conflict, resolution) = (ConflictType::ConcurrentDrop, Resolution::SchemaWins);
+                let (register, loser) = (register.clone(), write.write());
+                Some(Loss { register, conflict, resolution, loser, winner, fields, taken_by: None })
+            })
+        })
     }
 
     /// Whether the write that made an element was an insert.
@@ -344,6 +406,20 @@ impl Audit {
     }
 }
 
+/// A value that its column's type cannot hold.
+fn miscast(miscast: Miscast) -> Loss {
+    let Miscast { element, column, value, rank, column_type, typed_by } = miscast;
+    Loss {
+        register: Register { element, column: Some(column) },
+        conflict: ConflictType::FailedCast,
+        resolution: Resolution::SchemaWins,
+        loser: Write { rank, written: Written::Value(value) },
+        winner: Write { rank: typed_by, written: Written::Typed(column_type) },
+        fields: vec![column],
+        taken_by: None,
+    }
+}
+
 /// The columns in which what two operations on one element wrote differs; a delete differs in everything the other wrote.
 fn fields(one: &Entered, other: &Entered) -> Vec<ColumnId> {
     let (one_columns, other_columns) = (one.columns(), other.columns());
@@ -361,6 +437,7 @@ fn fields(one: &Entered, other: &Entered) -> Vec<ColumnId> {
 
 #[cfg(test)]
 mod tests {
+    use super::schema::{Claim, SchemaConflict};
     use super::*;
     use crate::change::{Cells, ChangeId, Node};
     use crate::clock::Timestamp;
@@ -399,6 +476,7 @@ mod tests {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: vec![op],
         })
     }
@@ -423,21 +501,118 @@ mod tests {
         Op::Schema(Ddl::SetRule { table: table().table_id(), rule })
     }
 
-    /// The audit of the changes in this order, numbered as they come, which is the same in the reverse order of entry.
-    fn audit(changes: &[Arc<Change>]) -> Vec<Loss> {
+    /// Both audits of the changes in this order, numbered as they come, which are the same in the reverse order of entry.
+    fn audits(changes: &[Arc<Change>]) -> (Vec<Loss>, Vec<SchemaLoss>) {
         let in_order = |changes: &mut dyn Iterator<Item = (Lsn, &Arc<Change>)>| {
-            let (mut audit, mut schema) = (Audit::default(), Schema::default());
-            let created = change(id(99, 1), 0, &[], Op::Schema(table()));
-            schema.join_change(&created);
+            let (mut audit, mut state) = (Audit::default(), State::default());
+            state.join(&change(id(99, 1), 0, &[], Op::Schema(table())), 0);
             for (lsn, change) in changes {
-                schema.join_change(change);
-                audit.record(change, lsn, &schema);
+                state.join(change, lsn);
+                audit.record(change, lsn, state.numbered_schema());
             }
-            audit.losses(Vec::new(), &schema)
+            (audit.losses(&state), audit.schema_losses(&state))
         };
         let forwards = in_order(&mut (1..).zip(changes));
         assert_eq!(forwards, in_order(&mut (1..).zip(changes).collect::<Vec<_>>().into_iter().rev()));
         forwards
+    }
+
+    fn audit(changes: &[Arc<Change>]) -> Vec<Loss> {
+        audits(changes).0
+    }
+
+    fn drop_table() -> Op {
+        Op::Schema(Ddl::DropTable { table: table().table_id() })
+    }
+
+    fn schema(ddl: Ddl) -> Op {
+        Op::Schema(ddl)
+    }
+
+    fn retype(name: &str, column_type: Type) -> Op {
+        schema(Ddl::AlterColumnType { table: table().table_id(), column: column(name), column_type })
+    }
+
+    #[test]
+    fn a_write_that_a_concurrent_drop_hides_is_lost_until_the_table_or_column_is_back() {
+        let write = change(id(1, 1), 30, &[], update("a"));
+        let aware = change(id(1, 1), 10, &[], update("a"));
+        let gone = change(id(2, 1), 20, &[], drop_table());
+        let losses = audit(&[Arc::clone(&write), Arc::clone(&gone)]);
+        assert_eq!(losses.len(), 1);
+        assert_eq!((losses[0].conflict, losses[0].resolution), (ConflictType::ConcurrentDrop, Resolution::SchemaWins));
+        assert_eq!(losses[0].winner.written, Written::Dropped);
+        assert_eq!(losses[0].fields, [column("v")]);
+        let knowing = change(id(2, 1), 20, &[id(1, 1)], drop_table());
+        assert_eq!(audit(&[aware, knowing]), [], "who drops what it knows loses nothing");
+        let back = change(id(3, 1), 40, &[id(2, 1)], schema(Ddl::UndropTable { table: table().table_id() }));
+        assert_eq!(audit(&[Arc::clone(&write), gone, back]), [], "it is shown again");
+        let of_column = |name| {
+            change(id(2, 1), 20, &[], schema(Ddl::DropColumn { table: table().table_id(), column: column(name) }))
+        };
+        assert_eq!(audit(&[Arc::clone(&write), of_column("v")]).len(), 1);
+        assert_eq!(audit(&[write, of_column("n")]), []);
+    }
+
+    #[test]
+    fn a_value_that_is_none_of_its_columns_type_is_lost_until_the_type_holds_it() {
+        let row = change(id(4, 1), 5, &[], Op::Insert { element: element(), cells: Cells::new() });
+        let number = change(id(1, 1), 10, &[id(4, 1)], update("7"));
+        let word = change(id(1, 1), 10, &[id(4, 1)], update("seven"));
+        let to_number = change(id(2, 1), 20, &[id(4, 1)], retype("v", Type::Int64));
+        assert_eq!(audit(&[Arc::clone(&row), number, Arc::clone(&to_number)]), []);
+        let losses = audit(&[Arc::clone(&row), Arc::clone(&word), Arc::clone(&to_number)]);
+        assert_eq!(losses.len(), 1);
+        assert_eq!(
+            (losses[0].conflict, &losses[0].loser.written),
+            (ConflictType::FailedCast, &Written::Value("seven".into()))
+        );
+        assert_eq!(losses[0].winner.written, Written::Typed(Type::Int64));
+        let back = change(id(2, 2), 30, &[id(4, 1), id(2, 1)], retype("v", Type::String));
+        assert_eq!(audit(&[row, word, to_number, back]), []);
+    }
+
+    #[test]
+    fn schema_claims_lose_to_the_greatest_concurrent_one_that_says_otherwise() {
+        let rename = |replica, name: &str| {
+            let ddl = Ddl::RenameTable { table: table().table_id(), name: name.into() };
+            change(id(replica, 1), i64::from(replica), &[], schema(ddl))
+        };
+        let claims = |changes: &[Arc<Change>]| {
+            let losses = audits(changes).1;
+            losses.into_iter().map(|loss| (loss.loser.claim, loss.winner.claim)).collect::<Vec<_>>()
+        };
+        let name = |name: &str| Claim::Name(name.into());
+        let found = claims(&[rename(1, "A"), rename(2, "B"), rename(3, "C")]);
+        assert_eq!(found, [(name("A"), name("C")), (name("B"), name("C"))]);
+        assert_eq!(claims(&[rename(1, "A"), rename(2, "A")]), [], "both say the same");
+        let aware = Arc::new(Change { seen: [id(1, 1)].into_iter().collect(), ..(*rename(2, "B")).clone() });
+        assert_eq!(claims(&[rename(1, "A"), aware]), [], "it knew the other");
+        let typed = |replica, of: Type| change(id(replica, 1), i64::from(replica), &[], retype("n", of));
+        assert_eq!(claims(&[typed(1, Type::Int128), typed(2, Type::Int32)]), [], "the wider holds both");
+        let types = (Claim::Type(Type::Int32), Claim::Type(Type::String));
+        assert_eq!(claims(&[typed(1, Type::Int32), typed(2, Type::String)]), [types]);
+        let gone = change(id(2, 1), 2, &[], drop_table());
+        let again = change(id(3, 1), 3, &[], schema(Ddl::UndropTable { table: table().table_id() }));
+        assert_eq!(claims(&[gone, again]), [(Claim::Dropped, Claim::Made)]);
+    }
+
+    #[test]
+    fn the_drop_of_a_pair_loses_to_an_addition_it_had_not_seen_and_a_name_to_its_owner() {
+        let of = table().table_id();
+        let edges = Ddl::CreateEdgeTable { name: "E".into(), birth: 0, from: of, to: of, columns: Vec::new() };
+        let id_of_edges = edges.table_id();
+        let made = change(id(1, 1), 1, &[], schema(edges));
+        let dropped = change(id(2, 1), 9, &[id(1, 1)], schema(Ddl::DropPair { table: id_of_edges, from: of, to: of }));
+        let added = change(id(3, 1), 5, &[id(1, 1)], schema(Ddl::AddPair { table: id_of_edges, from: of, to: of }));
+        let losses = audits(&[Arc::clone(&made), dropped, added]).1;
+        assert_eq!(losses.len(), 1);
+        assert_eq!((losses[0].resolution, &losses[0].loser.claim), (Resolution::AddWins, &Claim::Dropped));
+        let taken = change(id(2, 1), 9, &[], schema(Ddl::RenameTable { table: of, name: "e".into() }));
+        let losses = audits(&[made, taken]).1;
+        assert_eq!(losses.len(), 1);
+        assert_eq!((losses[0].conflict, losses[0].register.table), (SchemaConflict::ContestedName, id_of_edges));
+        assert_eq!(losses[0].taken_by, Some((of, Subject::Table)));
     }
 
     #[test]

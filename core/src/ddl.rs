@@ -80,6 +80,20 @@ pub enum Rule<C> {
     Revive(bool),
     /// How many edges a node may have on either side.
     Multiplicity(Multiplicity),
+    /// Whether no two rows may show the same value: see [`crate::constraint`].
+    Unique {
+        /// The column.
+        column: C,
+        /// Whether it is promised.
+        is_on: bool,
+    },
+    /// The number that no row may fall below: see [`crate::constraint`].
+    AtLeast {
+        /// The column.
+        column: C,
+        /// The bound; `None` for none.
+        bound: Option<i64>,
+    },
 }
 
 /// How many edges of a table a node may have on either side, in Kùzu's words: of `many_one` edges each node starts at most

@@ -2,7 +2,7 @@
 //!
 //! Every message names the offender and, where there is one, the remedy.
 
-use crate::id::{ChangeId, DatabaseId, ReplicaId, Role};
+use crate::id::{ChangeId, DatabaseId, ReplicaId, Role, TxId};
 use crate::value::{Type, TypeError};
 
 /// Why an input was refused. Nothing was logged and nothing changed.
@@ -274,6 +274,85 @@ pub enum Error {
     /// A failed change was meant that is not listed.
     #[error("change {0} is not among the failed ones")]
     NotFailed(ChangeId),
+    /// A column with a constraint, written to by an ordinary change.
+    #[error(
+        "column `{column}` of table `{table}` has a constraint, which needs a vote; submit the transaction with \
+         participants"
+    )]
+    Protected {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A value that another row shows, in a column where it may not.
+    #[error("{element} cannot have {value} in the unique column `{column}`: {holder} has it; choose another value")]
+    NotUnique {
+        /// The row, as text.
+        element: String,
+        /// The column.
+        column: String,
+        /// The value, as text.
+        value: String,
+        /// The other row, as text.
+        holder: String,
+    },
+    /// A number below the least that its column may show.
+    #[error("{element} cannot have {value} in column `{column}`: it is {bound} at least; take less")]
+    BelowBound {
+        /// The row, as text.
+        element: String,
+        /// The column.
+        column: String,
+        /// The number, as text.
+        value: String,
+        /// The least it may be.
+        bound: i64,
+    },
+    /// A write over what its author had not seen, in a column with a constraint.
+    #[error("change {by} wrote to column `{column}` of {element} meanwhile; read it again and submit anew")]
+    Unseen {
+        /// The row, as text.
+        element: String,
+        /// The column.
+        column: String,
+        /// What wrote to it.
+        by: ChangeId,
+    },
+    /// A participant that a coordinator cannot reach.
+    #[error("participant {participant} is not connected; wait until it is, or name others")]
+    ParticipantOffline {
+        /// Who.
+        participant: ReplicaId,
+    },
+    /// Rows that another transaction is being voted on.
+    #[error("transaction {with} is being voted on and touches the same rows; submit again when it is decided")]
+    Overlap {
+        /// The other transaction.
+        with: TxId,
+    },
+    /// A transaction that is being voted on already.
+    #[error("transaction {tx} is being voted on; wait for the decision")]
+    Undecided {
+        /// The transaction.
+        tx: TxId,
+    },
+    /// Participants for what needs none, or cannot have any.
+    #[error("{what} cannot have participants: {problem}")]
+    NoVote {
+        /// What kind of transaction.
+        what: &'static str,
+        /// Why not, with the remedy.
+        problem: &'static str,
+    },
+    /// A proposal that no correct replica makes.
+    #[error("the proposal of transaction {tx} is malformed: {problem}")]
+    MalformedProposal {
+        /// The transaction.
+        tx: TxId,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A transaction without statements.
     #[error("a transaction needs at least one statement")]
     EmptyTransaction,

@@ -15,9 +15,10 @@
 //! | [`message`], [`block`] | all that crosses the wire or lies on a disk, and its bytes |
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
-//! | [`causal`], [`conflict`], [`resolve`], [`rules`] | the rules |
+//! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
 //! | [`adopt`] | what an existing database becomes |
 //! | [`session`], [`queue`] | getting changes across |
+//! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
@@ -37,6 +38,7 @@ pub mod causal;
 pub mod change;
 pub mod clock;
 pub mod conflict;
+pub mod constraint;
 pub mod ddl;
 pub mod error;
 pub mod id;
@@ -58,6 +60,7 @@ pub mod state;
 pub mod statement;
 pub mod store;
 pub mod summary;
+pub mod two_phase;
 pub mod value;
 pub mod view;
 

@@ -34,6 +34,8 @@ enum Outcome {
     },
     /// The main does not apply it.
     Rejected,
+    /// Replicas voted for it, and the main has yet to decide. It is passed and shown nowhere.
+    Proposed,
 }
 
 /// A change in the log.
@@ -83,6 +85,34 @@ impl ChangeLog {
             self.seen.insert(id);
             self.insert(change, Outcome::Applied);
         }
+    }
+
+    /// Adds an own change that replicas voted for and the main has yet to decide on.
+    ///
+    /// # Panics
+    /// If it is known already, or out of its author's order.
+    pub fn propose(&mut self, change: Arc<Change>) {
+        self.transactions.insert(change.tx, change.id);
+        self.seen.pass(change.id);
+        self.insert(change, Outcome::Proposed);
+    }
+
+    /// The main has decided for a proposed change: it is applied now. Returns it.
+    ///
+    /// # Panics
+    /// If it is not proposed.
+    pub fn adopt(&mut self, id: ChangeId) -> Arc<Change> {
+        let logged = self.changes.get_mut(&id).filter(|logged| logged.outcome == Outcome::Proposed);
+        let logged = logged.expect("only what is proposed is adopted");
+        logged.outcome = Outcome::Applied;
+        self.seen.fill(id);
+        Arc::clone(logged.change.as_ref().expect("an author keeps its changes"))
+    }
+
+    /// Whether a change is proposed and not decided.
+    #[must_use]
+    pub fn is_proposed(&self, id: ChangeId) -> bool {
+        self.changes.get(&id).is_some_and(|logged| logged.outcome == Outcome::Proposed)
     }
 
     /// Adds a change that cannot be applied here.

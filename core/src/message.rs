@@ -14,10 +14,11 @@ use crate::change::{Change, ChangeId};
 use crate::clock::{Lsn, Seen, VectorClock};
 use crate::error::Error;
 pub use crate::id::Role;
-use crate::id::{DatabaseId, Digest, ReplicaId, canonical_bytes};
+use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
 use crate::ruling::Ruling;
 use crate::sketch::Key;
 use crate::summary::Told;
+use crate::two_phase::{Abort, Letter, Proposal};
 
 /// The version of the protocol, as document D names it.
 pub const PROTOCOL_VERSION: &str = "1.0";
@@ -181,6 +182,8 @@ pub enum Message {
         /// There are at least so many differences.
         differences_min: u64,
     },
+    /// About a transaction that replicas vote on.
+    TwoPhase(Box<Letter>),
 }
 
 /// What a log remembers.
@@ -216,6 +219,15 @@ pub enum LogRecord {
         /// The number of the last of them.
         through: u64,
     },
+    /// This replica has voted to commit, and remembers it until it hears of the decision.
+    Prepared(Box<Proposal>),
+    /// Without a main: a transaction is rolled back.
+    RolledBack {
+        /// Which.
+        tx: TxId,
+        /// Why, and who is the reason.
+        abort: Abort,
+    },
 }
 
 /// One durable record. A replica is its records: see [`crate::replica::Replica::open`].
@@ -246,6 +258,9 @@ const FORMAT_VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 const HEADER_BYTES: usize = 2 + CHECKSUM_BYTES;
 
+/// The first byte of a [`Wire::TwoPhase`].
+const LETTER: u8 = 5;
+
 /// A message as its bytes are laid out: the changes in a block.
 #[derive(Serialize, Deserialize)]
 enum Wire<'a> {
@@ -254,6 +269,7 @@ enum Wire<'a> {
     Ack(Cow<'a, Cursor>),
     Refused(Cow<'a, str>),
     Unclear { key: Key, differences_min: u64 },
+    TwoPhase(Cow<'a, Letter>),
 }
 
 impl Message {
@@ -276,13 +292,21 @@ impl Message {
             Message::Ack(cursor) => Wire::Ack(Cow::Borrowed(cursor)),
             Message::Refused(reason) => Wire::Refused(Cow::Borrowed(reason)),
             Message::Unclear { key, differences_min } => Wire::Unclear { key: *key, differences_min: *differences_min },
+            Message::TwoPhase(letter) => Wire::TwoPhase(Cow::Borrowed(letter)),
         })
+    }
+
+    /// Whether a frame says that it is a letter about a transaction, without reading more of it.
+    #[must_use]
+    pub fn is_letter(bytes: &[u8]) -> bool {
+        bytes.get(HEADER_BYTES) == Some(&LETTER)
     }
 
     /// Reads a frame.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for bytes that are no message, [`Error::MalformedChange`] for a change no replica writes.
+    /// [`Error::Malformed`] for bytes that are no message, [`Error::MalformedChange`] for a change no replica writes,
+    /// [`Error::MalformedProposal`] for a proposal none makes.
     pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
         let malformed =
             |problem: &str| Error::Malformed { what: "message", length: bytes.len(), problem: problem.to_owned() };
@@ -294,6 +318,10 @@ impl Message {
             Wire::Ack(cursor) => return Ok(Message::Ack(cursor.into_owned())),
             Wire::Refused(reason) => return Ok(Message::Refused(reason.into_owned())),
             Wire::Unclear { key, differences_min } => return Ok(Message::Unclear { key, differences_min }),
+            Wire::TwoPhase(letter) => {
+                letter.check()?;
+                return Ok(Message::TwoPhase(Box::new(letter.into_owned())));
+            }
             Wire::Changes { clock, block } => (clock.into_owned(), block),
         };
         let (deliveries, expanded_bytes) = block::decode(block).map_err(malformed)?;
@@ -364,7 +392,7 @@ mod tests {
     use crate::change::Op;
     use crate::clock::Timestamp;
     use crate::ddl::{Column, Ddl};
-    use crate::id::TxId;
+    use crate::two_phase::Says;
     use crate::value::Type;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -383,6 +411,7 @@ mod tests {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: vec![Op::Schema(ddl)],
         };
         let entry = Entry { change: Arc::new(change), lsn: Some(1) };
@@ -400,6 +429,14 @@ mod tests {
     #[test]
     fn a_message_survives_its_encoding() {
         assert_eq!(Message::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn a_letter_is_known_by_its_first_byte() {
+        let (one, other) = (ReplicaId([1; 16]), ReplicaId([2; 16]));
+        let letter = Letter { from: one, to: other, tx: TxId([3; 16]), says: Says::Unknown };
+        assert!(Message::is_letter(&Message::TwoPhase(Box::new(letter)).encode()));
+        assert!(!Message::is_letter(&sample().encode()) && !Message::is_letter(&[]));
     }
 
     #[test]

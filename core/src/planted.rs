@@ -75,13 +75,19 @@ pub enum Bug {
     NoDuplicateCheckAtMain,
     /// What was sent is never sent again.
     NoResend,
+    /// A participant votes to commit before the record of it is durable.
+    VoteBeforeDurable,
+    /// A participant that hears of no decision commits.
+    CommitsOnTimeout,
+    /// What is prepared is not read back when a replica starts.
+    PreparedForgotten,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 36] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -114,6 +120,9 @@ impl Bug {
         Bug::RejectedForgotten,
         Bug::NoDuplicateCheckAtMain,
         Bug::NoResend,
+        Bug::VoteBeforeDurable,
+        Bug::CommitsOnTimeout,
+        Bug::PreparedForgotten,
         Bug::Canary,
     ];
 
@@ -153,6 +162,9 @@ impl Bug {
             Bug::RejectedForgotten => "rejected-forgotten",
             Bug::NoDuplicateCheckAtMain => "no-duplicate-check-at-main",
             Bug::NoResend => "no-resend",
+            Bug::VoteBeforeDurable => "vote-before-durable",
+            Bug::CommitsOnTimeout => "commits-on-timeout",
+            Bug::PreparedForgotten => "prepared-forgotten",
             Bug::Canary => "canary",
         }
     }
@@ -193,6 +205,9 @@ impl Bug {
             Bug::RejectedForgotten => "Minimal Sync Guide, rollback",
             Bug::NoDuplicateCheckAtMain => "Minimal Sync Guide, retries",
             Bug::NoResend => "Minimal Sync Guide, broadcast",
+            Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
+            Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
+            Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::Canary => "made for the gate",
         }
     }

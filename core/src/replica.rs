@@ -11,6 +11,8 @@
 //!
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
+mod agreement;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::causal::{self, CausalBuffer, Missing, Released};
 use crate::change::{Change, ChangeId, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
+use crate::conflict::schema::SchemaLoss;
 use crate::conflict::{Audit, Found, Loss, Register};
+use crate::constraint;
 use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
@@ -41,7 +45,9 @@ use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
 use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
+use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
+use agreement::Agreements;
 
 /// What a new replica is told, and an old one must agree with.
 #[derive(Clone, Debug)]
@@ -56,6 +62,8 @@ pub struct Config {
     pub drift_ms_max: i64,
     /// Heads that a hello names one by one; more are summarised.
     pub whole_heads_max: usize,
+    /// How long a transaction stays prepared here before this replica asks the main to roll it back.
+    pub lease: Duration,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -69,7 +77,8 @@ impl Config {
     #[must_use]
     pub fn new(role: Role, database: DatabaseId) -> Self {
         let (queue_operations_max, drift_ms_max) = (OPERATIONS_MAX, DRIFT_MS_MAX);
-        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max: WHOLE_HEADS_MAX }
+        let whole_heads_max = WHOLE_HEADS_MAX;
+        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max, lease: LEASE }
     }
 }
 
@@ -95,7 +104,8 @@ pub enum Input {
     Dismiss(ChangeId),
     /// The time asked for by [`Output::Timeout`] has come.
     Timeout,
-    /// The disk refused a record. The replica stops; open another from the records that were kept.
+    /// The disk refused the record last polled and kept nothing of it. If that was the record of a vote, the vote is to
+    /// abort. Any other stops the replica; open another from the records that were kept.
     PersistFailed,
     /// The store refused a delta or lost its contents.
     StoreFailed,
@@ -242,6 +252,28 @@ pub enum Notice {
     },
     /// A write lost to a concurrent one.
     Lost(Box<Loss>),
+    /// A schema claim lost to a concurrent one, or to a greater one than before.
+    SchemaLost(Box<SchemaLoss>),
+    /// This replica voted on a transaction. A vote to commit is durable.
+    Voted {
+        /// Which.
+        tx: TxId,
+        /// How.
+        vote: Vote,
+    },
+    /// All participants voted to commit, so the coordinator's change is in its log. With a main it is in no view before
+    /// the main has decided.
+    Proposed {
+        /// The change.
+        entry: Entry,
+    },
+    /// A transaction that replicas voted on is decided, and carried out here.
+    Decided {
+        /// Which.
+        tx: TxId,
+        /// How.
+        decision: Decision,
+    },
 }
 
 /// Something a replica waits for before it is at rest.
@@ -278,6 +310,12 @@ pub enum Pending {
     /// An own change that was rejected for its stamp is not written again yet.
     #[error("change {0} is to be written again")]
     Anew(ChangeId),
+    /// A transaction was voted for and is not decided.
+    #[error("transaction {0} is prepared and not decided")]
+    Prepared(TxId),
+    /// Votes on an own transaction are missing, or the main has to decide it.
+    #[error("transaction {0} is not decided")]
+    Undecided(TxId),
     /// Own operations that nobody has acknowledged.
     #[error("{0} queued operations are not acknowledged")]
     Queued(usize),
@@ -292,6 +330,8 @@ enum Timer {
     Resend(Peer),
     /// Begin the epoch that disconnected replicas have brought about.
     Epoch,
+    /// See to a transaction that is not decided.
+    Agreement(TxId),
 }
 
 /// What one input adds to the log, gathered so that it becomes one record and one delta.
@@ -309,6 +349,7 @@ impl Batch {
 
     fn found(&mut self, found: Found) {
         self.notices.extend(found.losses.into_iter().map(|loss| Notice::Lost(Box::new(loss))));
+        self.notices.extend(found.schema_losses.into_iter().map(|loss| Notice::SchemaLost(Box::new(loss))));
         self.notices.extend(found.merged.into_iter().map(|register| Notice::Merged { register }));
     }
 }
@@ -341,6 +382,7 @@ pub struct Replica {
     secret: Digest,
     keys_drawn: u64,
     sessions: BTreeMap<Peer, Session>,
+    agreements: Agreements,
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
@@ -374,6 +416,7 @@ impl Replica {
             secret: Digest::of(&[b"secret", &entropy]),
             keys_drawn: 0,
             sessions: BTreeMap::new(),
+            agreements: Agreements::default(),
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,
@@ -440,7 +483,11 @@ impl Replica {
                 }
                 self.log.check_history(&entry.change)?;
                 self.check_ops(&entry.change)?;
-                self.apply(entry.clone(), &mut batch);
+                if self.is_for_main_to_decide(entry) {
+                    self.propose(Arc::clone(&entry.change), &mut batch);
+                } else {
+                    self.apply(entry.clone(), &mut batch);
+                }
             }
             LogRecord::Number { id, lsn } => {
                 if self.log.get(*id).is_none() || self.log.lsn(*id).is_some() || *lsn != self.log.next_lsn() {
@@ -464,6 +511,10 @@ impl Replica {
             }
             LogRecord::Dismiss(id) => self.log.dismiss(*id),
             LogRecord::Acknowledged { through } => drop(self.queue.acknowledge_through(*through)),
+            LogRecord::Prepared(proposal) => self.restore_prepared(proposal)?,
+            LogRecord::RolledBack { tx, abort } => {
+                self.conclude(*tx, Decision::RolledBack(abort.clone()), &mut batch);
+            }
         }
         Ok(())
     }
@@ -480,6 +531,7 @@ impl Replica {
         if std::mem::take(&mut self.owes_epoch) {
             self.timers.insert(Timer::Epoch, now.monotonic.after(EPOCH_WINDOW));
         }
+        self.resume_agreements(now);
         let result = match input {
             Input::Local(transaction) => self.submit(now, &transaction),
             Input::Receive { from, bytes } => self.receive(now, from, &bytes),
@@ -502,6 +554,7 @@ impl Replica {
                 Ok(())
             }
             Input::PersistFailed if is_planted(Bug::PersistFailureIgnored) => Ok(()),
+            Input::PersistFailed if self.abstain() => return Ok(()),
             Input::PersistFailed => {
                 self.is_stopped = true;
                 self.outputs.clear();
@@ -527,13 +580,21 @@ impl Replica {
             return self.outputs.remove(place).expect("it was just found");
         }
         let next_timer = || self.timers.values().min().copied();
-        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(next_timer()))
+        let output = self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(next_timer()));
+        self.agreements.note_polled(&output);
+        output
     }
 
     // ---- local changes ----
 
     fn submit(&mut self, now: Now, transaction: &Transaction) -> Result<(), Error> {
         let tx = transaction.tx;
+        if self.agreements.is_undecided(tx) {
+            return Err(Error::Undecided { tx });
+        }
+        if !transaction.participants.is_empty() {
+            return self.begin_agreement(now, transaction);
+        }
         let known = self.log.transaction(tx).or_else(|| self.log.rejected_transaction(tx, self.id));
         if let Some(id) = known.filter(|_| !is_planted(Bug::NoDuplicateCheck)) {
             self.outputs.push_back(Output::Notify(Notice::AlreadySubmitted { tx, id }));
@@ -567,6 +628,9 @@ impl Replica {
         change.ops = resolve(&self.state, &change, has_main, &transaction.statements)?;
         if self.config.role != Role::Main {
             self.queue.check_room(change.ops.len())?;
+        }
+        if transaction.participants.is_empty() {
+            constraint::check_unprotected(self.state.schema(), &change.ops)?;
         }
         change.authority_epochs = self.authority_epochs_of(&change.ops);
         if transaction.is_strict {
@@ -612,6 +676,7 @@ impl Replica {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops: Vec::new(),
         }
     }
@@ -668,6 +733,10 @@ impl Replica {
             Message::Ack(cursor) => {
                 self.greet_stranger(now, from);
                 self.advance(now, from, &cursor);
+                Ok(())
+            }
+            Message::TwoPhase(letter) => {
+                self.receive_letter(now, from, *letter);
                 Ok(())
             }
             Message::Refused(reason) => {
@@ -738,6 +807,7 @@ impl Replica {
             let (protocol_version, mode) = (hello.protocol_version.clone(), hello.mode);
             let notice = Notice::Established { peer: from, replica: hello.replica, protocol_version, mode };
             self.outputs.push_back(Output::Notify(notice));
+            self.ask_for_decisions(now, from);
         }
         if summary_key.is_none() {
             self.acknowledge_held(&hello.cursor);
@@ -955,6 +1025,9 @@ impl Replica {
 
     /// What the main has against a change of another replica whose causes are applied.
     fn objection(&self, change: &Change, now: Now) -> Option<Reason> {
+        if change.is_agreed() && self.agreements.is_rolled_back(change.tx) {
+            return Some(Reason::RolledBack);
+        }
         if let Some(of) = self.log.transaction(change.tx).filter(|_| !is_planted(Bug::NoDuplicateCheckAtMain)) {
             return Some(Reason::Duplicate { of });
         }
@@ -970,6 +1043,13 @@ impl Replica {
                 Some(cause) => Reason::Follows { rejected: cause.change, main_ms },
                 None => Reason::Invalid { problem: error.to_string() },
             });
+        }
+        let checked = match change.is_agreed() {
+            true => constraint::check(&self.state, &change.seen, &change.ops),
+            false => constraint::check_unprotected(self.state.schema(), &change.ops),
+        };
+        if let Err(error) = checked {
+            return Some(Reason::Constraint { problem: error.to_string() });
         }
         change.expects.iter().find_map(|RowVersion { element, lsn }| {
             let found = self.unseen_version(element, *lsn, change)?;
@@ -1042,10 +1122,14 @@ impl Replica {
         let is_forgotten = is_planted(Bug::LsnInMemory) && self.config.role == Role::Main;
         let durable_lsn = entry.lsn.filter(|_| !is_forgotten);
         batch.records.push(LogRecord::Append(Entry { lsn: durable_lsn, ..entry.clone() }));
+        let change = Arc::clone(&entry.change);
         batch.notices.push(Notice::Applied { entry });
         if let Some(lsn) = lsn.filter(|_| self.log.lsn(id).is_none()) {
             self.log.number(id, lsn);
             self.acknowledge(id, batch);
+        }
+        if change.is_agreed() && !self.is_for_main_to_decide(&Entry { change: Arc::clone(&change), lsn }) {
+            self.conclude(change.tx, Decision::Committed(id), batch);
         }
     }
 
@@ -1075,6 +1159,9 @@ impl Replica {
     }
 
     fn number(&mut self, id: ChangeId, lsn: Lsn, batch: &mut Batch) {
+        if self.log.is_proposed(id) {
+            return self.adopt(id, lsn, batch);
+        }
         self.log.number(id, lsn);
         if let Some(change) = self.log.get(id).filter(|_| self.log.is_applied(id)).cloned() {
             self.timestamp_numbered = self.timestamp_numbered.max(change.timestamp);
@@ -1094,8 +1181,12 @@ impl Replica {
         }
         match &ruling {
             Ruling::Epoch(epoch) => self.link_epoch = self.link_epoch.max(*epoch),
+            Ruling::RolledBack(rolled_back) => {
+                self.conclude(rolled_back.tx, Decision::RolledBack(rolled_back.abort.clone()), batch);
+            }
             Ruling::Rejection(rejection) => {
                 self.causal.forget(rejection.change);
+                self.note_rejection(rejection, batch);
                 if rejection.change.replica == self.id {
                     self.take_rejection(rejection, batch);
                 }
@@ -1115,7 +1206,8 @@ impl Replica {
         self.timestamp = unnumbered.map(|change| change.timestamp).fold(self.timestamp_numbered, Timestamp::max);
         if let Reason::Drift { main_ms } | Reason::Follows { main_ms, .. } = rejection.reason {
             self.clock_behind_ms = main_ms.saturating_sub(batch.now.wall_ms);
-            if !is_planted(Bug::RejectedForgotten) {
+            let is_agreed = self.log.get(id).is_some_and(|change| change.is_agreed());
+            if !is_agreed && !is_planted(Bug::RejectedForgotten) {
                 self.to_write_anew.insert(id);
             }
         }
@@ -1345,6 +1437,7 @@ impl Replica {
                     self.rule(Ruling::Epoch(self.link_epoch + 1), self.log.next_lsn(), &mut batch);
                     self.commit(batch);
                 }
+                Timer::Agreement(tx) => self.tend_agreement(now, tx),
             }
         }
     }
@@ -1359,6 +1452,12 @@ impl Replica {
     #[must_use]
     pub fn id(&self) -> ReplicaId {
         self.id
+    }
+
+    /// Whether its disk refused a record, so that another has to be opened in its place.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Its part.
@@ -1456,7 +1555,13 @@ impl Replica {
     /// Every concurrent loss among the numbered changes, in the order of registers.
     #[must_use]
     pub fn audit(&self) -> Vec<Loss> {
-        self.audit.losses(self.state.ousted(), self.state.numbered_schema())
+        self.audit.losses(&self.state)
+    }
+
+    /// Every loss of a schema claim among the numbered changes, in the order of registers.
+    #[must_use]
+    pub fn schema_audit(&self) -> Vec<SchemaLoss> {
+        self.audit.schema_losses(&self.state)
     }
 
     /// Its vector clock.
@@ -1480,7 +1585,7 @@ impl Replica {
         let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
         let anew = self.to_write_anew.first().copied().map(Pending::Anew);
         let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
-        held.chain(sessions).chain(epoch).chain(anew).chain(queued).collect()
+        held.chain(sessions).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
 }
 
@@ -1489,7 +1594,7 @@ fn change_of(delivery: &Delivery) -> Option<ChangeId> {
     match delivery {
         Delivery::Change(entry) => Some(entry.change.id),
         Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => Some(rejection.change),
-        Delivery::Ruling { ruling: Ruling::Epoch(_), .. } => None,
+        Delivery::Ruling { ruling: Ruling::Epoch(_) | Ruling::RolledBack(_), .. } => None,
     }
 }
 

@@ -312,6 +312,9 @@ impl Draft<'_> {
                 let (table, column, found) = (name.to_owned(), column_name.clone(), found.clone());
                 return Err(Error::NotText { table, column, found });
             }
+            if covered.contains(&column) {
+                return Err(Error::DuplicateColumn { table: name.to_owned(), column: column_name.clone() });
+            }
             covered.push(column);
         }
         let is_same = |other: &IndexState| other.kind() == kind && other.columns() == covered;
@@ -403,6 +406,18 @@ impl Draft<'_> {
             Rule::UpdateRevives(is_on) => Rule::UpdateRevives(*is_on),
             Rule::Revive(is_on) => Rule::Revive(*is_on),
             Rule::Multiplicity(multiplicity) => Rule::Multiplicity(*multiplicity),
+            Rule::Unique { column, is_on } => {
+                Rule::Unique { column: self.shown_column(name, column)?.1, is_on: *is_on }
+            }
+            Rule::AtLeast { column, bound } => {
+                let (_, id) = self.shown_column(name, column)?;
+                let found = state.column(id).map_or(&Type::Int64, ColumnState::column_type);
+                if !found.is_summable() {
+                    let (table, column, found) = (name.to_owned(), column.clone(), found.to_string());
+                    return Err(Error::NotSummable { table, column, found });
+                }
+                Rule::AtLeast { column: id, bound: *bound }
+            }
         };
         self.write(Ddl::SetRule { table, rule })
     }

@@ -5,6 +5,8 @@
 //! policy = "prefer_main"            # auto, last_write_wins, prefer_main, server_order
 //! update_revives = true             # any write to a deleted row brings it back
 //! columns.email = "last_write_wins" # a column's own policy
+//! unique.email = true               # no two rows may show the same: written only with a vote
+//! at_least.stock = 0                # no row may show less: written only with a vote
 //!
 //! [tables.LIVES_IN]
 //! revive = true                     # an edge keeps its ends alive against deletes that had not seen it
@@ -23,8 +25,9 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use crate::ddl::{Multiplicity, Rule};
+use crate::id::ColumnId;
 use crate::policy::Policy;
-use crate::schema::{Schema, TableState};
+use crate::schema::{ColumnState, Schema, TableState};
 use crate::statement::Statement;
 
 /// What is wrong with a rules file, and where.
@@ -87,6 +90,10 @@ struct Table {
     multiplicity: Option<Spanned<Multiplicity>>,
     #[serde(default)]
     columns: BTreeMap<String, Spanned<Policy>>,
+    #[serde(default)]
+    unique: BTreeMap<String, Spanned<bool>>,
+    #[serde(default)]
+    at_least: BTreeMap<String, Spanned<i64>>,
 }
 
 /// One rule of a file.
@@ -115,7 +122,7 @@ impl RulesFile {
             let mut add = |span: Range<usize>, rule| {
                 lines.push(Line { line: line_of(text, span.start), table: table.clone(), rule });
             };
-            let Table { policy, update_revives, revive, multiplicity, columns } = rules.get_ref();
+            let Table { policy, update_revives, revive, multiplicity, columns, unique, at_least } = rules.get_ref();
             if let Some(policy) = policy {
                 add(policy.span(), Rule::Policy { column: None, policy: *policy.get_ref() });
             }
@@ -130,6 +137,12 @@ impl RulesFile {
             }
             if let Some(multiplicity) = multiplicity {
                 add(multiplicity.span(), Rule::Multiplicity(*multiplicity.get_ref()));
+            }
+            for (column, is_on) in unique {
+                add(is_on.span(), Rule::Unique { column: column.clone(), is_on: *is_on.get_ref() });
+            }
+            for (column, bound) in at_least {
+                add(bound.span(), Rule::AtLeast { column: column.clone(), bound: Some(*bound.get_ref()) });
             }
         }
         Ok(RulesFile { lines })
@@ -157,6 +170,7 @@ impl Line {
     fn check(&self, schema: &Schema) -> Result<(), RulesProblem> {
         let unknown = || RulesProblem::UnknownTable(self.table.clone());
         let (_, table) = schema.table_named(&self.table).ok_or_else(unknown)?;
+        let (file_bound, schema_bound);
         let (rule, file, schema) = match &self.rule {
             Rule::Policy { column: None, policy } => ("policy", policy.name(), table.policy().name()),
             Rule::Policy { column: Some(column), policy } => {
@@ -165,22 +179,40 @@ impl Line {
             Rule::UpdateRevives(is_on) => ("update_revives", word(*is_on), word(table.update_revives())),
             Rule::Revive(is_on) => ("revive", word(*is_on), word(table.revive())),
             Rule::Multiplicity(multiplicity) => ("multiplicity", multiplicity.name(), table.multiplicity().name()),
+            Rule::Unique { column, is_on } => {
+                let (_, column) = self.column(table, column)?;
+                ("unique", word(*is_on), word(column.is_unique()))
+            }
+            Rule::AtLeast { column, bound } => {
+                let (_, column) = self.column(table, column)?;
+                (file_bound, schema_bound) = (bound_text(*bound), bound_text(column.at_least()));
+                ("at_least", file_bound.as_str(), schema_bound.as_str())
+            }
         };
         if file == schema {
             return Ok(());
         }
         let of = match &self.rule {
-            Rule::Policy { column: Some(column), .. } => format!("column `{column}` of table `{}`", self.table),
+            Rule::Unique { column, .. } | Rule::AtLeast { column, .. } | Rule::Policy { column: Some(column), .. } => {
+                format!("column `{column}` of table `{}`", self.table)
+            }
             _ => format!("table `{}`", self.table),
         };
         Err(RulesProblem::Differs { of, rule, file: file.to_owned(), schema: schema.to_owned() })
     }
 
     fn column_policy(&self, table: &TableState, column: &str) -> Result<Policy, RulesProblem> {
-        let unknown = || RulesProblem::UnknownColumn { table: self.table.clone(), column: column.to_owned() };
-        let (id, _) = table.column_named(column).ok_or_else(unknown)?;
-        Ok(table.column_policy(id))
+        Ok(table.column_policy(self.column(table, column)?.0))
     }
+
+    fn column<'t>(&self, table: &'t TableState, column: &str) -> Result<(ColumnId, &'t ColumnState), RulesProblem> {
+        let unknown = || RulesProblem::UnknownColumn { table: self.table.clone(), column: column.to_owned() };
+        table.column_named(column).ok_or_else(unknown)
+    }
+}
+
+fn bound_text(bound: Option<i64>) -> String {
+    bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string())
 }
 
 fn word(is_on: bool) -> &'static str {
@@ -249,6 +281,12 @@ multiplicity = "many_one"
                 Rule::UpdateRevives(is_on) => Rule::UpdateRevives(is_on),
                 Rule::Revive(is_on) => Rule::Revive(is_on),
                 Rule::Multiplicity(multiplicity) => Rule::Multiplicity(multiplicity),
+                Rule::Unique { column, is_on } => {
+                    Rule::Unique { column: state.column_named(&column).unwrap().0, is_on }
+                }
+                Rule::AtLeast { column, bound } => {
+                    Rule::AtLeast { column: state.column_named(&column).unwrap().0, bound }
+                }
             };
             join(&mut schema, &Ddl::SetRule { table, rule });
         }

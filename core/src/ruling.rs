@@ -5,6 +5,7 @@
 //! * A **rejection** stands in for a change that the main does not apply: in cursors and dependencies it counts as the
 //!   change, and every view is computed without it. Nothing is ever undone by an inverse statement. (Minimal Sync Guide,
 //!   cases C4 and C7.)
+//! * A transaction between replicas is **rolled back**. (Distributed Sync Engine, case D3.2.)
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::Element;
 use crate::clock::Lsn;
 use crate::id::{ChangeId, Digest, TxId};
+use crate::two_phase::Abort;
 
 /// A decision of the main's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,17 @@ pub enum Ruling {
     Epoch(u64),
     /// A change is not applied.
     Rejection(Box<Rejection>),
+    /// A transaction that replicas were to vote on is not done.
+    RolledBack(Box<RolledBack>),
+}
+
+/// A transaction that is rolled back, whatever record of it comes later: see [`crate::two_phase`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// Which.
+    pub tx: TxId,
+    /// Why, and who is the reason.
+    pub abort: Abort,
 }
 
 /// A change that the main does not apply.
@@ -72,6 +85,13 @@ pub enum Reason {
         /// What is wrong with it.
         problem: String,
     },
+    /// Its transaction had been rolled back.
+    RolledBack,
+    /// It would break a constraint, or it writes without a vote to a column that has one.
+    Constraint {
+        /// Which, and how.
+        problem: String,
+    },
 }
 
 impl Reason {
@@ -84,6 +104,8 @@ impl Reason {
             Reason::VersionMismatch { .. } => "VersionMismatch",
             Reason::Duplicate { .. } => "duplicate",
             Reason::Invalid { .. } => "invalid",
+            Reason::RolledBack => "rolled_back",
+            Reason::Constraint { .. } => "constraint",
         }
     }
 
@@ -103,7 +125,8 @@ impl fmt::Display for Reason {
                 write!(f, "VersionMismatch: its author saw version {expected} of a row, there is version {found}")
             }
             Reason::Duplicate { of } => write!(f, "its transaction was carried out by change {of}"),
-            Reason::Invalid { problem } => f.write_str(problem),
+            Reason::Invalid { problem } | Reason::Constraint { problem } => f.write_str(problem),
+            Reason::RolledBack => f.write_str("its transaction was rolled back before it came"),
         }
     }
 }

@@ -29,7 +29,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Change, Element, Node, Op};
 use crate::clock::{Rank, Seen};
-use crate::ddl::{Column, Ddl, IndexKind, Multiplicity, Rule, column_born, column_id, fold, index_id};
+use crate::conflict::schema::Subject;
+use crate::ddl::{Column, Ddl, IndexKind, Multiplicity, Rule, column_born, column_id, fold, index_id, same_name};
 use crate::error::Error;
 use crate::id::{ColumnId, Digest, IndexId, TableId};
 use crate::planted::{Bug, is_planted};
@@ -109,6 +110,28 @@ fn shown_names<I: Copy + Ord>(claims: &[(I, &Names)], short: impl Fn(I) -> Strin
     claims.iter().map(shown).collect()
 }
 
+/// A claim of a name, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameClaim {
+    /// The table.
+    pub table: TableId,
+    /// The table itself, a column or an index of it.
+    pub subject: Subject,
+    /// The name.
+    pub name: String,
+    /// The claim.
+    pub rank: Rank,
+}
+
+/// Those of one table, or all tables, whose name another owns, each with the owner.
+fn contested(claims: &[NameClaim]) -> Vec<(NameClaim, NameClaim)> {
+    let rival = |claim: &NameClaim| {
+        let same = claims.iter().filter(|other| same_name(&other.name, &claim.name));
+        same.max_by_key(|other| (other.rank, other.table, other.subject)).filter(|owner| *owner != claim).cloned()
+    };
+    claims.iter().filter_map(|claim| Some((claim.clone(), rival(claim)?))).collect()
+}
+
 /// A claim of a column's type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Claim {
@@ -129,6 +152,8 @@ pub struct ColumnState {
     default: Option<(Rank, Value)>,
     comment: Option<(Rank, String)>,
     policy: Option<(Rank, Policy)>,
+    unique: Option<(Rank, bool)>,
+    at_least: Option<(Rank, Option<i64>)>,
 }
 
 impl ColumnState {
@@ -157,6 +182,24 @@ impl ColumnState {
         comment(&self.comment)
     }
 
+    /// Whether no two rows may show the same value.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        set(&self.unique)
+    }
+
+    /// The number that no row may fall below.
+    #[must_use]
+    pub fn at_least(&self) -> Option<i64> {
+        set(&self.at_least)
+    }
+
+    /// Whether it accepts writes only through a transaction with participants: see [`crate::constraint`].
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.is_unique() || self.at_least().is_some()
+    }
+
     /// Whether it is not dropped.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -168,17 +211,29 @@ impl ColumnState {
         if is_planted(Bug::TypeByArrival) {
             return self.column_type.clone();
         }
-        let is_replaced = |rank: &Rank| {
+        let mut standing = self.standing_claims();
+        let Some((_, greatest)) = standing.next_back() else { return self.column_type.clone() };
+        let width = |of: &Type| greatest.widening().iter().position(|wider| wider == of);
+        standing.map(|(_, claimed)| claimed).chain([greatest]).max_by_key(|of| width(of)).unwrap_or(greatest).clone()
+    }
+
+    /// The greatest of the claims that made the type what it is.
+    #[must_use]
+    pub fn typed_by(&self) -> Option<Rank> {
+        self.standing_claims().rev().find(|(_, claimed)| **claimed == self.column_type).map(|(rank, _)| *rank)
+    }
+
+    /// The claims that no change of type took away, by rank.
+    fn standing_claims(&self) -> impl DoubleEndedIterator<Item = (&Rank, &Type)> {
+        let is_replaced = move |rank: &Rank| {
             self.claims.iter().any(|(by, claim)| {
                 let is_earlier_there = by.change == rank.change && by.index > rank.index;
                 let saw = |seen: &Seen| is_earlier_there || (by.change != rank.change && seen.contains(rank.change));
                 claim.replaces.as_ref().is_some_and(saw)
             })
         };
-        let mut standing = self.claims.iter().filter(|(rank, _)| !is_replaced(rank)).map(|(_, claim)| &claim.claimed);
-        let Some(greatest) = standing.next_back() else { return self.column_type.clone() };
-        let width = |of: &Type| greatest.widening().iter().position(|wider| wider == of);
-        standing.chain([greatest]).max_by_key(|of| width(of)).unwrap_or(greatest).clone()
+        let standing = self.claims.iter().filter(move |(rank, _)| !is_replaced(rank));
+        standing.map(|(rank, claim)| (rank, &claim.claimed))
     }
 }
 
@@ -529,6 +584,26 @@ impl Schema {
         }
     }
 
+    /// Everything that is shown under another name than it claims, with what owns that name.
+    #[must_use]
+    pub fn contested_names(&self) -> Vec<(NameClaim, NameClaim)> {
+        let claim = |table, subject, names: &Names| {
+            let Names { rank, current, .. } = names;
+            NameClaim { table, subject, name: current.clone(), rank: *rank }
+        };
+        let tables: Vec<_> =
+            self.shown_names.keys().map(|id| claim(*id, Subject::Table, &self.tables[id].names)).collect();
+        let parts = self.tables.iter().flat_map(|(id, table)| {
+            let columns: Vec<_> =
+                table.columns().map(|(column, state)| claim(*id, Subject::Column(column), &state.names)).collect();
+            let indexes = table.indexes.iter().filter(|(_, index)| index.life.is_live());
+            let indexes: Vec<_> =
+                indexes.map(|(index, state)| claim(*id, Subject::Index(*index), &state.names)).collect();
+            [contested(&columns), contested(&indexes)].concat()
+        });
+        contested(&tables).into_iter().chain(parts).collect()
+    }
+
     /// The version: what `schema_state` reports (DDL Synchronisation, cases B2 and B4).
     #[must_use]
     pub fn version(&self) -> SchemaVersion {
@@ -684,6 +759,12 @@ impl Schema {
                 not_applicable("a policy for its primary key", "keys never change")
             }
             (Rule::Policy { column: Some(column), .. }, _) if table.column(*column).is_none() => {
+                Err(Error::UnknownColumn { table: name(), column: column.short() })
+            }
+            (Rule::Unique { column, .. } | Rule::AtLeast { column, .. }, Kind::Node { key }) if key == column => {
+                not_applicable("a constraint on its primary key", "a key is unique and never changes")
+            }
+            (Rule::Unique { column, .. } | Rule::AtLeast { column, .. }, _) if table.column(*column).is_none() => {
                 Err(Error::UnknownColumn { table: name(), column: column.short() })
             }
             (Rule::Revive(_), Kind::Node { .. }) => not_applicable("`revive`", "only edges keep their ends alive"),
@@ -910,6 +991,8 @@ impl TableState {
             default: None,
             comment: None,
             policy: None,
+            unique: None,
+            at_least: None,
         };
         let state = self.columns.entry(id).or_insert_with(new);
         state.names.claim(rank, &column.name);
@@ -931,6 +1014,16 @@ impl TableState {
             Rule::UpdateRevives(is_on) => raise(&mut self.rules.update_revives, rank, *is_on),
             Rule::Revive(is_on) => raise(&mut self.rules.revive, rank, *is_on),
             Rule::Multiplicity(multiplicity) => raise(&mut self.rules.multiplicity, rank, *multiplicity),
+            Rule::Unique { column, is_on } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    raise(&mut column.unique, rank, *is_on);
+                }
+            }
+            Rule::AtLeast { column, bound } => {
+                if let Some(column) = self.columns.get_mut(column) {
+                    raise(&mut column.at_least, rank, *bound);
+                }
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::change::{Change, Edge, Element, Node, Op};
-use crate::clock::Lsn;
+use crate::clock::{Lsn, Rank, Seen};
 use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
@@ -75,6 +75,23 @@ pub struct Ousted {
     pub edge: (Edge, Place),
     /// The shown one.
     pub by: (Edge, Place),
+}
+
+/// A value that is not shown because its column's type cannot hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miscast {
+    /// The row or edge.
+    pub element: Element,
+    /// The column.
+    pub column: ColumnId,
+    /// The value that is kept.
+    pub value: Value,
+    /// What wrote it.
+    pub rank: Rank,
+    /// The type.
+    pub column_type: Type,
+    /// What gave the column its type.
+    pub typed_by: Rank,
 }
 
 impl State {
@@ -125,6 +142,16 @@ impl State {
         tables.iter().flat_map(|table| numbered.contest(*table, self.edges_of(*table)).ousted).collect()
     }
 
+    /// By numbered changes alone: the values in visible rows that their columns' types cannot hold.
+    #[must_use]
+    pub fn miscasts(&self) -> Vec<Miscast> {
+        let numbered = self.numbered();
+        let (nodes, edges) =
+            (self.nodes.keys().cloned().map(Element::Node), self.edges.keys().cloned().map(Element::Edge));
+        let shown = nodes.chain(edges).filter(|element| numbered.is_visible(element));
+        shown.flat_map(|element| numbered.miscasts_of(&element)).collect()
+    }
+
     /// The visible edge that leaves no room for `edge`, if there is one; `gone` are not counted.
     #[must_use]
     pub fn in_the_way_of<'a>(
@@ -147,6 +174,30 @@ impl State {
             Element::Edge(edge) => self.edges.get(edge),
         };
         record.map_or(0, |record| record.version)
+    }
+
+    /// What a cell shows, or would if its row were visible: what was written before a row's delete is gone with it, and
+    /// what outranks the delete comes back with the row.
+    #[must_use]
+    pub fn held_value(&self, element: &Element, column: ColumnId) -> Option<Value> {
+        let shown = self.shown();
+        if let Some(mut row) = shown.row(element) {
+            return row.remove(shown.schema.table(element.table())?.column(column)?.name());
+        }
+        let (table, registers) = shown.registers_of(element)?;
+        registers.held(table, column)
+    }
+
+    /// A write to a cell of which `seen` does not know.
+    #[must_use]
+    pub fn unseen_write(&self, element: &Element, column: ColumnId, seen: &Seen) -> Option<ChangeId> {
+        self.shown().registers_of(element)?.1.unseen_write(column, seen)
+    }
+
+    /// Every row of a table that anything was written to, visible or not.
+    pub fn elements(&self, table: TableId) -> impl Iterator<Item = Element> {
+        let nodes = self.nodes.keys().filter(move |node| node.table == table).cloned().map(Element::Node);
+        nodes.chain(self.edges_of(table).cloned().map(Element::Edge))
     }
 
     fn revives(&self, table: TableId) -> bool {
@@ -345,6 +396,13 @@ impl<'a> Reading<'a> {
         Some((self.schema.table(edge.table)?, self.registers(self.state.edges.get(edge)?)))
     }
 
+    fn registers_of(self, element: &Element) -> Option<(&'a TableState, Cow<'a, Registers>)> {
+        match element {
+            Element::Node(node) => self.node_registers(node),
+            Element::Edge(edge) => self.edge_registers(edge),
+        }
+    }
+
     fn edge_life(self, edge: &Edge) -> Life {
         self.edge_registers(edge).map_or(Life::Gone, |(table, registers)| registers.life(table))
     }
@@ -465,6 +523,21 @@ impl<'a> Reading<'a> {
             Life::Gone => None,
             life => Some(named_row(table, &registers, life)),
         }
+    }
+
+    fn miscasts_of(self, element: &Element) -> Vec<Miscast> {
+        let (found, life) = match element {
+            Element::Node(node) => (self.node_registers(node), self.node_life(node)),
+            Element::Edge(edge) => (self.edge_registers(edge), self.edge_life(edge)),
+        };
+        let Some((table, registers)) = found else { return Vec::new() };
+        let miscast = |(column, state): (ColumnId, &ColumnState)| {
+            let column_type = state.column_type().clone();
+            let (rank, value) = registers.kept_value(table, column, life == Life::Revived)?;
+            let typed_by = state.typed_by().filter(|_| value.cast(&column_type).is_none())?;
+            Some(Miscast { element: element.clone(), column, value: value.clone(), rank, column_type, typed_by })
+        };
+        table.columns().filter_map(miscast).collect()
     }
 
     fn node_ref(self, node: &Node) -> NodeRef {

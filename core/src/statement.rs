@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::ChangeId;
 use crate::clock::WallTime;
 use crate::ddl::{Column, Ddl, IndexKind, Rule};
-use crate::id::TxId;
+use crate::id::{ReplicaId, TxId};
 use crate::value::Type;
 use crate::value::Value;
 
@@ -294,4 +294,8 @@ pub struct Transaction {
     /// Whether it is to be refused if somebody else wrote to one of its rows meanwhile (Minimal Sync Guide, case C7).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_strict: bool,
+    /// The replicas that do it together with this one, or not at all: see [`crate::two_phase`]. None for an ordinary
+    /// change; this replica alone where a column asks for a vote and nobody else is to have one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<ReplicaId>,
 }

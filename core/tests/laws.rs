@@ -6,6 +6,7 @@
 
 use kuzusync_core::change::{Change, Element, Op};
 use kuzusync_core::clock::{Instant, Lsn, Now, Seen};
+use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::conflict::{Audit, Loss};
 use kuzusync_core::ddl::{Column, IndexKind, Multiplicity, Rule};
 use kuzusync_core::id::{DatabaseId, TableId, TxId};
@@ -282,13 +283,13 @@ fn joined(order: &[Entry]) -> State {
 }
 
 /// Everything that replicas compare.
-fn outcome(order: &[Entry]) -> (View, SchemaVersion, Vec<Loss>) {
+fn outcome(order: &[Entry]) -> (View, SchemaVersion, Vec<Loss>, Vec<SchemaLoss>) {
     let (mut state, mut audit) = (State::default(), Audit::default());
     for entry in order {
         state.join(&entry.change, number(entry));
         audit.record(&entry.change, number(entry), state.schema());
     }
-    (state.view(), state.schema().version(), audit.losses(state.ousted(), state.schema()))
+    (state.view(), state.schema().version(), audit.losses(&state), audit.schema_losses(&state))
 }
 
 proptest! {

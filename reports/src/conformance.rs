@@ -66,9 +66,23 @@ pub struct CaseReport {
     pub measured: Option<String>,
     /// The document's limit.
     pub limit: Option<String>,
+    /// Those scenarios, each with what it tells and whether it failed.
+    #[serde(skip)]
+    pub coverage: Vec<Covered>,
     /// The exit code of the gravest class of which a scenario that covers it failed, 0 if none did.
     #[serde(skip)]
     pub exit_code: u8,
+}
+
+/// A scenario of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Its name.
+    pub scenario: &'static str,
+    /// What it tells.
+    pub story: &'static str,
+    /// Whether it failed on some store.
+    pub is_failed: bool,
 }
 
 /// How all cases stand.
@@ -200,8 +214,14 @@ fn judge_case(
     stores: &[StoreChoice],
     tried: &[(Trial, Option<Problem>)],
 ) -> CaseReport {
+    let has_failed = |name: &str| tried.iter().any(|(trial, problem)| trial.scenario.name == name && problem.is_some());
+    let covered = |scenario: &Scenario| {
+        let Scenario { name, story, .. } = *scenario;
+        Covered { scenario: name, story, is_failed: has_failed(name) }
+    };
     let covering = scenarios.iter().filter(|scenario| scenario.cases.contains(&case));
-    let scenarios: Vec<&'static str> = covering.map(|scenario| scenario.name).collect();
+    let coverage: Vec<Covered> = covering.map(covered).collect();
+    let scenarios: Vec<&'static str> = coverage.iter().map(|covered| covered.scenario).collect();
     let own = || tried.iter().filter(|(trial, _)| trial.scenario.cases.contains(&case));
     let failed = own().find_map(|(trial, problem)| Some(format!("{trial}: {}", problem.as_ref()?.words)));
     let exit_code = gravest(own().filter_map(|(_, problem)| Some(problem.as_ref()?.exit_code)));
@@ -226,6 +246,7 @@ fn judge_case(
         reason,
         measured: None,
         limit: None,
+        coverage,
         exit_code,
     }
 }
@@ -267,7 +288,11 @@ pub fn text(conformance: &Conformance, width: usize) -> String {
     page
 }
 
-/// A case in one line; why it fails, or was not tried everywhere, in as many more as that takes.
+/// Of more scenarios than these each has a line of its own.
+const SCENARIOS_IN_A_LINE: usize = 5;
+
+/// A case in one line; why it fails, or was not tried everywhere, in as many more as that takes; then a table of its
+/// scenarios where there are many.
 fn row(case: &CaseReport, width: usize) -> String {
     let indent = ID_COLUMNS + VERDICT_COLUMNS;
     let columns = width.saturating_sub(indent);
@@ -281,15 +306,28 @@ fn row(case: &CaseReport, width: usize) -> String {
         page.push_str(&labelled("", &remark, indent, width));
         return page;
     }
+    let is_table = case.coverage.len() > SCENARIOS_IN_A_LINE;
     let remark = match &case.reason {
         _ if case.scenarios.is_empty() => return page,
         Some(reason) if case.verdict == Verdict::Fail => reason.clone(),
+        Some(reason) if is_table => reason.clone(),
         Some(reason) => format!("{scenarios}: {reason}"),
+        None if is_table => {
+            format!("shown by {} on {}:", plural(case.scenarios.len(), "scenario"), case.stores.join(" and "))
+        }
         None => format!("shown by {scenarios} on {}", case.stores.join(" and ")),
     };
     page.push_str(&labelled("", &remark, indent, width));
+    for Covered { scenario, story, is_failed } in case.coverage.iter().filter(|_| is_table) {
+        let mark = if *is_failed { '✗' } else { '✓' };
+        let story = fit(story, columns.saturating_sub(SCENARIO_COLUMNS + 3));
+        page.push_str(&format!("{}{mark} {} {story}\n", " ".repeat(indent), pad(scenario, SCENARIO_COLUMNS)));
+    }
     page
 }
+
+/// Columns of a scenario's name in a table of many.
+const SCENARIO_COLUMNS: usize = 36;
 
 fn summary(conformance: &Conformance) -> String {
     let counted = Verdict::ALL.map(|verdict| format!("{} {}", conformance.count(verdict), verdict.name()));
@@ -312,8 +350,8 @@ mod tests {
 
     #[test]
     fn the_json_has_exactly_the_published_fields() {
-        let conformance = judge(&[Case::B3], &[StoreChoice::Memory], here);
-        let expected = r#"{"cases":[{"id":"B3","document":"DDL Synchronisation","scenarios":[],"stores":[],"verdict":"missing","reason":"no scenario covers it","measured":null,"limit":null}]}"#;
+        let conformance = judge(&[Case::B10], &[StoreChoice::Memory], here);
+        let expected = r#"{"cases":[{"id":"B10","document":"DDL Synchronisation","scenarios":[],"stores":[],"verdict":"missing","reason":"no scenario covers it","measured":null,"limit":null}]}"#;
         assert_eq!(serde_json::to_string(&conformance).expect("it has only strings"), expected);
     }
 

@@ -364,7 +364,7 @@ pub(crate) fn touches(event: &Event, subjects: &[Subject], names: &Names) -> boo
 fn touches_one(kind: &EventKind, subject: &Subject, names: &Names) -> bool {
     match kind {
         EventKind::Notified(notice) => match notice {
-            Notice::Applied { entry } => {
+            Notice::Applied { entry } | Notice::Proposed { entry } => {
                 entry.change.ops.iter().any(|op| is_in_op(op, subject, names)) || is_change(entry.change.id, subject)
             }
             Notice::Numbered { id, .. }

@@ -11,6 +11,7 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
+//! | [`crash_points`] | transactions interrupted at every point |
 //! | [`shrinking`] | the smallest plan of a failure |
 //! | [`sweep`] | many seeds: counts, what was reached, failures by signature |
 //! | [`provenance`] | which commit, which lock file, which command |
@@ -24,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod command;
 pub mod conformance;
+pub mod crash_points;
 mod disagreement;
 pub mod failure;
 pub mod measure;

@@ -128,7 +128,8 @@ fn end(replica: &ReplicaState, names: &Names, width: usize) -> String {
         operations => format!("{} not acknowledged", plural(operations, "operation")),
     };
     page.push_str(&line("queue", &queue));
-    let losses: Vec<String> = replica.audit.iter().map(|loss| names.audited(loss)).collect();
+    let rows = replica.audit.iter().map(|loss| names.audited(loss));
+    let losses: Vec<String> = rows.chain(replica.schema_audit.iter().map(|loss| names.schema_audited(loss))).collect();
     page.push_str(&lines("audit", &or(losses, "empty: no concurrent write was lost"), width));
     for name in replica.stores.keys() {
         page.push_str(&lines(name, &store::held_otherwise(name, &replica.view), width));

@@ -7,6 +7,7 @@
 
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::conflict::Loss;
+use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
@@ -120,6 +121,7 @@ struct Together {
     held: Vec<ChangeId>,
     repeated: Vec<ChangeId>,
     lost: Vec<Loss>,
+    schema_lost: Vec<SchemaLoss>,
 }
 
 impl Together {
@@ -132,13 +134,15 @@ impl Together {
             Notice::Held { id } => self.held.push(*id),
             Notice::Repeated { id } => self.repeated.push(*id),
             Notice::Lost(loss) => self.lost.push(loss.as_ref().clone()),
+            Notice::SchemaLost(loss) => self.schema_lost.push(loss.as_ref().clone()),
             _ => return false,
         }
         true
     }
 
     fn flush(&mut self, names: &Names, lines: &mut Vec<Line>) {
-        let Together { at_us, host, applied, numbered, acknowledged, held, repeated, lost } = std::mem::take(self);
+        let Together { at_us, host, applied, numbered, acknowledged, held, repeated, lost, schema_lost } =
+            std::mem::take(self);
         let mut tell = |mark, words: String| {
             lines.push(Line { at_us, place: Place::At { host, mark }, words });
         };
@@ -152,6 +156,9 @@ impl Together {
         }
         for loss in lost {
             tell('✱', names.loss(&loss));
+        }
+        for loss in schema_lost {
+            tell('✱', names.schema_loss(&loss));
         }
         if !numbered.is_empty() {
             let numbers: Vec<String> =
@@ -308,6 +315,9 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::Merged { register } => Some(format!("adds {} up", names.register(register))),
         Notice::Discarded { id, reason } => Some(format!("drops {}: {reason}", names.change(*id))),
         Notice::AlreadySubmitted { id, .. } => Some(format!("has done that transaction as {}", names.change(*id))),
+        Notice::Voted { tx, vote } => Some(format!("transaction {}: {}", tx.short(), names.vote(vote))),
+        Notice::Proposed { entry } => Some(format!("proposes {} to the main", names.change(entry.change.id))),
+        Notice::Decided { tx, decision } => Some(format!("transaction {}: {}", tx.short(), names.decision(decision))),
         Notice::Compared { peer: Peer(peer), differences, .. } => {
             let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
             Some(format!("differs from {} in {heads}", names.host(*peer)))

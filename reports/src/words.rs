@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 
 use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
 use kuzusync_core::clock::Timestamp;
+use kuzusync_core::conflict::schema::{Attribute, Claim, SchemaClaim, SchemaLoss, SchemaRegister, Subject};
 use kuzusync_core::conflict::{Loss, Register, Write, Written};
 use kuzusync_core::ddl::{Column, Ddl, Rule, column_born, column_id, fold};
 use kuzusync_core::id::{ColumnId, ReplicaId, TableId};
 use kuzusync_core::message::{Delivery, Entry, Hello, Message};
 use kuzusync_core::replica::Notice;
-use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::ruling::{Reason, RolledBack, Ruling};
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
 use kuzusync_core::summary::Told;
+use kuzusync_core::two_phase::{Abort, Decision, Letter, Says, Vote};
 use kuzusync_core::value::Value;
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::history::EventKind;
@@ -180,7 +182,47 @@ impl Names {
             }
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
+            Ok(Message::TwoPhase(letter)) => self.letter(&letter),
             Err(_) => "what is no message".to_owned(),
+        }
+    }
+
+    /// What a letter about a transaction says, and to whom where that is not who gets it: `prepare for edge 2`.
+    fn letter(&self, letter: &Letter) -> String {
+        let (tx, to) = (letter.tx.short(), self.replica(letter.to));
+        match &letter.says {
+            Says::Prepare(_) => format!("prepare {tx} for {to}"),
+            Says::Vote(vote) => format!("{} on {tx} for {to}", self.vote(vote)),
+            Says::RollBack(abort) => format!("a wish to roll {tx} back: {}", self.abort(abort)),
+            Says::RolledBack(abort) => format!("word that {tx} is rolled_back: {}", self.abort(abort)),
+            Says::Inquiry { .. } => format!("a question what became of {tx}"),
+            Says::Unknown => format!("unknown, about {tx}"),
+        }
+    }
+
+    fn replica(&self, replica: ReplicaId) -> String {
+        self.host_of(replica).map_or_else(|| format!("replica {}", replica.short()), |host| self.host(host))
+    }
+
+    /// A vote: `vote: commit`.
+    #[must_use]
+    pub fn vote(&self, vote: &Vote) -> String {
+        match vote {
+            Vote::Commit => "vote: commit".to_owned(),
+            Vote::Abort(reason) => format!("vote: abort, reason: {reason}"),
+        }
+    }
+
+    fn abort(&self, abort: &Abort) -> String {
+        format!("{} ({})", abort.reason, self.replica(abort.by))
+    }
+
+    /// What became of a transaction.
+    #[must_use]
+    pub fn decision(&self, decision: &Decision) -> String {
+        match decision {
+            Decision::Committed(id) => format!("committed as {}", self.change(*id)),
+            Decision::RolledBack(abort) => format!("rolled_back, reason: {}", self.abort(abort)),
         }
     }
 
@@ -386,6 +428,66 @@ impl Names {
 }
 
 impl Names {
+    /// What schema operations compete for: `the name of column User.email`.
+    #[must_use]
+    pub fn schema_register(&self, register: &SchemaRegister) -> String {
+        let subject = self.subject(register.table, register.subject);
+        let attribute = match register.attribute {
+            Attribute::Existence => return subject,
+            Attribute::Name => "name",
+            Attribute::Type => "type",
+            Attribute::Default => "default",
+            Attribute::Comment => "comment",
+            Attribute::Policy => "policy",
+            Attribute::UpdateRevives => "rule `update_revives`",
+            Attribute::Revive => "rule `revive`",
+            Attribute::Multiplicity => "multiplicity",
+            Attribute::Unique => "uniqueness",
+            Attribute::AtLeast => "lower bound",
+        };
+        format!("the {attribute} of {subject}")
+    }
+
+    /// A table or a part of one.
+    #[must_use]
+    pub fn subject(&self, table: TableId, subject: Subject) -> String {
+        let name = self.table(table);
+        match subject {
+            Subject::Table => format!("table {name}"),
+            Subject::Column(column) => format!("column {name}.{}", self.column(column)),
+            Subject::Index(index) => format!("index {} on {name}", index.short()),
+            Subject::Pair(from, to) => format!("pair {name}({}→{})", self.table(from), self.table(to)),
+        }
+    }
+
+    /// The loss of a schema claim as a sentence.
+    #[must_use]
+    pub fn schema_loss(&self, loss: &SchemaLoss) -> String {
+        let side = |claim: &SchemaClaim| format!("{} of {}", claimed(&claim.claim), self.change(claim.rank.change));
+        let winner = self.schema_winner(loss, side(&loss.winner));
+        format!("conflict: {} {} loses to {winner}", self.schema_register(&loss.register), side(&loss.loser))
+    }
+
+    /// The loss of a schema claim as the audit records it, with type, rule and both stamps.
+    #[must_use]
+    pub fn schema_audited(&self, loss: &SchemaLoss) -> String {
+        let side = |claim: &SchemaClaim| {
+            let (change, stamp) = (self.change(claim.rank.change), stamp(claim.rank.timestamp));
+            format!("{} of {change} (stamped {stamp})", claimed(&claim.claim))
+        };
+        let (conflict, rule) = (loss.conflict.name(), loss.resolution.name());
+        let (loser, winner) = (side(&loss.loser), self.schema_winner(loss, side(&loss.winner)));
+        format!("{conflict} of {}, {rule}: {loser} loses to {winner}", self.schema_register(&loss.register))
+    }
+
+    /// The claim that won, with what it is about where that is another.
+    fn schema_winner(&self, loss: &SchemaLoss, claim: String) -> String {
+        match loss.taken_by {
+            Some((table, subject)) => format!("{claim}: {}", self.subject(table, subject)),
+            None => claim,
+        }
+    }
+
     /// The write that won, with the edge it made where that is another.
     fn winner(&self, loss: &Loss, write: String) -> String {
         match &loss.taken_by {
@@ -401,6 +503,10 @@ impl Names {
             Ruling::Epoch(epoch) => format!("epoch {epoch} begins"),
             Ruling::Rejection(rejection) => {
                 format!("{} is rejected: {}", self.change(rejection.change), self.reason(&rejection.reason))
+            }
+            Ruling::RolledBack(rolled_back) => {
+                let RolledBack { tx, abort } = rolled_back.as_ref();
+                format!("transaction {} is rolled_back: {}", tx.short(), self.abort(abort))
             }
         }
     }
@@ -418,7 +524,8 @@ impl Names {
             Reason::Drift { main_ms } => {
                 format!("stamped too far ahead, the main's time is {}", stamp(Timestamp::at_ms(*main_ms)))
             }
-            Reason::Invalid { problem } => problem.clone(),
+            Reason::Invalid { problem } | Reason::Constraint { problem } => problem.clone(),
+            Reason::RolledBack => "its transaction was rolled back before it came".to_owned(),
         }
     }
 }
@@ -478,6 +585,26 @@ fn set_rule<C>(table: &str, rule: &Rule<C>, name: impl Fn(&C) -> String) -> Stri
         Rule::UpdateRevives(is_on) => format!("SET update_revives OF {table} {}", switch(*is_on)),
         Rule::Revive(is_on) => format!("SET revive OF {table} {}", switch(*is_on)),
         Rule::Multiplicity(multiplicity) => format!("SET MULTIPLICITY OF {table} TO {}", multiplicity.name()),
+        Rule::Unique { column, is_on } => format!("SET UNIQUE OF {table}.{} {}", name(column), switch(*is_on)),
+        Rule::AtLeast { column, bound: Some(bound) } => format!("SET {table}.{} AT LEAST {bound}", name(column)),
+        Rule::AtLeast { column, bound: None } => format!("SET {table}.{} WITHOUT A BOUND", name(column)),
+    }
+}
+
+/// What a schema operation claims.
+#[must_use]
+pub fn claimed(claim: &Claim) -> String {
+    match claim {
+        Claim::Made => "a creation".to_owned(),
+        Claim::Dropped => "a drop".to_owned(),
+        Claim::Name(name) => format!("`{name}`"),
+        Claim::Type(claimed) => claimed.to_string(),
+        Claim::Default(value) => value.to_string(),
+        Claim::Comment(comment) => format!("{comment:?}"),
+        Claim::Policy(policy) => policy.name().to_owned(),
+        Claim::Flag(is_on) => is_on.to_string(),
+        Claim::Multiplicity(multiplicity) => multiplicity.name().to_owned(),
+        Claim::Bound(bound) => bound.map_or("no bound".to_owned(), |bound| bound.to_string()),
     }
 }
 
@@ -487,6 +614,8 @@ pub fn written(written: &Written) -> String {
     match written {
         Written::Inserted => "its creation".to_owned(),
         Written::Updated => "its update".to_owned(),
+        Written::Dropped => "a drop of its table or column".to_owned(),
+        Written::Typed(column_type) => format!("the type {column_type}"),
         Written::Deleted => "its deletion".to_owned(),
         Written::Value(value) => value.to_string(),
         Written::Incremented(by) => format!("the addition of {by}"),

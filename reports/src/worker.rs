@@ -207,7 +207,7 @@ impl Answer {
             faults: fired(&outcome.events),
             steps: plan.map_or(0, |plan| plan.steps.len() as u64),
             replicas: u64::from(outcome.options.replicas),
-            losses: outcome.replicas.iter().map(|replica| replica.audit.len() as u64).max().unwrap_or(0),
+            losses: outcome.replicas.iter().map(|replica| replica.losses()).max().unwrap_or(0) as u64,
             simulated_us: outcome.simulated_us,
             wall_us: wall.as_micros() as u64,
             history: if request.wants_events { outcome.events.iter().map(line).collect() } else { Vec::new() },

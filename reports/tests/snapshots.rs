@@ -14,6 +14,7 @@ use kuzusync_reports::conformance::{Problem, Trial};
 use kuzusync_reports::provenance::Provenance;
 use kuzusync_reports::{conformance, failure, scenario_page, timeline};
 use kuzusync_scenarios::case::Case;
+use kuzusync_scenarios::crash_points;
 use kuzusync_scenarios::sample::{create_user, create_user_table, set_email};
 use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_scenarios::stored::StoredCase;
@@ -29,9 +30,10 @@ use kuzusync_sim::store::StoreChoice;
 const WIDTH: usize = 100;
 
 /// The snapshots that are not of scenarios.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "conformance",
     "conformance-of-a-failure",
+    "crash-points",
     "failure-convergence-at-120-columns",
     "failure-convergence-at-80-columns",
     "failure-crash",
@@ -76,6 +78,14 @@ fn every_scripted_scenario_has_a_page() {
         assert_eq!(outcome.failure, None, "{}", scenario.name);
         assert_page(&format!("scenario-{}", scenario.name), WIDTH, &scenario_page::page(&scenario, &outcome, WIDTH));
     }
+}
+
+#[test]
+fn a_transaction_survives_a_crash_of_one_or_two_replicas_at_any_point() {
+    let rows = crash_points::all();
+    let wrong = rows.iter().find(|row| row.failure.is_some());
+    assert_eq!(wrong, None);
+    assert_page("crash-points", WIDTH, &kuzusync_reports::crash_points::page(&rows));
 }
 
 // ---- a plan with faults ----

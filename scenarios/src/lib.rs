@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
+//! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
@@ -15,6 +16,7 @@ pub mod case;
 pub mod change_log;
 pub mod conflict;
 pub mod counterexample;
+pub mod crash_points;
 pub mod format;
 pub mod harness;
 pub mod input;
@@ -23,8 +25,13 @@ pub mod reconciliation;
 pub mod resend;
 pub mod sample;
 pub mod scenario;
+pub mod schema;
+pub mod schema_changes;
+pub mod schema_history;
+pub mod schema_pairs;
 pub mod session;
 pub mod shrink;
 pub mod stored;
 pub mod swarm;
 pub mod transfer;
+pub mod two_phase_commit;

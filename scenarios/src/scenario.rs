@@ -36,12 +36,17 @@ impl Scenario {
         let sections = [
             crate::session::scenarios(),
             crate::conflict::scenarios(),
+            crate::two_phase_commit::scenarios(),
             crate::offline::scenarios(),
             crate::transfer::scenarios(),
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
             crate::resend::scenarios(),
             crate::input::scenarios(),
+            crate::schema::scenarios(),
+            crate::schema_pairs::scenarios(),
+            crate::schema_changes::scenarios(),
+            crate::schema_history::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];

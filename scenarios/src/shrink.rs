@@ -130,6 +130,8 @@ fn is_fault(step: &Step) -> bool {
         | Step::DeleteEdge { .. }
         | Step::SetRule { .. }
         | Step::ChangeSchema { .. }
+        | Step::Transact { .. }
+        | Step::Constrain { .. }
         | Step::SubmitAgainElsewhere { .. }
         | Step::Restart { .. }
         | Step::Resume { .. }
@@ -384,7 +386,7 @@ fn simpler(step: &Step, replicas: u32, is_all: bool) -> Option<Step> {
             let is_replica = matches!(name.as_str(), "replica" | "other");
             match field.as_i64() {
                 Some(number) if is_replica => *field = Json::from(number % i64::from(replicas)),
-                Some(_) if is_all && name != "group" => *field = Json::from(0),
+                Some(_) if is_all && !matches!(name.as_str(), "group" | "participants") => *field = Json::from(0),
                 _ => {}
             }
         }

@@ -375,6 +375,8 @@ struct Weights {
     strict: u32,
     again: u32,
     delete: u32,
+    transaction: u32,
+    constraint: u32,
 }
 
 fn weights(mix: Mix) -> BoxedStrategy<Weights> {
@@ -385,8 +387,10 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
     let clients = (up_to(mix.clock), up_to(mix.retry));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
-    (hosts, network, clients, writes)
-        .prop_map(|(hosts, network, clients, (tables, rule, ddl, increment, strict, again, delete))| {
+    let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
+    (hosts, network, clients, writes, votes)
+        .prop_map(|(hosts, network, clients, writes, (transaction, constraint))| {
+            let (tables, rule, ddl, increment, strict, again, delete) = writes;
             let (crash, pause, wipe, clone, disk, store) = hosts;
             let (offline, partition, link_cut, clog, injection) = network;
             let (clock, retry) = clients;
@@ -411,6 +415,8 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 strict,
                 again,
                 delete,
+                transaction,
+                constraint,
             }
         })
         .boxed()
@@ -483,6 +489,25 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
             weights.ddl,
             (replica(), number(), number(), number())
                 .prop_map(|(replica, table, column, change)| Step::ChangeSchema { replica, table, column, change })
+                .boxed(),
+        ),
+        (
+            weights.transaction,
+            (replica(), 0..32_u64, number(), 0..3_u32, 0..3_u32, number())
+                .prop_map(|(replica, participants, what, row, column, value)| Step::Transact {
+                    replica,
+                    participants,
+                    what,
+                    row,
+                    column,
+                    value,
+                })
+                .boxed(),
+        ),
+        (
+            weights.constraint,
+            (replica(), number(), 0..3_u32, number())
+                .prop_map(|(replica, table, column, constraint)| Step::Constrain { replica, table, column, constraint })
                 .boxed(),
         ),
         (weights.again, replica().prop_map(|replica| Step::SubmitAgainElsewhere { replica }).boxed()),

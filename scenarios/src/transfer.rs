@@ -132,6 +132,7 @@ fn authored(number: u32) -> Delivery {
         depends_on: Vec::new(),
         replaces: None,
         expects: Vec::new(),
+        participants: Vec::new(),
         ops: vec![if number == 0 { Op::Schema(create) } else { insert(number) }],
     };
     Delivery::Change(Entry { change: Arc::new(change), lsn: None })

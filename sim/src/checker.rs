@@ -7,13 +7,16 @@
 use crate::history::Event;
 use crate::outcome::{Property, ReplicaState, Violation};
 
+mod atomicity;
 mod audit;
 mod causality;
 mod convergence;
+mod decision;
 mod deletion;
 mod durability;
 mod epochs;
 mod idempotence;
+mod lease;
 pub mod liveness;
 mod numbering;
 mod oracle;
@@ -96,6 +99,9 @@ impl Default for Checkers {
             Box::new(audit::Audit),
             Box::new(epochs::Epochs::default()),
             Box::new(deletion::Deletion),
+            Box::new(decision::OneDecision::default()),
+            Box::new(atomicity::Atomicity::default()),
+            Box::new(lease::Lease::default()),
         ];
         Checkers { checkers, violation: None }
     }
@@ -234,6 +240,7 @@ pub(crate) mod samples {
             depends_on: Vec::new(),
             replaces: None,
             expects: Vec::new(),
+            participants: Vec::new(),
             ops,
         })
     }
@@ -273,7 +280,8 @@ pub(crate) mod samples {
 
     pub fn opened_with(host: u32, seen: &[ChangeId], lsn: Lsn) -> Event {
         let cursor = Cursor { seen: seen.iter().copied().collect(), lsn };
-        event(host, EventKind::Opened { replica: ReplicaId([host as u8; 16]), cursor, rejected: Vec::new() })
+        let (rejected, prepared, decided) = (Vec::new(), Vec::new(), Vec::new());
+        event(host, EventKind::Opened { replica: ReplicaId([host as u8; 16]), cursor, rejected, prepared, decided })
     }
 
     pub fn applied(host: u32, change: &Arc<Change>) -> Event {
@@ -300,6 +308,7 @@ pub(crate) mod samples {
             view,
             cursor: Cursor { seen, lsn: 0 },
             audit: model::audit(&log),
+            schema_audit: model::schema_audit(&log),
             queue_operations: 0,
             hidden_edges: 0,
             schema_operations: model::Model::of(&log).schema_operations(),
@@ -307,6 +316,8 @@ pub(crate) mod samples {
             log,
             rejections: Vec::new(),
             failed: Vec::new(),
+            prepared: Vec::new(),
+            decisions: BTreeMap::new(),
             clock: VectorClock::default(),
         }
     }

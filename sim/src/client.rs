@@ -45,6 +45,7 @@ pub fn transaction(step: &Step, here: &Surroundings) -> Result<Transaction, &'st
         Step::CreateTable { table, .. } => create_table(*table, &here.view)?,
         Step::CreateNode { table, key, value, .. } => create_node(*table, *key, *value, &here.view)?,
         Step::CreateEdge { table, from, to, value, .. } => create_edge(*table, *from, *to, *value, &here.view)?,
+        Step::Transact { what, row, column, value, .. } => together(*what, *row, *column, *value, &here.view)?,
         _ => vec![statement(step, here)?],
     };
     let transaction = Transaction { statements, ..Transaction::default() };
@@ -107,6 +108,7 @@ fn statement(step: &Step, here: &Surroundings) -> Result<Statement, &'static str
         Step::DeleteEdge { row, .. } => Ok(Statement::DeleteEdge { edge: edge(*row, view)? }),
         Step::SetRule { table, rule, .. } => set_rule(*table, *rule, here),
         Step::ChangeSchema { table, column, change, .. } => schema::change(*table, *column, *change, here),
+        Step::Constrain { table, column, constraint, .. } => constrain(*table, *column, *constraint, &here.view),
         _ => Err("it is no client's step"),
     }
 }
@@ -208,6 +210,43 @@ fn set_rule(table: u32, choice: u32, here: &Surroundings) -> Result<Statement, &
         }),
     };
     Ok(Statement::SetRule { table, rule })
+}
+
+/// A constraint that a column can have.
+fn constrain(table: u32, column: u32, choice: u32, view: &View) -> Result<Statement, &'static str> {
+    let names: Vec<_> = view.tables.keys().collect();
+    let table = (*pick(&names, table).ok_or("there is no table")?).clone();
+    let rule = if choice.is_multiple_of(2) {
+        let columns = writable(&table, view);
+        let (column, _) = pick(&columns, column).cloned().ok_or("the table has no property")?;
+        Rule::Unique { column, is_on: !choice.is_multiple_of(8) }
+    } else {
+        let bound = (choice % 8 != 1).then(|| i64::from(choice % 3) * -10);
+        Rule::AtLeast { column: number(&table, column, view)?, bound }
+    };
+    Ok(Statement::SetRule { table, rule })
+}
+
+/// What several replicas are to do together.
+fn together(what: u32, row: u32, column: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
+    let update = || {
+        let (table, key) = node(row, view)?;
+        let properties = one_property(&table, column, value, view)?;
+        Ok(Statement::UpdateNode { table, key, properties })
+    };
+    let add = || {
+        let (table, key) = node(row, view)?;
+        let column = number(&table, column, view)?;
+        Ok(Statement::IncrementNode { table, key, column, by: Value::from(i64::from(value % 11) - 5) })
+    };
+    let connect = || create_edge(value, row, column, value, view);
+    let statements = match what % 4 {
+        0 => vec![update()?],
+        1 => connect()?,
+        2 => vec![add()?],
+        _ => [connect()?, vec![update()?]].concat(),
+    };
+    if statements.iter().all(is_data) { Ok(statements) } else { Err("there is no edge table yet") }
 }
 
 fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {

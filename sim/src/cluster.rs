@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checker::liveness;
 use crate::client;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFault};
 use crate::history::EventKind;
 use crate::host::{self, Arrival};
 use crate::network::Partition;
@@ -125,7 +125,11 @@ impl Cluster {
             | Step::IncrementEdge { replica, .. }
             | Step::DeleteEdge { replica, .. }
             | Step::SetRule { replica, .. }
+            | Step::Constrain { replica, .. }
             | Step::ChangeSchema { replica, .. } => self.submit_generated(self.host(*replica), step).await,
+            Step::Transact { replica, participants, .. } => {
+                self.transact_generated(self.host(*replica), *participants, step).await;
+            }
             Step::SubmitAgainElsewhere { replica } => self.submit_again_elsewhere(self.host(*replica)).await,
             Step::SubmitAgain => self.submit_again().await,
             Step::Crash { replica, after_outputs, kept_bytes } => {
@@ -216,6 +220,19 @@ impl Cluster {
         }
     }
 
+    /// A generated transaction that several replicas vote on.
+    async fn transact_generated(&mut self, host: u32, participants: u64, step: &Step) {
+        let here = self.world.borrow().surroundings(host);
+        match here.ok_or("the host is down").and_then(|here| client::transaction(step, &here)) {
+            Ok(Transaction { statements, .. }) => {
+                let named = |other: &u32| participants >> (other % u64::BITS) & 1 == 1;
+                let participants: Vec<u32> = self.hosts().filter(named).collect();
+                drop(self.transact(host, &participants, statements).await);
+            }
+            Err(reason) => self.skip(host, reason),
+        }
+    }
+
     /// The client of the last transaction submits it once more, though it has an answer.
     async fn submit_again(&mut self) {
         match self.last.clone() {
@@ -285,6 +302,45 @@ impl Cluster {
                 let result = result.map_err(|error| error.to_string());
                 world.record(Some(host), EventKind::Returned { invocation, result: result.clone() });
                 result
+            }
+            None => {
+                world.record(Some(host), EventKind::Abandoned { invocation });
+                self.abandoned.push(again);
+                Err("the host died before it answered".to_owned())
+            }
+        }
+    }
+
+    /// Has a host coordinate a transaction on which these hosts vote besides it, and waits until that has begun. What is
+    /// decided is found out by [`Replica::decision`]. A host that is down is asked as who it was.
+    ///
+    /// # Errors
+    /// The refusal, or that the host died first. Then the transaction may or may not have begun.
+    pub async fn transact(&mut self, host: u32, with: &[u32], statements: Vec<Statement>) -> Result<TxId, String> {
+        let tx = self.next_tx();
+        let identity = |other: &u32| self.world.borrow().identity(*other);
+        let participants = with.iter().chain([&host]).filter_map(identity).collect();
+        let transaction = Transaction { tx, statements, participants, ..Transaction::default() };
+        self.begin(host, transaction).await
+    }
+
+    async fn begin(&mut self, host: u32, transaction: Transaction) -> Result<TxId, String> {
+        self.invocations += 1;
+        let (invocation, tx) = (self.invocations, transaction.tx);
+        let statements = transaction.statements.clone();
+        let again = (host, transaction.clone());
+        self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
+        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to)).await;
+        let mut world = self.world.borrow_mut();
+        match answer.map(|answer| answer.result) {
+            Some(Some(Err(error))) => {
+                let error = error.to_string();
+                world.record(Some(host), EventKind::Returned { invocation, result: Err(error.clone()) });
+                Err(error)
+            }
+            Some(_) => {
+                world.record(Some(host), EventKind::Begun { invocation, tx });
+                Ok(tx)
             }
             None => {
                 world.record(Some(host), EventKind::Abandoned { invocation });
@@ -435,7 +491,11 @@ impl Cluster {
             std::mem::take(&mut self.abandoned).into_iter().partition(|(at, _)| *at == host);
         self.abandoned = others;
         for (host, transaction) in own {
-            drop(self.submit_transaction(host, transaction).await);
+            if transaction.participants.is_empty() {
+                drop(self.submit_transaction(host, transaction).await);
+            } else {
+                drop(self.begin(host, transaction).await);
+            }
         }
     }
 
@@ -454,6 +514,16 @@ impl Cluster {
     #[must_use]
     pub fn copy_disk(&self, host: u32) -> Disk {
         self.world.borrow().copy_disk(host)
+    }
+
+    /// From now on a host's disk has no room for another record.
+    pub fn fill_disk(&mut self, host: u32) {
+        self.world.borrow_mut().disk(host).arm(DiskFault::Full, 0);
+    }
+
+    /// A host's disk has room again.
+    pub fn mend_disk(&mut self, host: u32) {
+        self.world.borrow_mut().disk(host).mend();
     }
 
     /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kuzusync_core::change::ChangeId;
-use kuzusync_core::id::{Digest, ReplicaId, canonical_bytes};
+use kuzusync_core::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use kuzusync_core::message::Cursor;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
@@ -40,6 +40,10 @@ pub enum EventKind {
         cursor: Cursor,
         /// What it knows to be rejected.
         rejected: Vec<ChangeId>,
+        /// What it has voted to commit and knows no decision of.
+        prepared: Vec<TxId>,
+        /// What it knows to be decided of what replicas voted on.
+        decided: Vec<TxId>,
     },
     /// A client submitted a transaction.
     Invoked {
@@ -54,6 +58,13 @@ pub enum EventKind {
         invocation: u64,
         /// The change it became, or why it was refused.
         result: Result<ChangeId, String>,
+    },
+    /// Replicas are to vote on what a client submitted; whoever wants to know what is decided looks for it.
+    Begun {
+        /// Its number.
+        invocation: u64,
+        /// The transaction.
+        tx: TxId,
     },
     /// A client had waited long enough for its answer.
     TimedOut {
@@ -303,8 +314,12 @@ mod tests {
             replica: ReplicaId([1; 16]),
             cursor: Cursor { lsn, ..Cursor::default() },
             rejected,
+            prepared: vec![TxId([lsn as u8; 16])],
+            decided: vec![TxId([lsn as u8; 16])],
         };
+        let begun = |byte| EventKind::Begun { invocation: 1, tx: TxId([byte; 16]) };
         vec![
+            (begun(1), begun(2)),
             (opened(0, Vec::new()), opened(1, Vec::new())),
             (opened(0, Vec::new()), opened(0, vec![id(1)])),
             (

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::{Change, ChangeId, Element, Op};
 use kuzusync_core::clock::{Lsn, Rank, Timestamp};
 use kuzusync_core::conflict::Loss;
+use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::message::Entry;
 use kuzusync_core::policy::Policy;
 use kuzusync_core::view::View;
@@ -21,6 +22,7 @@ use tables::Tables;
 
 mod audit;
 mod rows;
+mod schema_audit;
 mod tables;
 
 /// The graph that a set of entries makes, in whatever order they are given.
@@ -35,9 +37,17 @@ pub fn audit<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Loss> {
     Model::of(entries).audit()
 }
 
+/// Every loss of a schema claim among a set of entries, in whatever order they are given.
+#[must_use]
+pub fn schema_audit<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<SchemaLoss> {
+    Model::of(entries).schema_audit()
+}
+
 /// All that was written, by what it was written to.
 pub struct Model<'a> {
     tables: Tables,
+    /// Every schema operation, in the order of connection and time.
+    schema: Vec<Placed<'a>>,
     rows: BTreeMap<&'a Element, Vec<Placed<'a>>>,
 }
 
@@ -56,7 +66,8 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        Model { tables: Tables::of(schema), rows }
+        schema.sort_by_key(|op| op.standing(Policy::Auto));
+        Model { tables: Tables::of(&schema), schema, rows }
     }
 
     /// How often the schema was changed.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::VectorClock;
 use kuzusync_core::conflict::Loss;
-use kuzusync_core::id::{Digest, ReplicaId};
+use kuzusync_core::conflict::schema::SchemaLoss;
+use kuzusync_core::id::{Digest, ReplicaId, TxId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
+use kuzusync_core::two_phase::{Decision, Proposal};
 use kuzusync_core::view::View;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,13 +46,19 @@ pub enum Property {
     StoreAgreement,
     /// A healed cluster comes to rest.
     Liveness,
+    /// All that replicas vote on is done by all or by none.
+    Atomicity,
+    /// One decision for a transaction.
+    OneDecision,
+    /// Nobody stays prepared for ever.
+    Lease,
     /// What a scripted scenario checks.
     Scenario,
 }
 
 impl Property {
     /// Every property a generated run is checked for.
-    pub const ALL: [Property; 12] = [
+    pub const ALL: [Property; 15] = [
         Property::Convergence,
         Property::Oracle,
         Property::Audit,
@@ -63,6 +71,9 @@ impl Property {
         Property::ReferentialIntegrity,
         Property::StoreAgreement,
         Property::Liveness,
+        Property::Atomicity,
+        Property::OneDecision,
+        Property::Lease,
     ];
 
     /// The property's name.
@@ -81,6 +92,9 @@ impl Property {
             Property::ReferentialIntegrity => "referential_integrity",
             Property::StoreAgreement => "store_agreement",
             Property::Liveness => "liveness",
+            Property::Atomicity => "atomicity",
+            Property::OneDecision => "one_decision",
+            Property::Lease => "lease",
             Property::Scenario => "scenario",
         }
     }
@@ -109,6 +123,11 @@ impl Property {
                 "Each store holds exactly the view of its replica, and never has to be rebuilt."
             }
             Property::Liveness => "Within the stated time after healing, nothing is under way any more.",
+            Property::Atomicity => {
+                "What replicas vote on is done once by all or by none, only if all voted for it, and every vote is remembered."
+            }
+            Property::OneDecision => "A transaction is decided once, and nobody ever hears of another decision.",
+            Property::Lease => "With a main nobody stays prepared longer than a lease, once it can reach the main.",
             Property::Scenario => "Every clause of the documented case holds.",
         }
     }
@@ -255,6 +274,8 @@ pub struct ReplicaState {
     pub cursor: Cursor,
     /// Every concurrent loss.
     pub audit: Vec<Loss>,
+    /// Every loss of a schema claim.
+    pub schema_audit: Vec<SchemaLoss>,
     /// Unacknowledged operations.
     pub queue_operations: usize,
     /// Edges that were added and not deleted, and are hidden because an end is.
@@ -269,8 +290,20 @@ pub struct ReplicaState {
     pub rejections: Vec<Rejection>,
     /// The changes that cannot be applied.
     pub failed: Vec<ChangeId>,
+    /// What it has voted to commit and knows no decision of.
+    pub prepared: Vec<Proposal>,
+    /// What it knows to be decided of what replicas voted on.
+    pub decisions: BTreeMap<TxId, Decision>,
     /// Its vector clock.
     pub clock: VectorClock,
+}
+
+impl ReplicaState {
+    /// How many concurrent losses it has recorded, of rows and of the schema.
+    #[must_use]
+    pub fn losses(&self) -> usize {
+        self.audit.len() + self.schema_audit.len()
+    }
 }
 
 /// How a run ended.

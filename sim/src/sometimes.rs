@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use kuzusync_core::change::{Change, Op};
+use kuzusync_core::conflict::schema::{SchemaConflict, SchemaLoss};
 use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::Ddl;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::two_phase::{AbortReason, Decision, Vote};
 use kuzusync_core::view::SchemaStep;
 
 use crate::fault::Fault;
@@ -17,7 +19,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 42] = [
+    const SITUATIONS: [&str; 57] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -48,6 +50,12 @@ pub fn all() -> Vec<&'static str> {
         "change_rejected_as_a_duplicate",
         "clock_far_ahead_without_a_main",
         "change_made_earlier",
+        "write_hidden_by_a_drop",
+        "value_did_not_fit_its_column",
+        "schema_change_lost",
+        "name_contested",
+        "table_came_back",
+        "column_came_back",
         "table_lost_its_name",
         "table_vanished",
         "column_vanished",
@@ -60,6 +68,15 @@ pub fn all() -> Vec<&'static str> {
         "store_filled_anew",
         "transaction_submitted_again",
         "transaction_refused",
+        "transaction_committed",
+        "transaction_rolled_back",
+        "vote_to_abort",
+        "vote_missing",
+        "prepared_overlap",
+        "coordinator_restarted",
+        "lease_expired",
+        "participant_offline",
+        "replica_restarted_prepared",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -78,8 +95,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             }
             EventKind::Notified(notice) => reached.extend(in_notice(notice)),
             EventKind::Viewed(delta) => reached.extend(delta.schema.iter().filter_map(in_schema_step)),
-            EventKind::Opened { cursor, .. } if cursor.seen.heads().next().is_some() => {
+            EventKind::Opened { cursor, prepared, .. } if cursor.seen.heads().next().is_some() => {
                 reached.insert("replica_restored_from_its_log");
+                reached.extend((!prepared.is_empty()).then_some("replica_restarted_prepared"));
             }
             EventKind::Abandoned { .. } => {
                 reached.insert("client_abandoned");
@@ -118,6 +136,12 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
     Some(match notice {
         Notice::Applied { entry } if entry.change.timestamp.submilli_ns > 0 => "change_made_earlier",
         Notice::Applied { entry } if !entry.change.expects.is_empty() => "strict_change_applied",
+        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropTable { .. })) => {
+            "table_came_back"
+        }
+        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropColumn { .. })) => {
+            "column_came_back"
+        }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
         Notice::Compared { .. } => "summary_understood",
@@ -127,6 +151,16 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Merged { .. } => "increments_added_up",
         Notice::Drifted { .. } => "clock_far_ahead_without_a_main",
         Notice::WrittenAnew { .. } => "rejected_change_written_anew",
+        Notice::Voted { vote: Vote::Abort(AbortReason::Overlap { .. }), .. } => "prepared_overlap",
+        Notice::Voted { vote: Vote::Abort(_), .. } => "vote_to_abort",
+        Notice::Decided { decision: Decision::Committed(_), .. } => "transaction_committed",
+        Notice::Decided { decision: Decision::RolledBack(abort), .. } => match abort.reason {
+            AbortReason::NoVote => "vote_missing",
+            AbortReason::CoordinatorRestarted => "coordinator_restarted",
+            AbortReason::LeaseExpired => "lease_expired",
+            AbortReason::ParticipantOffline => "participant_offline",
+            _ => "transaction_rolled_back",
+        },
         Notice::Ruled { ruling: Ruling::Epoch(_), .. } => "epoch_began",
         Notice::Ruled { ruling: Ruling::Rejection(rejection), .. } => match rejection.reason {
             Reason::Drift { .. } => "change_rejected_for_its_clock",
@@ -134,10 +168,14 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             Reason::Duplicate { .. } => "change_rejected_as_a_duplicate",
             // Too seldom for a sweep: two changes must arrive on either side of the bound within one round trip.
             Reason::Follows { .. } => return None,
-            Reason::Invalid { .. } => return None,
+            Reason::Invalid { .. } | Reason::RolledBack | Reason::Constraint { .. } => return None,
         },
         _ => return None,
     })
+}
+
+fn has_ddl(change: &Change, is_it: impl Fn(&Ddl) -> bool) -> bool {
+    change.ops.iter().any(|op| matches!(op, Op::Schema(ddl) if is_it(ddl)))
 }
 
 fn in_schema_step(step: &SchemaStep) -> Option<&'static str> {
@@ -179,7 +217,7 @@ fn in_state(replica: &ReplicaState) -> BTreeSet<&'static str> {
         (model.rows_revived_by_updates().next().is_some(), "row_revived_by_an_update"),
         (sets_rule_concurrently(replica), "rule_set_while_rows_were_written"),
     ];
-    let in_audit = replica.audit.iter().flat_map(in_loss);
+    let in_audit = replica.audit.iter().flat_map(in_loss).chain(replica.schema_audit.iter().map(in_schema_loss));
     found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, name)| name).chain(in_audit).collect()
 }
 
@@ -196,8 +234,17 @@ fn in_loss(loss: &Loss) -> [&'static str; 2] {
         _ if matches!(loss.loser.written, Written::Incremented(_)) => "increment_lost",
         ConflictType::ConcurrentUpdate => "concurrent_update_lost",
         ConflictType::ConcurrentDelete => "concurrent_delete_lost",
+        ConflictType::ConcurrentDrop => "write_hidden_by_a_drop",
+        ConflictType::FailedCast => "value_did_not_fit_its_column",
     };
     [decided_by, what]
+}
+
+fn in_schema_loss(loss: &SchemaLoss) -> &'static str {
+    match loss.conflict {
+        SchemaConflict::ContestedName => "name_contested",
+        SchemaConflict::ConcurrentSchemaChange => "schema_change_lost",
+    }
 }
 
 /// Whether somebody set a rule of a table that somebody else was writing rows to.

@@ -165,6 +165,32 @@ pub enum Step {
         /// What happens to it, and with which name or type.
         change: u32,
     },
+    /// A client has several replicas do something together or not at all. It does not wait for the decision.
+    Transact {
+        /// Who coordinates.
+        replica: u32,
+        /// Who takes part besides: bit n stands for host n.
+        participants: u64,
+        /// What it does: update a node, connect two, add to a number, or several of that.
+        what: u32,
+        /// Which node.
+        row: u32,
+        /// Which column, or which other node.
+        column: u32,
+        /// What the value is made of.
+        value: u32,
+    },
+    /// A client gives a column a constraint, or takes it away.
+    Constrain {
+        /// Where.
+        replica: u32,
+        /// Which table.
+        table: u32,
+        /// Which column.
+        column: u32,
+        /// Which constraint.
+        constraint: u32,
+    },
     /// The client of the last transaction that wrote rows hands it to another replica as well.
     SubmitAgainElsewhere {
         /// Where; if that is where it was submitted, the next one.

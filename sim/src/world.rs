@@ -10,7 +10,7 @@ use std::time::Duration;
 use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
-use kuzusync_core::id::{DatabaseId, Digest};
+use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
 use kuzusync_core::message::{Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
@@ -60,6 +60,8 @@ struct HostState {
     resumed: Rc<Notify>,
     /// How often it was opened.
     openings: u64,
+    /// Who it is, or was when it was up.
+    identity: Option<ReplicaId>,
 }
 
 /// See the module.
@@ -196,6 +198,12 @@ impl World {
         self.hosts.get(host as usize)?.running.as_ref().map(|running| &running.replica)
     }
 
+    /// Who a host is, or was before it went down.
+    #[must_use]
+    pub fn identity(&self, host: u32) -> Option<ReplicaId> {
+        self.hosts.get(host as usize)?.identity
+    }
+
     /// The records that a host's disk holds for good.
     #[must_use]
     pub fn records(&self, host: u32) -> Vec<Record> {
@@ -245,7 +253,11 @@ impl World {
         let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
-        let opened = EventKind::Opened { replica: replica.id(), cursor: replica.log().cursor(), rejected };
+        let prepared = replica.prepared().map(|proposal| proposal.tx).collect();
+        self.hosts[host as usize].identity = Some(replica.id());
+        let decided = replica.decisions().map(|(tx, _)| tx).collect();
+        let (replica_id, cursor) = (replica.id(), replica.log().cursor());
+        let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided };
         self.record(Some(host), opened);
         let stores = self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
         self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
@@ -305,7 +317,8 @@ impl World {
                         Err(fault) => {
                             self.record(Some(host), EventKind::DiskFailed(fault));
                             self.tell(host, Input::PersistFailed);
-                            has_stopped = true;
+                            // A vote that cannot be written is a vote to abort; nothing else is said any more.
+                            has_stopped = self.replica(host).is_none_or(Replica::is_stopped);
                         }
                     }
                 }
@@ -627,6 +640,7 @@ impl World {
             stores: BTreeMap::new(),
             cursor: replica.log().cursor(),
             audit: replica.audit(),
+            schema_audit: replica.schema_audit(),
             queue_operations: replica.queue().operations(),
             hidden_edges: replica.state().hidden_edges().count(),
             schema_operations: version.operations,
@@ -634,6 +648,8 @@ impl World {
             log: replica.log().entries().collect(),
             rejections: replica.log().rejections().cloned().collect(),
             failed: replica.log().failed().map(|(id, _)| id).collect(),
+            prepared: replica.prepared().cloned().collect(),
+            decisions: replica.decisions().collect(),
             clock: replica.clock().clone(),
         })
     }

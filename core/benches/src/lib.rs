@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a workload that cannot be made has no measure")]
 
+pub mod agreement;
+
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, TxId};

@@ -256,8 +256,11 @@ impl KuzuStore {
 
     fn apply_nodes(&mut self, delta: &ViewDelta, verbs: &[Verb]) -> Result<(), StoreError> {
         for (table, changes) in &delta.nodes {
-            let shape = self.catalogue.node_shape(table)?;
             for &verb in verbs {
+                let mut shape = self.catalogue.node_shape(table)?;
+                if verb == Verb::Update {
+                    leave_out_new_and_empty(&mut shape.columns, delta, table, changes.values());
+                }
                 let mut rows = Vec::new();
                 for (key, change) in changes.iter().filter(|(_, change)| verb_of(change) == verb) {
                     self.catalogue.change_node(table, key, change)?;
@@ -285,7 +288,11 @@ impl KuzuStore {
                     pairs.entry((&edge.from.table, &edge.to.table)).or_default().push((edge, change));
                 }
                 for ((from, to), changes) in pairs {
-                    let shape = self.catalogue.edge_shape(table, from, to)?;
+                    let mut shape = self.catalogue.edge_shape(table, from, to)?;
+                    if verb == Verb::Update {
+                        let changes = changes.iter().map(|(_, change)| *change);
+                        leave_out_new_and_empty(&mut shape.columns, delta, table, changes);
+                    }
                     self.apply_pair(&shape, verb, &changes)?;
                 }
             }
@@ -355,6 +362,38 @@ impl KuzuStore {
         }
         Ok(())
     }
+}
+
+/// Leaves those columns out of an update that are new by this delta and get no value: they are NULL already. Where a table
+/// of fifty columns gains most of them while one changes its type, that is all but one.
+fn leave_out_new_and_empty<'c>(
+    columns: &mut Vec<(String, Type)>,
+    delta: &ViewDelta,
+    table: &str,
+    changes: impl Iterator<Item = &'c RowChange> + Clone,
+) {
+    // Which column or table a name meant before it was given to another is not asked.
+    let gives_name = |step: &SchemaStep| match step {
+        SchemaStep::RenameTable { to, .. } => to == table,
+        SchemaStep::RenameColumn { table: of, .. } => of == table,
+        _ => false,
+    };
+    if delta.schema.iter().any(gives_name) {
+        return;
+    }
+    let is_new = |name: &String| {
+        delta.schema.iter().any(|step| match step {
+            SchemaStep::AddColumn { table: of, column, .. } | SchemaStep::RetypeColumn { table: of, column, .. } => {
+                of == table && column == name
+            }
+            _ => false,
+        })
+    };
+    let has_value = |change: &RowChange, name: &String| match change {
+        RowChange::Create(row) | RowChange::Update(row) => row.contains_key(name),
+        RowChange::Delete => false,
+    };
+    columns.retain(|(name, _)| !is_new(name) || changes.clone().any(|change| has_value(change, name)));
 }
 
 /// How rows are sent.

@@ -30,6 +30,7 @@ fn change(replica: u8, seq: u64, ops: Vec<Op>) -> Change {
         depends_on: Vec::new(),
         replaces: None,
         expects: Vec::new(),
+        participants: Vec::new(),
         ops,
     }
 }

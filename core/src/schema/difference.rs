@@ -189,6 +189,17 @@ impl Way<'_> {
             if here.column_policy(column) != policy && !is_key {
                 self.step(Ddl::SetRule { table, rule: Rule::Policy { column: Some(column), policy } });
             }
+            let constraints = |table: &TableState| {
+                let state = table.column(column);
+                (state.is_some_and(ColumnState::is_unique), state.and_then(ColumnState::at_least))
+            };
+            let (is_on, bound) = constraints(there);
+            if constraints(&here).0 != is_on {
+                self.step(Ddl::SetRule { table, rule: Rule::Unique { column, is_on } });
+            }
+            if constraints(&here).1 != bound {
+                self.step(Ddl::SetRule { table, rule: Rule::AtLeast { column, bound } });
+            }
         }
         if here.comment() != there.comment() {
             let comment = there.comment().unwrap_or_default().to_owned();
@@ -362,6 +373,8 @@ impl ColumnState {
         merge_register(&mut self.default, &theirs.default);
         merge_register(&mut self.comment, &theirs.comment);
         merge_register(&mut self.policy, &theirs.policy);
+        merge_register(&mut self.unique, &theirs.unique);
+        merge_register(&mut self.at_least, &theirs.at_least);
     }
 }
 

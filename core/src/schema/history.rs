@@ -174,6 +174,8 @@ fn subjects(ddl: &Ddl) -> Vec<Subject> {
             Rule::UpdateRevives(_) => vec![Subject::Rule(table, None, "update_revives")],
             Rule::Revive(_) => vec![Subject::Rule(table, None, "revive")],
             Rule::Multiplicity(_) => vec![Subject::Rule(table, None, "multiplicity")],
+            Rule::Unique { column, .. } => vec![Subject::Rule(table, Some(*column), "unique")],
+            Rule::AtLeast { column, .. } => vec![Subject::Rule(table, Some(*column), "at_least")],
         },
     }
 }
@@ -231,6 +233,11 @@ impl Schema {
                 Rule::UpdateRevives(is_on) => format!("{operation} {table} update_revives {is_on}"),
                 Rule::Revive(is_on) => format!("{operation} {table} revive {is_on}"),
                 Rule::Multiplicity(limit) => format!("{operation} {table} multiplicity {}", limit.name()),
+                Rule::Unique { column: of, is_on } => format!("{operation} {table}.{} unique {is_on}", column(of)),
+                Rule::AtLeast { column: of, bound } => {
+                    let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+                    format!("{operation} {table}.{} at_least {bound}", column(of))
+                }
             },
         }
     }

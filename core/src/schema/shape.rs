@@ -66,6 +66,12 @@ pub struct ColumnShape {
     pub comment: Option<String>,
     /// Who wins in it.
     pub policy: Policy,
+    /// Whether no two rows may show the same value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
+    /// The number that no row may fall below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<i64>,
 }
 
 /// An index; [`RECORDED`].
@@ -98,6 +104,8 @@ impl Schema {
                 default: column.default().cloned(),
                 comment: column.comment().map(str::to_owned),
                 policy: table.column_policy(id),
+                unique: column.is_unique(),
+                at_least: column.at_least(),
             };
             (column.name().to_owned(), shape)
         });

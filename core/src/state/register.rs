@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::change::{Change, Op};
+use crate::clock::{Rank, Seen};
 use crate::id::{ChangeId, ColumnId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
@@ -194,22 +195,57 @@ impl Registers {
         table.columns().map(shown)
     }
 
+    /// What a cell would show if its row did; `None` if nothing was written to it that its row's delete did not outrank.
+    pub fn held(&self, table: &TableState, id: ColumnId) -> Option<Value> {
+        let (cell, policy) = (self.cells.get(&id)?, table.column_policy(id));
+        let delete = self.delete.greatest(policy);
+        let counts =
+            |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
+        let is_written =
+            cell.base.greatest(policy).iter().any(counts) || cell.increments.values().any(|add| counts(&add));
+        self.shown_cell(table, id, table.column(id)?, false).filter(|_| is_written)
+    }
+
+    /// A write to a cell of which `seen` does not know.
+    pub fn unseen_write(&self, id: ColumnId, seen: &Seen) -> Option<ChangeId> {
+        let cell = self.cells.get(&id)?;
+        let mut writes = cell.base.writes.iter().chain(cell.increments.values()).map(|write| write.change.id);
+        writes.find(|change| !seen.contains(*change))
+    }
+
     fn shown_cell(&self, table: &TableState, id: ColumnId, column: &ColumnState, is_revived: bool) -> Option<Value> {
         let default = column.default();
         let Some(cell) = self.cells.get(&id) else { return default?.cast(column.column_type()) };
-        let policy = table.column_policy(id);
-        let delete = self.delete.greatest(policy).filter(|_| !is_revived);
-        let counts =
-            |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
-        let base = cell.base.greatest(policy).filter(counts);
-        let is_added = |write: &&Write<Value>| counts(write) && base.is_none_or(|base| !base.saw(*write));
-        let added: Vec<&Write<Value>> = cell.increments.values().filter(is_added).collect();
+        let (base, added) = self.counted(table, id, cell, is_revived);
         let start = base.map(|base| &base.value).or(default);
         let shown = match added.iter().max_by_key(|write| write.place.rank) {
             None => start?.cast(column.column_type()),
             Some(last) => sum(start, &added, last, column.column_type()),
         };
         shown.filter(|value| *value != Value::Null)
+    }
+
+    /// The value that a cell was last given, and that nothing was added to, with what wrote it.
+    pub fn kept_value(&self, table: &TableState, id: ColumnId, is_revived: bool) -> Option<(Rank, &Value)> {
+        let (base, added) = self.counted(table, id, self.cells.get(&id)?, is_revived);
+        base.filter(|_| added.is_empty()).map(|base| (base.place.rank, &base.value))
+    }
+
+    /// What counts in a cell: its value, and what was added that the value's author had not seen.
+    fn counted<'a>(
+        &self,
+        table: &TableState,
+        id: ColumnId,
+        cell: &'a Cell,
+        is_revived: bool,
+    ) -> (Option<&'a Write<Value>>, Vec<&'a Write<Value>>) {
+        let policy = table.column_policy(id);
+        let delete = self.delete.greatest(policy).filter(|_| !is_revived);
+        let counts =
+            |write: &&Write<Value>| delete.is_none_or(|delete| policy.compare(&write.place, &delete.place).is_gt());
+        let base = cell.base.greatest(policy).filter(counts);
+        let is_added = |write: &&Write<Value>| counts(write) && base.is_none_or(|base| !base.saw(*write));
+        (base, cell.increments.values().filter(is_added).collect())
     }
 }
 

@@ -12,6 +12,7 @@ use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::two_phase::{Abort, AbortReason, Letter, Says};
 use kuzusync_core::value::{Type, Value};
 
 const DATABASE: DatabaseId = DatabaseId([7; 16]);
@@ -107,6 +108,7 @@ impl Meeting {
         let name = Properties::from([("name".into(), "Bob".into())]);
         let rename = Statement::UpdateNode { table: "User".into(), key: 2.into(), properties: name };
         meeting.submit(1, 3, vec![rename, Statement::DeleteNode { table: "User".into(), key: 1.into() }]);
+        meeting.agree(20, vec![node(9, "Fay")]);
         let columns = vec![column("id", Type::String)];
         let city = Statement::CreateNodeTable { table: "City".into(), columns, primary_key: "id".into() };
         let written = [vec![node(3, "Cy")], vec![node(4, "Di"), edge(2, 4)], vec![city], vec![node(5, "Ed")]];
@@ -115,7 +117,24 @@ impl Meeting {
         meeting.frames.extend(meeting.on_their_way.clone());
         meeting.frames.push(Message::Refused("words".into()).encode());
         meeting.frames.push(Message::Unclear { key: [1; 16], differences_min: 3 }.encode());
+        let [to, from] = [0, 1].map(|at: usize| meeting.hosts[at].replica.id());
+        let abort = Abort { by: from, reason: AbortReason::LeaseExpired };
+        let inquiry = Says::Inquiry { coordinator: to };
+        for says in [Says::RollBack(abort.clone()), Says::RolledBack(abort), inquiry, Says::Unknown] {
+            let letter = Letter { from, to, tx: TxId([21; 16]), says };
+            meeting.frames.push(Message::TwoPhase(Box::new(letter)).encode());
+        }
         meeting
+    }
+
+    /// The second host proposes what both are to vote on.
+    fn agree(&mut self, tx: u8, statements: Vec<Statement>) {
+        let (tx, participants) = (TxId([tx; 16]), vec![self.hosts[0].replica.id()]);
+        let transaction = Transaction { tx, statements, participants, ..Transaction::default() };
+        let (frames, result) = self.hosts[1].input(Input::Local(transaction));
+        assert_eq!(result, Ok(()));
+        self.exchange(frames.into_iter().map(|bytes| (0, bytes)));
+        assert!(self.hosts.iter().all(|host| host.replica.decision(tx).is_some()));
     }
 
     pub fn submit(&mut self, at: usize, tx: u8, statements: Vec<Statement>) {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kuzusync_core::change::{ChangeId, Element};
+use kuzusync_core::conflict::schema::{SchemaClaim, SchemaLoss};
 use kuzusync_core::conflict::{Loss, Write, Written};
 use kuzusync_core::message::{Delivery, Message};
 use kuzusync_core::summary::Told;
@@ -18,7 +19,7 @@ use kuzusync_sim::outcome::{Outcome, ReplicaState};
 use serde_json::{Map, Value as Json, json};
 
 use crate::text::{plural, rule};
-use crate::words::Names;
+use crate::words::{Names, claimed};
 
 /// Rows of a table on the page.
 const ROWS_MAX: usize = 12;
@@ -46,6 +47,7 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
         "edges": rows(view, &view.edges, edge_json),
         "queue": state.queue_operations,
         "audit": state.audit.iter().map(|loss| loss_json(loss, names)).collect::<Vec<_>>(),
+        "schema_audit": state.schema_audit.iter().map(|loss| schema_loss_json(loss, names)).collect::<Vec<_>>(),
     })
 }
 
@@ -125,6 +127,8 @@ fn loss_json(loss: &Loss, names: &Names) -> Json {
             Written::Deleted => ("deleted", Json::Null),
             Written::Value(value) => ("value", plain(value)),
             Written::Incremented(by) => ("incremented", plain(by)),
+            Written::Dropped => ("dropped", Json::Null),
+            Written::Typed(column_type) => ("type", json!(column_type)),
         };
         json!({"written": written, "value": value, "change": write.rank.change, "timestamp": write.rank.timestamp})
     };
@@ -148,6 +152,18 @@ fn loss_json(loss: &Loss, names: &Names) -> Json {
     })
 }
 
+fn schema_loss_json(loss: &SchemaLoss, names: &Names) -> Json {
+    let claim = |claim: &SchemaClaim| json!({"claim": claimed(&claim.claim), "change": claim.rank.change, "timestamp": claim.rank.timestamp});
+    json!({
+        "conflict": loss.conflict,
+        "resolution": loss.resolution,
+        "register": names.schema_register(&loss.register),
+        "loser": claim(&loss.loser),
+        "winner": claim(&loss.winner),
+        "taken_by": loss.taken_by.map(|(table, subject)| names.subject(table, subject)),
+    })
+}
+
 /// What the replicas ended with, as text: once if they agree.
 pub fn text(outcome: &Outcome, columns: usize) -> String {
     let Some(first) = outcome.replicas.first() else {
@@ -166,7 +182,7 @@ pub fn text(outcome: &Outcome, columns: usize) -> String {
             page.push_str(&graph(&replica.view));
         }
     }
-    let losses = outcome.replicas.iter().map(|replica| replica.audit.len()).max().unwrap_or(0);
+    let losses = outcome.replicas.iter().map(ReplicaState::losses).max().unwrap_or(0);
     let _ = writeln!(page, "{} in the audit", plural(losses, "concurrent loss").replace("losss", "losses"));
     page
 }
@@ -235,6 +251,7 @@ fn message_json(frame: &[u8]) -> Json {
         Ok(Message::Unclear { differences_min, .. }) => {
             json!({"kind": "unclear", "differences_min": differences_min})
         }
+        Ok(Message::TwoPhase(letter)) => json!({"kind": "two_phase", "letter": letter}),
         Err(error) => json!({"kind": "none", "error": error.to_string()}),
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! With a main only numbered changes count, so that two replicas that hold the same numbers hold the same audit.
 
-use kuzusync_core::conflict::Loss;
 use kuzusync_core::message::Role;
 
 use crate::checker::{Checker, Finding};
-use crate::model;
+use crate::model::Model;
 use crate::outcome::{Property, ReplicaState};
 
 /// See the module.
@@ -19,22 +18,33 @@ impl Checker for Audit {
 
     fn inspect(&mut self, replica: &ReplicaState) -> Result<(), Finding> {
         let counts = |lsn: Option<_>| lsn.is_some() || replica.role == Role::Peer;
-        let expected = model::audit(replica.log.iter().filter(|entry| counts(entry.lsn)));
-        if replica.audit == expected {
+        let counted = || replica.log.iter().filter(|entry| counts(entry.lsn));
+        let model = Model::of(counted());
+        let rows = differences(&replica.audit, &model.audit());
+        let schema = differences(&replica.schema_audit, &model.schema_audit());
+        if rows.is_empty() && schema.is_empty() {
             return Ok(());
         }
-        let only = |whose: &str, here: &[Loss], there: &[Loss]| {
-            here.iter().find(|loss| !there.contains(loss)).map(|loss| format!("only {whose}: {loss:?}"))
-        };
-        let replicas = only("the replica", &replica.audit, &expected);
-        let models = only("the model", &expected, &replica.audit);
         let message = format!("the audit of replica {} is not the model's", replica.host);
-        Err(Finding::new(message, &[replica.host]).with_details(replicas.into_iter().chain(models).collect()))
+        Err(Finding::new(message, &[replica.host]).with_details([rows, schema].concat()))
     }
 
     fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
         replicas.iter().try_for_each(|replica| self.inspect(replica))
     }
+}
+
+/// What one audit holds and the other does not, an example of each; also if only their order differs.
+fn differences<L: PartialEq + std::fmt::Debug>(replicas: &[L], expected: &[L]) -> Vec<String> {
+    if replicas == expected {
+        return Vec::new();
+    }
+    let only = |whose: &str, here: &[L], there: &[L]| {
+        here.iter().find(|loss| !there.contains(loss)).map(|loss| format!("only {whose}: {loss:?}"))
+    };
+    let found = [only("the replica", replicas, expected), only("the model", expected, replicas)];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    if found.is_empty() { vec!["both hold the same losses in another order or number".to_owned()] } else { found }
 }
 
 #[cfg(test)]

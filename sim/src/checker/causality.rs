@@ -45,7 +45,10 @@ impl Checker for Causality {
                 self.rejected.extend(rejected);
                 Ok(())
             }
-            EventKind::Notified(Notice::Applied { entry }) => self.apply(host, &entry.change),
+            // What is proposed is stamped, and what follows it may be applied.
+            EventKind::Notified(Notice::Applied { entry } | Notice::Proposed { entry }) => {
+                self.apply(host, &entry.change)
+            }
             EventKind::Notified(Notice::Ruled { ruling: Ruling::Rejection(rejection), .. }) => {
                 self.rejected.insert(rejection.change);
                 self.pass(host, rejection.change)

@@ -41,16 +41,24 @@ fn compare(one: &ReplicaState, other: &ReplicaState) -> Result<(), Finding> {
         let line = |state: &ReplicaState| format!("{:?}, failed {:?}", state.rejections, state.failed);
         return differ("rejected or failed changes", vec![line(one), line(other)]);
     }
-    if one.audit != other.audit {
-        let only = |here: &ReplicaState, there: &ReplicaState| {
-            here.audit
-                .iter()
-                .find(|loss| !there.audit.contains(loss))
-                .map(|loss| format!("only {}: {loss:?}", here.host))
-        };
-        return differ("audits", only(one, other).into_iter().chain(only(other, one)).collect());
+    let audits = || only(one, other, |state| &state.audit).into_iter().chain(only(other, one, |state| &state.audit));
+    let schema_audits = || {
+        only(one, other, |state| &state.schema_audit).into_iter().chain(only(other, one, |state| &state.schema_audit))
+    };
+    if one.audit != other.audit || one.schema_audit != other.schema_audit {
+        return differ("audits", audits().chain(schema_audits()).collect());
     }
     Ok(())
+}
+
+/// A loss that only one of two audits holds.
+fn only<L: PartialEq + std::fmt::Debug>(
+    here: &ReplicaState,
+    there: &ReplicaState,
+    audit: impl Fn(&ReplicaState) -> &Vec<L>,
+) -> Option<String> {
+    let loss = audit(here).iter().find(|loss| !audit(there).contains(loss))?;
+    Some(format!("only {}: {loss:?}", here.host))
 }
 
 #[cfg(test)]

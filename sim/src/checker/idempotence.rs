@@ -38,6 +38,13 @@ impl Checker for Idempotence {
                 pass(self.passed.entry(host).or_default(), rejection.change);
                 Ok(())
             }
+            EventKind::Notified(Notice::Proposed { entry }) => {
+                let (id, passed) = (entry.change.id, self.passed.entry(host).or_default());
+                if passed.head(id.replica) + 1 == id.seq {
+                    passed.pass(id);
+                }
+                Ok(())
+            }
             EventKind::Notified(Notice::Failed { id, .. }) => {
                 let passed = self.passed.entry(host).or_default();
                 if passed.head(id.replica) + 1 == id.seq {

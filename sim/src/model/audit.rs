@@ -8,6 +8,7 @@ use kuzusync_core::id::ColumnId;
 use kuzusync_core::policy::Policy;
 
 use super::rows::{Hidden, increment, value};
+use super::tables::Definition;
 use super::{Model, Placed};
 
 /// A write that competes for a register, and what it leaves there.
@@ -30,7 +31,68 @@ impl Model<'_> {
             let policy = self.tables.rules(table).policy;
             losses.extend(self.decide(table).1.iter().map(|hidden| ousted(hidden, policy)));
         }
+        // What lost to another write is told of that, also if its table is gone as well.
+        for loss in self.dropped().into_iter().chain(self.miscast()) {
+            let is_same = |other: &Loss| other.register == loss.register && other.loser.rank == loss.loser.rank;
+            if !losses.iter().any(is_same) {
+                losses.push(loss);
+            }
+        }
         losses.sort_by(|one, other| (&one.register, one.loser.rank).cmp(&(&other.register, other.loser.rank)));
+        losses
+    }
+
+    /// What was written to a table or column while somebody dropped it, for as long as it is gone.
+    fn dropped(&self) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for element in self.rows.keys() {
+            let table_drop = self.dropped_by(element.table(), None);
+            for write in self.writes(element) {
+                let existence = matches!(write.op, Op::Insert { .. }).then_some((None, Written::Inserted));
+                let cell = |column| {
+                    let added = increment(write.op, column).cloned().map(Written::Incremented);
+                    Some((Some(column), added.or_else(|| value(write.op, column).cloned().map(Written::Value))?))
+                };
+                let columns = columns_of(write.op);
+                for (column, written) in existence.into_iter().chain(columns.iter().copied().filter_map(cell)) {
+                    let drop = table_drop.or_else(|| self.dropped_by(element.table(), Some(column?)));
+                    let Some(drop) = drop.filter(|drop| drop.is_concurrent_with(write)) else { continue };
+                    losses.push(Loss {
+                        register: Register { element: (*element).clone(), column },
+                        conflict: ConflictType::ConcurrentDrop,
+                        resolution: Resolution::SchemaWins,
+                        loser: Write { rank: write.rank(), written },
+                        winner: Write { rank: drop.rank(), written: Written::Dropped },
+                        fields: column.map_or_else(|| columns.iter().copied().collect(), |column| vec![column]),
+                        taken_by: None,
+                    });
+                }
+            }
+        }
+        losses
+    }
+
+    /// Values in rows that are shown which their columns' types cannot hold.
+    fn miscast(&self) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for element in self.shown() {
+            let columns = self.tables.definition(element.table()).into_iter().flat_map(Definition::columns);
+            for column in columns {
+                let Some((write, kept)) = self.kept(&element, column.id) else { continue };
+                let Some(typed_by) = column.typed_by.filter(|_| kept.cast(column.column_type).is_none()) else {
+                    continue;
+                };
+                losses.push(Loss {
+                    register: Register { element: element.clone(), column: Some(column.id) },
+                    conflict: ConflictType::FailedCast,
+                    resolution: Resolution::SchemaWins,
+                    loser: Write { rank: write.rank(), written: Written::Value(kept.clone()) },
+                    winner: Write { rank: typed_by, written: Written::Typed(column.column_type.clone()) },
+                    fields: vec![column.id],
+                    taken_by: None,
+                });
+            }
+        }
         losses
     }
 

@@ -22,6 +22,9 @@ pub struct Hidden<'a> {
     pub taken_with: Placed<'a>,
 }
 
+/// A write to a cell and the value it gives or adds.
+type Valued<'a> = (Placed<'a>, &'a Value);
+
 impl<'a> Model<'a> {
     /// The graph as it is shown.
     #[must_use]
@@ -79,6 +82,14 @@ impl<'a> Model<'a> {
     /// Whether it exists by an insert, so that what it held before its last delete is gone.
     fn is_inserted(&self, element: &Element) -> bool {
         self.added_by(element).is_some_and(|add| matches!(add.op, Op::Insert { .. }))
+    }
+
+    /// Every row and edge that is shown.
+    pub(super) fn shown(&self) -> Vec<Element> {
+        let nodes =
+            self.rows.keys().filter(|element| matches!(element, Element::Node(node) if self.is_node_shown(node)));
+        let edges = self.tables.edge_tables().flat_map(|table| self.decide(table).0);
+        nodes.map(|node| (*node).clone()).chain(edges.map(|(edge, _)| Element::Edge(edge.clone()))).collect()
     }
 
     fn is_node_shown(&self, node: &Node) -> bool {
@@ -149,15 +160,8 @@ impl<'a> Model<'a> {
     /// Without a value it starts from the column's default.
     fn cell(&self, element: &Element, of: &Shown<'_>) -> Option<Value> {
         let Shown { id: column, column_type, default, .. } = *of;
-        let policy = self.tables.rules(element.table()).column_policy(column);
-        let delete = self.deleted_by(element, policy).filter(|_| self.is_inserted(element));
-        let counts = |write: &Placed<'_>| delete.is_none_or(|delete| write.outranks(&delete, policy));
-        let writes = || self.writes(element).iter().copied().filter(counts);
-        let base = greatest(writes().filter(|write| value(write.op, column).is_some()), policy);
-        let is_unseen = |write: &Placed<'_>| base.is_none_or(|base| !base.comes_after(write));
-        let increments: Vec<(Placed<'_>, &Value)> =
-            writes().filter(is_unseen).filter_map(|write| Some((write, increment(write.op, column)?))).collect();
-        let base = base.and_then(|base| value(base.op, column)).or(default).unwrap_or(&Value::Null);
+        let (base, increments) = self.counted(element, column);
+        let base = base.map(|(_, value)| value).or(default).unwrap_or(&Value::Null);
         let shown = match increments.iter().max_by_key(|(write, _)| write.standing(Policy::PreferMain)) {
             None => base.cast(column_type)?,
             Some((_, last)) => {
@@ -168,6 +172,25 @@ impl<'a> Model<'a> {
             }
         };
         Some(shown).filter(|value| *value != Value::Null)
+    }
+
+    /// The value a cell was given to which nothing was added.
+    pub(super) fn kept(&self, element: &Element, column: ColumnId) -> Option<Valued<'a>> {
+        let (base, increments) = self.counted(element, column);
+        base.filter(|_| increments.is_empty())
+    }
+
+    /// The greatest value of a cell, and what was added that its author had not seen; nothing from before a delete.
+    fn counted(&self, element: &Element, column: ColumnId) -> (Option<Valued<'a>>, Vec<Valued<'a>>) {
+        let policy = self.tables.rules(element.table()).column_policy(column);
+        let delete = self.deleted_by(element, policy).filter(|_| self.is_inserted(element));
+        let counts = |write: &Placed<'_>| delete.is_none_or(|delete| write.outranks(&delete, policy));
+        let writes = || self.writes(element).iter().copied().filter(counts);
+        let base = greatest(writes().filter(|write| value(write.op, column).is_some()), policy);
+        let is_unseen = |write: &Placed<'_>| base.is_none_or(|base| !base.comes_after(write));
+        let increments =
+            writes().filter(is_unseen).filter_map(|write| Some((write, increment(write.op, column)?))).collect();
+        (base.and_then(|base| Some((base, value(base.op, column)?))), increments)
     }
 
     // ---- what a run reached ----

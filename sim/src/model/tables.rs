@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::Op;
+use kuzusync_core::clock::Rank;
 use kuzusync_core::ddl::{Column, Ddl, Multiplicity, Rule, column_born, column_id, fold};
 use kuzusync_core::id::{ColumnId, TableId};
 use kuzusync_core::policy::Policy;
@@ -47,6 +48,8 @@ struct Known {
     named_at: Standing,
     is_dropped: bool,
     column_type: Type,
+    /// The last operation that claimed that type.
+    typed_by: Option<Rank>,
     default: Option<Value>,
 }
 
@@ -55,6 +58,8 @@ pub struct Shown<'a> {
     pub id: ColumnId,
     pub name: String,
     pub column_type: &'a Type,
+    /// The last operation that claimed that type.
+    pub typed_by: Option<Rank>,
     pub default: Option<&'a Value>,
 }
 
@@ -88,22 +93,23 @@ impl Definition {
             id,
             name: name(id, known),
             column_type: &known.column_type,
+            typed_by: known.typed_by,
             default: known.default.as_ref(),
         })
     }
 }
 
 impl Tables {
-    pub(super) fn of(mut ops: Vec<Placed<'_>>) -> Self {
-        ops.sort_by_key(|op| op.standing(Policy::Auto));
+    /// Those of all schema operations, in the order of connection and time.
+    pub(super) fn of(ops: &[Placed<'_>]) -> Self {
         let mut tables = Tables { operations: ops.len() as u64, ..Tables::default() };
-        for op in &ops {
+        for op in ops {
             if let Op::Schema(ddl) = op.op {
                 tables.carry_out(ddl, op.standing(Policy::Auto));
             }
         }
-        tables.decide_types(&ops);
-        tables.decide_pairs(&ops);
+        tables.decide_types(ops);
+        tables.decide_pairs(ops);
         tables
     }
 
@@ -124,6 +130,8 @@ impl Tables {
                     Rule::UpdateRevives(is_on) => rules.update_revives = *is_on,
                     Rule::Revive(is_on) => rules.revive = *is_on,
                     Rule::Multiplicity(multiplicity) => rules.multiplicity = *multiplicity,
+                    // What a constraint forbids is never written, so it shapes no view.
+                    Rule::Unique { .. } | Rule::AtLeast { .. } => {}
                 }
             }
             _ => {
@@ -179,12 +187,14 @@ impl Tables {
             };
             let is_done_away =
                 |claim: &Placed<'_>| claims.iter().any(|(op, _, is_change)| *is_change && op.comes_after(claim));
-            let left: Vec<&Type> =
-                claims.iter().filter(|(op, _, _)| !is_done_away(op)).map(|(_, claimed, _)| *claimed).collect();
-            if let Some(last) = left.last() {
-                column.column_type =
-                    left.iter().copied().filter(|other| holds_more(other, last)).fold(*last, wider).clone();
+            let left: Vec<(&Placed<'_>, &Type)> =
+                claims.iter().filter(|(op, _, _)| !is_done_away(op)).map(|(op, claimed, _)| (*op, *claimed)).collect();
+            if let Some((_, last)) = left.last() {
+                let types = left.iter().map(|(_, claimed)| *claimed);
+                column.column_type = types.filter(|other| holds_more(other, last)).fold(*last, wider).clone();
             }
+            let is_it = |(_, claimed): &&(&Placed<'_>, &Type)| **claimed == column.column_type;
+            column.typed_by = left.iter().rev().find(is_it).map(|(op, _)| op.rank());
         }
     }
 
@@ -206,6 +216,11 @@ impl Tables {
                 definition.pairs.insert((*from, *to));
             }
         }
+    }
+
+    /// Whether it was ever made.
+    pub fn is_known(&self, id: TableId) -> bool {
+        self.definitions.contains_key(&id)
     }
 
     pub fn rules(&self, id: TableId) -> &Rules {
@@ -297,12 +312,13 @@ impl Definition {
     fn add(&mut self, id: ColumnId, column: &Column, at: Standing) {
         let default = column.default.clone().or_else(|| self.columns.get(&id)?.default.clone());
         let (name, column_type) = (column.name.clone(), column.column_type.clone());
-        self.columns.insert(id, Known { name, named_at: at, is_dropped: false, column_type, default });
+        let typed_by = None;
+        self.columns.insert(id, Known { name, named_at: at, is_dropped: false, column_type, typed_by, default });
     }
 }
 
 /// Whether one type holds every value of the other, and more.
-fn holds_more(one: &Type, other: &Type) -> bool {
+pub(super) fn holds_more(one: &Type, other: &Type) -> bool {
     let bits = |of: &Type| {
         Some(match of {
             Type::Int8 => ("signed", 8),

@@ -246,3 +246,26 @@ fn a_column_of_ten_thousand_rows_changes_its_type() {
     delta.nodes = nodes("User", (10..10_010).map(|id| (id.into(), RowChange::Update(text(id))))).nodes;
     both.apply(delta);
 }
+
+#[test]
+fn columns_that_are_new_and_empty_are_not_set_and_those_that_were_there_are() {
+    let mut both = Both::new();
+    both.apply(users());
+    let mut delta = schema([retype("User", "age", Type::String), add_column("User", "a", Type::Int64)]);
+    delta.schema.extend([add_column("User", "b", Type::Int64), add_column("Follows", "c", Type::Int64)]);
+    let update = row(&[("age", "36".into()), ("b", 1.into())]);
+    delta.nodes = nodes("User", [(1.into(), RowChange::Update(update))]).nodes;
+    let first = edge(("User", 1.into()), ("User", 2.into()), "");
+    delta.edges = edges("Follows", [(first, RowChange::Update(row(&[("note", "n".into())])))]).edges;
+    both.apply(delta);
+    let texts = both.kuzu.statement_texts();
+    assert!(texts.iter().any(|text| text.contains("SET n.`age` = $p0, n.`b` = $p1, n.`name` = $p2")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("SET e.`note` = $p0, e.`since` = $p1 ")), "{texts:?}");
+    // A table that takes the name of another has its own columns.
+    let other = node_table(("id", Type::Int64), &[("x", Type::Int64)]);
+    both.apply(schema([create_table("Other", other)]));
+    both.apply(nodes("Other", [(1.into(), RowChange::Create(row(&[("x", 1.into())])))]));
+    let mut delta = schema([add_column("User", "x", Type::Int64), rename("User", "Gone"), rename("Other", "User")]);
+    delta.nodes = nodes("User", [(1.into(), RowChange::Update(Row::new()))]).nodes;
+    both.apply(delta);
+}
