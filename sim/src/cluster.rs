@@ -285,12 +285,7 @@ impl Cluster {
         let statements = transaction.statements.clone();
         let again = (host, transaction.clone());
         self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
-        let asking = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to));
-        let answer = tokio::select! {
-            biased;
-            answer = asking => Some(answer),
-            () = sleep(PATIENCE) => None,
-        };
+        let answer = self.ask_patiently(host, transaction).await;
         let mut world = self.world.borrow_mut();
         let Some(answer) = answer else {
             world.record(Some(host), EventKind::TimedOut { invocation });
@@ -330,8 +325,13 @@ impl Cluster {
         let statements = transaction.statements.clone();
         let again = (host, transaction.clone());
         self.world.borrow_mut().record(Some(host), EventKind::Invoked { invocation, statements });
-        let answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to)).await;
+        let answer = self.ask_patiently(host, transaction).await;
         let mut world = self.world.borrow_mut();
+        let Some(answer) = answer else {
+            world.record(Some(host), EventKind::TimedOut { invocation });
+            self.abandoned.push(again);
+            return Err("the host did not answer in time".to_owned());
+        };
         match answer.map(|answer| answer.result) {
             Some(Some(Err(error))) => {
                 let error = error.to_string();
@@ -347,6 +347,15 @@ impl Cluster {
                 self.abandoned.push(again);
                 Err("the host died before it answered".to_owned())
             }
+        }
+    }
+
+    /// Hands a host a client's transaction; `None` if the client lost patience.
+    async fn ask_patiently(&self, host: u32, transaction: Transaction) -> Option<Option<Answer>> {
+        tokio::select! {
+            biased;
+            answer = self.ask_host(host, |answer_to| Arrival::Local(Input::Local(transaction), answer_to)) => Some(answer),
+            () = sleep(PATIENCE) => None,
         }
     }
 
