@@ -25,6 +25,8 @@ pub struct Atomicity {
     votes: BTreeMap<TxId, BTreeSet<ReplicaId>>,
     /// What a replica voted for and was not decided where it is.
     promised: BTreeMap<ReplicaId, BTreeSet<TxId>>,
+    /// Who was cloned: what such a replica did since, nobody was shown.
+    doubled: BTreeSet<ReplicaId>,
 }
 
 impl Checker for Atomicity {
@@ -36,6 +38,10 @@ impl Checker for Atomicity {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
             EventKind::Opened { replica, prepared, decided, .. } => self.open(host, *replica, prepared, decided),
+            EventKind::Doubled => {
+                self.doubled.extend(self.replicas.get(&host));
+                Ok(())
+            }
             EventKind::Notified(Notice::Voted { tx, vote: Vote::Commit }) => {
                 self.promise(host, *tx);
                 Ok(())
@@ -113,6 +119,7 @@ impl Atomicity {
     fn check_votes(&self, host: u32, change: &Change) -> Result<(), Finding> {
         let voted = |participant: &&ReplicaId| {
             change.participants.len() == 1
+                || self.doubled.contains(*participant)
                 || self.votes.get(&change.tx).is_some_and(|votes| votes.contains(participant))
         };
         match change.participants.iter().find(|participant| !voted(participant)) {
@@ -183,6 +190,9 @@ mod tests {
         assert!(verdict(&one).unwrap_err().message.contains("never voted"));
         let by_letter = [opened(1, &[], &[]), opened(2, &[], &[]), voted(1), sent_vote(2), applied(1, &agreed())];
         assert_eq!(verdict(&by_letter), Ok(()), "a letter is a vote");
+        let doubled = Event { kind: EventKind::Doubled, ..voted(2) };
+        let unseen = [opened(1, &[], &[]), opened(2, &[], &[]), voted(1), doubled, applied(1, &agreed())];
+        assert_eq!(verdict(&unseen), Ok(()), "nobody was shown whether a clone's twin voted");
     }
 
     #[test]
