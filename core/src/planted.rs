@@ -75,7 +75,7 @@ pub enum Bug {
     NoDuplicateCheckAtMain,
     /// What was sent is never sent again.
     NoResend,
-    /// A participant votes to commit before the record of it is durable.
+    /// A participant votes to commit, and nothing durable tells of it before the decision.
     VoteBeforeDurable,
     /// A participant that hears of no decision commits.
     CommitsOnTimeout,

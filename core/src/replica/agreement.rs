@@ -230,7 +230,9 @@ impl Replica {
     fn prepare(&mut self, now: Now, proposal: Proposal) {
         let tx = proposal.tx;
         let mut batch = Batch::new(now);
-        batch.records.push(LogRecord::Prepared(Box::new(proposal.clone())));
+        if !is_planted(Bug::VoteBeforeDurable) || proposal.coordinator == self.id {
+            batch.records.push(LogRecord::Prepared(Box::new(proposal.clone())));
+        }
         batch.notices.push(Notice::Voted { tx, vote: Vote::Commit });
         let lease_until = now.monotonic.after(self.config.lease);
         self.agreements.participant.hold(proposal, Some(lease_until));
@@ -248,9 +250,6 @@ impl Replica {
             match self.judge(&proposal) {
                 None => return,
                 Some(Vote::Commit) => {
-                    if is_planted(Bug::VoteBeforeDurable) {
-                        self.write_to(coordinator, tx, Says::Vote(Vote::Commit));
-                    }
                     self.prepare(now, proposal);
                     self.set_timer_of(now, tx);
                     Vote::Commit
