@@ -420,8 +420,12 @@ pub fn text(report: &Report, width: usize) -> String {
     );
     line("faults fired", &counts(&report.faults));
     let (reached, never): (Vec<_>, Vec<_>) = report.sometimes.iter().partition(|(_, count)| **count > 0);
-    let situations: BTreeMap<String, u64> = reached.iter().map(|(name, count)| ((*name).clone(), **count)).collect();
+    // Faults have a line of their own.
+    let is_situation = |(name, _): &&(&String, &u64)| !report.faults.contains_key(*name);
+    let situations: BTreeMap<String, u64> =
+        reached.iter().filter(is_situation).map(|(name, count)| ((*name).clone(), **count)).collect();
     line("reached", &format!("{} of {}, by seeds: {}", reached.len(), report.sometimes.len(), counts(&situations)));
+    let never: Vec<_> = never.iter().filter(is_situation).collect();
     if !never.is_empty() {
         let names: Vec<&str> = never.iter().map(|(name, _)| name.as_str()).collect();
         line("never reached", &names.join(", "));

@@ -38,6 +38,8 @@ pub fn json(outcome: &Outcome) -> Json {
 
 fn replica(state: &ReplicaState, names: &Names) -> Json {
     let view = &state.view;
+    let rows_lost = state.audit.iter().map(|loss| loss_json(loss, names));
+    let claims_lost = state.schema_audit.iter().map(|loss| schema_loss_json(loss, names));
     let tables: Vec<Json> = view.tables.iter().map(|(name, table)| table_json(name, table)).collect();
     json!({
         "id": state.id,
@@ -46,8 +48,7 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
         "nodes": rows(view, &view.nodes, node_json),
         "edges": rows(view, &view.edges, edge_json),
         "queue": state.queue_operations,
-        "audit": state.audit.iter().map(|loss| loss_json(loss, names)).collect::<Vec<_>>(),
-        "schema_audit": state.schema_audit.iter().map(|loss| schema_loss_json(loss, names)).collect::<Vec<_>>(),
+        "audit": rows_lost.chain(claims_lost).collect::<Vec<_>>(),
     })
 }
 
