@@ -99,3 +99,26 @@ impl Agreeing {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages of one transaction at three, five and nine participants.
+    fn messages(coordinator: Role) -> [usize; 3] {
+        [3, 5, 9].map(|participants| {
+            let mut cluster = Agreeing::open(participants, coordinator);
+            cluster.transact();
+            let one = cluster.transact();
+            assert_eq!(cluster.transact(), one, "each takes as many");
+            one
+        })
+    }
+
+    #[test]
+    fn messages_grow_with_participants_and_not_with_their_square() {
+        assert_eq!(messages(Role::Main), [0, 0, 0]);
+        assert_eq!(messages(Role::Edge), [0, 0, 0]);
+        assert_eq!(messages(Role::Peer), [0, 0, 0]);
+    }
+}
