@@ -80,7 +80,8 @@ pub fn claims(state: &State, ops: &[Op]) -> BTreeSet<(TableId, ColumnId, Value)>
     let is_unique = |(element, column): &(&Element, ColumnId)| {
         protected(schema, element, *column).is_some_and(ColumnState::is_unique)
     };
-    let claim = |(element, column): (&Element, ColumnId)| Some((element.table(), column, after.value(element, column)?));
+    let claim =
+        |(element, column): (&Element, ColumnId)| Some((element.table(), column, after.value(element, column)?));
     ops.iter().flat_map(written).filter(is_unique).filter_map(claim).collect()
 }
 

@@ -9,7 +9,8 @@ use crate::text;
 pub fn page(rows: &[Row]) -> String {
     let mut lines = vec![
         "A transaction of three replicas, interrupted between any two outputs of the replicas that die.".to_owned(),
-        "Replica 1 coordinates, or the main. They start again before or after the lease of the others ends. Who stands".to_owned(),
+        "Replica 1 coordinates, or the main. They start again before or after the lease of the others ends. Who stands"
+            .to_owned(),
         "there twice starts before that, and dies again between any two outputs after.".to_owned(),
         String::new(),
         format!(

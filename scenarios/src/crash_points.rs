@@ -120,8 +120,7 @@ pub fn all() -> Vec<Row> {
 #[must_use]
 pub fn row(cluster: Cluster, dying: &[u32], restart: Restart) -> Row {
     let dying = dying.to_vec();
-    let mut row =
-        Row { cluster, dying, restart, runs: 0, committed: 0, rolled_back: 0, never_began: 0, failure: None };
+    let mut row = Row { cluster, dying, restart, runs: 0, committed: 0, rolled_back: 0, never_began: 0, failure: None };
     match *row.dying.as_slice() {
         [one] => {
             let mut points = (0..OUTPUTS_MAX).map(|point| row.run(&[(one, point)]));
@@ -162,9 +161,10 @@ impl Row {
     fn run(&mut self, points: &[(u32, u32)]) -> Vec<bool> {
         let outcome = interrupted(self.cluster, points, self.restart);
         let is_crash = |host: u32| {
-            outcome.events.iter().filter(move |event| {
-                event.host == Some(host) && matches!(event.kind, EventKind::Crashed { .. })
-            })
+            outcome
+                .events
+                .iter()
+                .filter(move |event| event.host == Some(host) && matches!(event.kind, EventKind::Crashed { .. }))
         };
         let mut died = Vec::new();
         for (index, (host, _)) in points.iter().enumerate() {
@@ -193,8 +193,7 @@ impl Row {
 pub fn interrupted(cluster: Cluster, points: &[(u32, u32)], restart: Restart) -> Outcome {
     let tables = vec![create_user_table(), edge_table("FOLLOWS", "User", "User")];
     let users: Vec<Statement> = ["user_1", "user_2"].map(|user| create_user(user, user)).to_vec();
-    let crash =
-        |&(replica, after_outputs): &(u32, u32)| Step::Crash { replica, after_outputs, kept_bytes: 0 };
+    let crash = |&(replica, after_outputs): &(u32, u32)| Step::Crash { replica, after_outputs, kept_bytes: 0 };
     let statements = [tables, users].concat();
     let mut steps = vec![Step::Submit { replica: 0, statements, participants: Vec::new() }, Step::Settle];
     let transact =

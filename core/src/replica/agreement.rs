@@ -291,8 +291,7 @@ impl Replica {
         let claimed = claims(proposal);
         let overlaps = |held: &&Proposal| {
             held.tx != proposal.tx
-                && (held.overlaps(proposal)
-                    || (!is_planted(Bug::ClaimsIgnored) && !claims(held).is_disjoint(&claimed)))
+                && (held.overlaps(proposal) || (!is_planted(Bug::ClaimsIgnored) && !claims(held).is_disjoint(&claimed)))
         };
         self.prepared().find(overlaps).map(|held| held.tx)
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::Change;
 use kuzusync_core::clock::Seen;
-use kuzusync_core::id::{ReplicaId, TxId};
+use kuzusync_core::id::{ChangeId, ReplicaId, TxId};
 use kuzusync_core::message::{Entry, Role};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::two_phase::Vote;
@@ -35,10 +35,18 @@ pub struct Constraints {
 #[derive(Clone, Default)]
 struct Voter {
     replica: ReplicaId,
-    /// What it has applied.
+    /// What it had applied when it was opened.
     seen: Seen,
+    /// What it has applied since.
+    applied: BTreeSet<ChangeId>,
     /// What it has promised and was not decided yet.
     prepared: BTreeSet<TxId>,
+}
+
+impl Voter {
+    fn has_applied(&self, id: ChangeId) -> bool {
+        self.seen.contains(id) || self.applied.contains(&id)
+    }
 }
 
 impl Checker for Constraints {
@@ -52,12 +60,14 @@ impl Checker for Constraints {
         match &event.kind {
             EventKind::Opened { replica, cursor, prepared, .. } => {
                 let (seen, prepared) = (cursor.seen.clone(), prepared.iter().copied().collect());
-                *voter = Voter { replica: *replica, seen, prepared };
+                *voter = Voter { replica: *replica, seen, applied: BTreeSet::new(), prepared };
             }
             EventKind::Doubled => {
                 self.doubled.insert(voter.replica);
             }
-            EventKind::Notified(Notice::Applied { entry }) => voter.seen.insert(entry.change.id),
+            EventKind::Notified(Notice::Applied { entry }) => {
+                voter.applied.insert(entry.change.id);
+            }
             EventKind::Notified(Notice::Voted { tx, vote: Vote::Commit }) => {
                 self.ballots.entry(*tx).or_default().push((host, voter.clone()));
                 voter.prepared.insert(*tx);
@@ -80,7 +90,9 @@ impl Checker for Constraints {
             match (entry.change.is_agreed(), replica.role) {
                 (false, role) => check_ordinary(entry, role, &replica.log)?,
                 (true, Role::Peer) => self.check_ballots(&entry.change, &replica.log)?,
-                (true, _) => check_promises(&entry.change, before(entry, &replica.log).chain([entry]), "the main", &[0])?,
+                (true, _) => {
+                    check_promises(&entry.change, before(entry, &replica.log).chain([entry]), "the main", &[0])?
+                }
             }
         }
         Ok(())
@@ -99,9 +111,10 @@ fn check_ordinary(entry: &Entry, role: Role, log: &[Entry]) -> Result<(), Findin
         Role::Peer => Model::of(log.iter().filter(|other| change.seen.contains(other.change.id))),
     };
     match model.protected(change) {
-        Some(cell) => {
-            Err(Finding::new(format!("change {} is ordinary and writes to {cell}, which has a constraint", change.id), &[]))
-        }
+        Some(cell) => Err(Finding::new(
+            format!("change {} is ordinary and writes to {cell}, which has a constraint", change.id),
+            &[],
+        )),
         None => Ok(()),
     }
 }
@@ -127,7 +140,7 @@ impl Constraints {
         for (host, voter) in ballots.filter(|(_, voter)| !self.doubled.contains(&voter.replica)) {
             let is_known = |entry: &&Entry| {
                 let Change { id, tx, .. } = *entry.change;
-                id == change.id || voter.seen.contains(id) || voter.prepared.contains(&tx)
+                id == change.id || voter.has_applied(id) || voter.prepared.contains(&tx)
             };
             check_promises(change, log.iter().filter(is_known), &format!("replica {host}"), &[*host])?;
         }
@@ -211,7 +224,8 @@ mod tests {
         let found = verdict(&prepared).unwrap_err();
         assert!(found.message.starts_with("replica 2 was for transaction"), "{}", found.message);
         assert!(verdict(&[opened(2, &[id(1, 1)]), voted(&one), applied(2, &one), voted(&other)]).is_err());
-        let doubled = [&prepared[..1], &[crate::checker::samples::event(2, EventKind::Doubled)], &prepared[1..]].concat();
+        let doubled =
+            [&prepared[..1], &[crate::checker::samples::event(2, EventKind::Doubled)], &prepared[1..]].concat();
         assert_eq!(verdict(&doubled), Ok(()), "nobody was shown what a clone's twin did");
     }
 }

@@ -75,7 +75,8 @@ impl Model<'_> {
     }
 
     fn describe(&self, element: &Element, column: ColumnId) -> String {
-        let shown = self.tables.definition(element.table()).and_then(|table| table.columns().find(|of| of.id == column));
+        let shown =
+            self.tables.definition(element.table()).and_then(|table| table.columns().find(|of| of.id == column));
         let row = match element {
             Element::Node(node) => format!("{}({})", self.tables.name(node.table), node.key),
             Element::Edge(edge) => format!("{}({}→{})", self.tables.name(edge.table), edge.from.key, edge.to.key),
