@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 62] = [
+    const SITUATIONS: [&str; 61] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -71,7 +71,6 @@ pub fn all() -> Vec<&'static str> {
         "transaction_committed",
         "transaction_rolled_back",
         "vote_to_abort",
-        "vote_kept_a_constraint",
         "disk_too_full_to_vote",
         "vote_missing",
         "prepared_overlap",
@@ -158,7 +157,6 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Drifted { .. } => "clock_far_ahead_without_a_main",
         Notice::WrittenAnew { .. } => "rejected_change_written_anew",
         Notice::Voted { vote: Vote::Abort(AbortReason::Overlap { .. }), .. } => "prepared_overlap",
-        Notice::Voted { vote: Vote::Abort(AbortReason::ConstraintViolated { .. }), .. } => "vote_kept_a_constraint",
         Notice::Voted { vote: Vote::Abort(AbortReason::DiskFull), .. } => "disk_too_full_to_vote",
         Notice::Voted { vote: Vote::Abort(_), .. } => "vote_to_abort",
         Notice::Decided { decision: Decision::Committed(_), .. } => "transaction_committed",
