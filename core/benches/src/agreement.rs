@@ -116,9 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn messages_grow_with_participants_and_not_with_their_square() {
-        assert_eq!(messages(Role::Main), [0, 0, 0]);
-        assert_eq!(messages(Role::Edge), [0, 0, 0]);
-        assert_eq!(messages(Role::Peer), [0, 0, 0]);
+    fn a_main_saves_the_messages_with_which_peers_tell_each_other() {
+        assert_eq!(messages(Role::Main), [2, 4, 8].map(|others| 4 * others));
+        assert_eq!(messages(Role::Edge), [2, 4, 8].map(|others| 6 * others), "letters between edges go through the main");
+        assert_eq!(messages(Role::Peer), [3, 5, 9].map(|all| 2 * all * (all - 1)), "all pass the change on to all");
     }
 }
