@@ -60,8 +60,8 @@ pub struct Asked<'a> {
     pub requires_sometimes: bool,
     /// What bounded each run.
     pub seconds_max: u64,
-    /// The directory of an earlier sweep.
-    pub baseline: Option<&'a Path>,
+    /// An earlier sweep, with the directory that it left behind.
+    pub baseline: Option<(String, Runs)>,
 }
 
 /// The failures of a sweep that was just made.
@@ -89,14 +89,13 @@ fn stored_case(sweep: &Sweep, seed: Seed, failure: &Failure, results: &Results) 
 
 /// Completes and tells a sweep, and says how the command ends.
 pub fn finish(mut made: Made, asked: &Asked<'_>, crew: &Crew, console: &mut Console) -> End {
-    let baseline = asked.baseline.map(|path| super::merge::read(path).map(|runs| (path, runs))).transpose()?;
     let report = report(&made, asked);
     shrink(&mut made, asked, &report, crew);
     if let Some(directory) = asked.directory {
         write_cases(&made, directory)?;
         directory.write_report(&made.runs, &report, made.conformance.as_ref())?;
     }
-    let baseline = baseline.map(|(path, runs)| Baseline::compare(&path.to_string_lossy(), &runs, &made.runs));
+    let baseline = asked.baseline.as_ref().map(|(name, runs)| Baseline::compare(name, runs, &made.runs));
     let problems = problems(asked, &made.runs.results, &report);
     if asked.is_json {
         console.json(&report)?;

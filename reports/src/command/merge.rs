@@ -71,6 +71,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let sweep = runs.sweep().map_err(|error| unusable(first, &error))?;
     let conformance = runs.conformance().map_err(|error| unusable(first, &error))?;
 
+    let baseline = baseline(arguments.baseline.as_deref())?;
     let directory = Directory::open(&arguments.out)?;
     let options = options(arguments);
     let here = Provenance::of_this_build(format!("{} {options}", program()));
@@ -90,7 +91,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         is_json: arguments.json,
         requires_sometimes: arguments.require_sometimes,
         seconds_max: arguments.limits.seconds_max,
-        baseline: arguments.baseline.as_deref(),
+        baseline,
     };
     finish::finish(Made { sweep, runs, conformance, failed, provenance }, &asked, &crew, console)
 }
@@ -112,6 +113,11 @@ fn options(arguments: &Arguments) -> String {
 pub fn read(path: &Path) -> Result<Runs, Stop> {
     let file = path.join(RUNS);
     Runs::from_ndjson(&super::run::read(&file)?).map_err(|error| unusable(&file, &error.to_string()))
+}
+
+/// The rows of an earlier sweep, with the directory they are from.
+pub fn baseline(path: Option<&Path>) -> Result<Option<(String, Runs)>, Stop> {
+    path.map(|path| Ok((path.display().to_string(), read(path)?))).transpose()
 }
 
 /// Every failure that a sweep left behind in a directory.

@@ -14,7 +14,7 @@ use super::finish::{self, Asked, Made};
 use super::limits::Limits;
 use super::progress::Meter;
 use super::seeds::SeedArguments;
-use super::{End, Stop, built, planted};
+use super::{End, Stop, built, merge, planted};
 use crate::conformance::{self, Conformance};
 use crate::provenance::{Provenance, program, quoted};
 use crate::runs::{Runs, Shard};
@@ -86,6 +86,7 @@ pub struct Arguments {
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let start = Instant::now();
     let (mut sweep, crew) = (sweep_of(arguments)?, arguments.limits.crew(arguments.jobs)?);
+    let baseline = merge::baseline(arguments.baseline.as_deref())?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let options = options(arguments, &sweep, &crew);
     let provenance = Provenance::of_this_build(format!("{} {options}", program()));
@@ -108,7 +109,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         is_json: arguments.json,
         requires_sometimes: arguments.require_sometimes,
         seconds_max: arguments.limits.seconds_max,
-        baseline: arguments.baseline.as_deref(),
+        baseline,
     };
     finish::finish(Made { sweep, runs, conformance, failed, provenance }, &asked, &crew, console)
 }
