@@ -9,12 +9,11 @@ use crate::text;
 pub fn page(rows: &[Row]) -> String {
     let mut lines = vec![
         "A transaction of three replicas, interrupted between any two outputs of the replicas that die.".to_owned(),
-        "Replica 1 coordinates, or the main. They start again before or after the lease of the others ends. Who stands"
-            .to_owned(),
-        "there twice starts before that, and dies again between any two outputs after.".to_owned(),
+        "Replica 1 coordinates, or the main. They start again before or after the others' lease ends.".to_owned(),
+        "Who stands there twice has started before that, and dies again between any two outputs.".to_owned(),
         String::new(),
         format!(
-            "{:<12} {:<30} {:<8} {:>6} {:>10} {:>12} {:>12} {:>7}",
+            "{:<11} {:<28} {:<7} {:>5} {:>9} {:>11} {:>11} {:>5}",
             "main", "dies", "restart", "runs", "committed", "rolled_back", "never began", "wrong"
         ),
     ];
@@ -26,7 +25,7 @@ pub fn page(rows: &[Row]) -> String {
             (true, _) => "with",
         };
         lines.push(format!(
-            "{has_main:<12} {dying:<30} {:<8} {:>6} {:>10} {:>12} {:>12} {:>7}",
+            "{has_main:<11} {dying:<28} {:<7} {:>5} {:>9} {:>11} {:>11} {:>5}",
             row.restart.name(),
             row.runs,
             row.committed,
