@@ -319,12 +319,9 @@ const INJECTED: [(&str, &[&str]); 7] = [
     ("partitions cut hosts off, also one way", &["partition", "one_way_partition", "isolation"]),
     ("hosts go offline, and their queues wait", &["offline", OFFLINE_WRITE, "change_acknowledged"]),
     ("schema changes meet concurrently", &["schema_change_lost"]),
-    ("transactions that replicas vote on are aborted", &["vote_to_abort", "transaction_rolled_back"]),
+    ("transactions that replicas vote on are aborted", &["transaction_rolled_back"]),
     ("hosts die, also with what they had not synced", &["crash", "unsynced_lost"]),
-    (
-        "disks fail, fill up, get slow and tear records",
-        &["read_error", "write_error", "full_disk", "slow_disk", "torn_write"],
-    ),
+    ("disks fail, fill up and get slow", &["read_error", "write_error", "full_disk", "slow_disk"]),
     ("clocks are wrong, and jump", &["clock_jump", FALSE_CLOCK]),
 ];
 
