@@ -89,7 +89,7 @@ impl Checker for Constraints {
         for entry in replica.log.iter().filter(|entry| is_concerned(&entry.change)) {
             match (entry.change.is_agreed(), replica.role) {
                 (false, role) => check_ordinary(entry, role, &replica.log)?,
-                (true, Role::Peer) => self.check_ballots(&entry.change, &replica.log)?,
+                (true, Role::Peer) => self.check_ballots(&entry.change, replica)?,
                 (true, _) => {
                     check_promises(&entry.change, before(entry, &replica.log).chain([entry]), "the main", &[0])?
                 }
@@ -135,9 +135,14 @@ fn check_promises<'a>(
 }
 
 impl Constraints {
-    fn check_ballots(&self, change: &Change, log: &[Entry]) -> Result<(), Finding> {
+    fn check_ballots(&self, change: &Change, replica: &ReplicaState) -> Result<(), Finding> {
+        let (log, seen) = (&replica.log, &replica.cursor.seen);
+        // What only a voter knew that is not at rest yet is missing here.
+        let is_known_here =
+            |voter: &Voter| seen.includes(&voter.seen) && voter.applied.iter().all(|id| seen.contains(*id));
         let ballots = self.ballots.get(&change.tx).into_iter().flatten();
-        for (host, voter) in ballots.filter(|(_, voter)| !self.doubled.contains(&voter.replica)) {
+        let is_judged = |voter: &Voter| !self.doubled.contains(&voter.replica) && is_known_here(voter);
+        for (host, voter) in ballots.filter(|(_, voter)| is_judged(voter)) {
             let is_known = |entry: &&Entry| {
                 let Change { id, tx, .. } = *entry.change;
                 id == change.id || voter.has_applied(id) || voter.prepared.contains(&tx)
