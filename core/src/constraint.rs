@@ -10,7 +10,8 @@
 //! before it votes; and where there is a main, it looks once more before it appends. Without a main a promise holds among
 //! transactions that have a participant in common. Whoever votes also refuses to write over what the coordinator had not
 //! seen: then what it predicts is what will be shown. Constraints are rules of the schema and merge like policies
-//! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is.
+//! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is. A deleted row gives its values back: if a
+//! rule revives it, it may show what was taken meanwhile.
 
 use std::collections::BTreeSet;
 
