@@ -17,7 +17,7 @@
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
 //! | [`adopt`] | what an existing database becomes |
-//! | [`session`], [`queue`] | getting changes across |
+//! | [`session`], [`queue`], [`strategy`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
 //! | [`replica`] | the machine |
@@ -59,6 +59,7 @@ pub mod sketch;
 pub mod state;
 pub mod statement;
 pub mod store;
+pub mod strategy;
 pub mod summary;
 pub mod two_phase;
 pub mod value;

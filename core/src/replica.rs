@@ -44,6 +44,7 @@ use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
+use crate::strategy::{BatchLimits, NetworkQuality, PROBE_AFTER, Strategy};
 use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
@@ -64,6 +65,8 @@ pub struct Config {
     pub whole_heads_max: usize,
     /// How long a transaction stays prepared here before this replica asks the main to roll it back.
     pub lease: Duration,
+    /// Tables that are sent over a slow link before all else. Without any nothing waits.
+    pub critical_tables: BTreeSet<String>,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -78,7 +81,15 @@ impl Config {
     pub fn new(role: Role, database: DatabaseId) -> Self {
         let (queue_operations_max, drift_ms_max) = (OPERATIONS_MAX, DRIFT_MS_MAX);
         let whole_heads_max = WHOLE_HEADS_MAX;
-        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max, lease: LEASE }
+        Config {
+            role,
+            database,
+            queue_operations_max,
+            drift_ms_max,
+            whole_heads_max,
+            lease: LEASE,
+            critical_tables: BTreeSet::new(),
+        }
     }
 }
 
@@ -241,6 +252,22 @@ pub enum Notice {
         /// To whom.
         peer: Peer,
     },
+    /// A link turned out to be such that changes are sent over it in another way from now on.
+    LinkMeasured {
+        /// To whom.
+        peer: Peer,
+        /// What is known of it.
+        quality: NetworkQuality,
+        /// How changes are sent now.
+        strategy: Strategy,
+    },
+    /// Changes that are not critical wait for a faster link.
+    HeldBack {
+        /// For whom.
+        peer: Peer,
+        /// How many.
+        changes: u64,
+    },
     /// What a peer holds was found out from a summary.
     Compared {
         /// The peer.
@@ -304,6 +331,9 @@ pub enum Pending {
     /// A peer has not acknowledged what it was sent.
     #[error("replica {} has not acknowledged a batch", .0.0)]
     InFlight(Peer),
+    /// Changes that are not critical wait for a faster link.
+    #[error("changes for replica {} wait for a faster link", .0.0)]
+    SlowLink(Peer),
     /// The main is about to begin an epoch.
     #[error("an epoch is to begin")]
     Epoch,
@@ -328,6 +358,8 @@ enum Timer {
     Greet(Peer),
     /// Send the batch in flight again.
     Resend(Peer),
+    /// Try a slow link with what waits for a faster one.
+    Probe(Peer),
     /// Begin the epoch that disconnected replicas have brought about.
     Epoch,
     /// See to a transaction that is not decided.
@@ -795,10 +827,16 @@ impl Replica {
             self.outputs.push_back(Output::Persist(Record::Main(hello.replica)));
         }
         let session = self.sessions.entry(from).or_default();
+        let greeted = session.greeted.take().filter(|_| hello.is_reply);
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
+        let strategy = session.gauge.strategy();
+        if let Some(greeted) = greeted {
+            session.gauge.note_answer(greeted, now.monotonic, 0);
+        }
         if let Some(key) = summary_key {
             session.learn_summary(key, &hello.cursor);
         }
+        self.note_strategy(from, strategy);
         self.timers.remove(&Timer::Greet(from));
         if is_news || !hello.is_reply {
             self.timers.remove(&Timer::Resend(from));
@@ -1276,6 +1314,7 @@ impl Replica {
     fn connect(&mut self, now: Now, peer: Peer) {
         self.sessions.insert(peer, Session::new());
         self.timers.remove(&Timer::Resend(peer));
+        self.timers.remove(&Timer::Probe(peer));
         self.greet(now, peer);
     }
 
@@ -1297,6 +1336,7 @@ impl Replica {
         self.sessions.remove(&peer);
         self.timers.remove(&Timer::Greet(peer));
         self.timers.remove(&Timer::Resend(peer));
+        self.timers.remove(&Timer::Probe(peer));
     }
 
     /// Whoever talks without a session takes one for established that this side has ended. What it sends comes again after
@@ -1310,6 +1350,7 @@ impl Replica {
     fn greet(&mut self, now: Now, peer: Peer) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         self.timers.insert(Timer::Greet(peer), now.monotonic.after(resend_after(session.attempt)));
+        session.greeted = (session.attempt == 0).then_some(now.monotonic);
         session.attempt += 1;
         self.keys_drawn += 1;
         let key = Digest::of(&[b"session", &self.secret.0, &self.keys_drawn.to_le_bytes()]).0;
@@ -1354,11 +1395,14 @@ impl Replica {
     fn advance(&mut self, now: Now, from: Peer, cursor: &Cursor) {
         let Some(session) = self.sessions.get_mut(&from).filter(|session| session.is_established()) else { return };
         let is_news = session.advance(cursor);
+        let strategy = session.gauge.strategy();
+        session.note_answer(now.monotonic);
         if !session.is_in_flight() {
             self.timers.remove(&Timer::Resend(from));
         } else if is_news {
             self.timers.insert(Timer::Resend(from), now.monotonic.after(resend_after(0)));
         }
+        self.note_strategy(from, strategy);
         self.acknowledge_held(cursor);
     }
 
@@ -1401,19 +1445,61 @@ impl Replica {
         let by_number = self.config.role == Role::Main;
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(after) = session.sendable_after() else { return false };
-        let deliveries = self.log.lacking(after, by_number);
+        let strategy = session.gauge.strategy();
+        let mut deliveries = self.log.lacking(after, by_number, strategy.batch_limits());
+        if strategy == Strategy::PriorityBased && !self.config.critical_tables.is_empty() {
+            let lacking = self.log.lacking(after, by_number, BatchLimits::NONE);
+            self.hold_back(now, peer, &lacking, &mut deliveries);
+        } else if let Some(session) = self.sessions.get_mut(&peer) {
+            session.is_held_back = false;
+        }
         let Some(last) = deliveries.last() else { return false };
         let lsn = last.lsn().filter(|_| by_number).unwrap_or(0);
-        session.note_sent(&Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn });
-        let resend_at = now.monotonic.after(resend_after(session.attempt));
-        self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
         let mut clock = self.clock.clone();
         if self.log.seen().heads().count() > self.config.whole_heads_max {
             let writers = deliveries.iter().filter_map(change_of).chain([ChangeId { replica: self.id, seq: 1 }]);
             clock = clock.of(&writers.collect());
         }
-        self.transmit(peer, &Message::Changes { clock, deliveries });
+        let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn };
+        let bytes = Message::Changes { clock, deliveries }.encode_with(strategy.compression());
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.measure(now.monotonic, bytes.len(), &sent);
+            session.note_sent(&sent);
+            let resend_at = now.monotonic.after(resend_after(session.attempt));
+            self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
+        }
+        self.outputs.push_back(Output::Transmit { to: peer, bytes });
         true
+    }
+
+    /// Over a slow link goes what critical tables need: the changes to them and all before these. The rest waits, but for a
+    /// batch now and then that tries whether the link has become faster.
+    fn hold_back(&mut self, now: Now, peer: Peer, lacking: &[Delivery], deliveries: &mut Vec<Delivery>) {
+        let critical = self.config.critical_tables.iter().filter_map(|name| self.schema().table_named(name));
+        let critical: BTreeSet<TableId> = critical.map(|(table, _)| table).collect();
+        let is_critical = |delivery: &Delivery| {
+            let ops = delivery.change().map(|entry| entry.change.ops.as_slice()).unwrap_or_default();
+            ops.iter().filter_map(Op::element).any(|element| critical.contains(&element.table()))
+        };
+        let needed = lacking.iter().rposition(is_critical).map_or(0, |last| last + 1);
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if !deliveries.is_empty() && !std::mem::take(&mut session.is_probe_due) {
+            deliveries.truncate(needed);
+        }
+        let changes = (lacking.len() - deliveries.len()) as u64;
+        let was_held_back = std::mem::replace(&mut session.is_held_back, changes > 0 && needed == 0);
+        if session.is_held_back {
+            self.timers.entry(Timer::Probe(peer)).or_insert(now.monotonic.after(PROBE_AFTER));
+            if !was_held_back {
+                self.outputs.push_back(Output::Notify(Notice::HeldBack { peer, changes }));
+            }
+        }
+    }
+
+    /// Tells of a link that is now sent over in another way than before.
+    fn note_strategy(&mut self, peer: Peer, before: Strategy) {
+        let Some((quality, strategy)) = self.link(peer).filter(|(_, strategy)| *strategy != before) else { return };
+        self.outputs.push_back(Output::Notify(Notice::LinkMeasured { peer, quality, strategy }));
     }
 
     fn fire_timers(&mut self, now: Now) {
@@ -1429,6 +1515,11 @@ impl Replica {
                         session.forget_sent();
                         session.attempt += 1;
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
+                    }
+                }
+                Timer::Probe(peer) => {
+                    if let Some(session) = self.sessions.get_mut(&peer) {
+                        session.is_probe_due = true;
                     }
                 }
                 Timer::Epoch if is_planted(Bug::EpochDropped) => {}
@@ -1564,6 +1655,12 @@ impl Replica {
         self.audit.schema_losses(&self.state)
     }
 
+    /// What it knows of the link to a peer, and how it sends over it.
+    #[must_use]
+    pub fn link(&self, peer: Peer) -> Option<(NetworkQuality, Strategy)> {
+        self.sessions.get(&peer).map(|session| (session.gauge.quality(), session.gauge.strategy()))
+    }
+
     /// Its vector clock.
     #[must_use]
     pub fn clock(&self) -> &VectorClock {
@@ -1580,7 +1677,8 @@ impl Replica {
         let sessions = self.sessions.iter().filter_map(|(peer, session)| match session.phase {
             Phase::Greeting => Some(Pending::Handshake(*peer)),
             Phase::Refused => Some(Pending::Refused(*peer)),
-            Phase::Established { .. } => session.is_in_flight().then_some(Pending::InFlight(*peer)),
+            Phase::Established { .. } if session.is_in_flight() => Some(Pending::InFlight(*peer)),
+            Phase::Established { .. } => session.is_held_back.then_some(Pending::SlowLink(*peer)),
         });
         let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
         let anew = self.to_write_anew.first().copied().map(Pending::Anew);

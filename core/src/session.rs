@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Instant;
 use crate::id::ReplicaId;
 use crate::message::Cursor;
 use crate::planted::{Bug, is_planted};
 use crate::sketch::Key;
+use crate::strategy::Gauge;
 use crate::summary::Asking;
 
 /// A peer's address, as the host numbers them.
@@ -65,6 +67,16 @@ pub struct Session {
     pub attempt: u32,
     /// How this side tells what it holds.
     pub asking: Asking,
+    /// What its traffic tells of the link.
+    pub gauge: Gauge,
+    /// The message that is measured: when it was sent, its bytes, and what its answer covers.
+    measured: Option<(Instant, usize, Cursor)>,
+    /// When it said hello, if it did so once.
+    pub greeted: Option<Instant>,
+    /// Changes wait until the link is faster, or until one batch of them tries it.
+    pub is_held_back: bool,
+    /// It is time for such a batch.
+    pub is_probe_due: bool,
     /// The key of the last summary the peer sent.
     summary_key: Option<Key>,
 }
@@ -81,6 +93,11 @@ impl Session {
             batches_in_flight: 0,
             attempt: 0,
             asking: Asking::default(),
+            gauge: Gauge::default(),
+            measured: None,
+            greeted: None,
+            is_held_back: false,
+            is_probe_due: false,
             summary_key: None,
         }
     }
@@ -146,6 +163,20 @@ impl Session {
         (self.is_established() && self.batches_in_flight < BATCHES_IN_FLIGHT_MAX).then_some(&self.sent)
     }
 
+    /// A message of so many bytes is sent that tells the peer `cursor`. If nothing else is on its way, it is measured.
+    pub fn measure(&mut self, now: Instant, bytes: usize, cursor: &Cursor) {
+        if self.batches_in_flight == 0 && self.measured.is_none() {
+            self.measured = Some((now, bytes, cursor.clone()));
+        }
+    }
+
+    /// The peer has answered: what is measured may have come to its end.
+    pub fn note_answer(&mut self, now: Instant) {
+        if let Some((sent, bytes, _)) = self.measured.take_if(|(_, _, cursor)| self.cursor.includes(cursor)) {
+            self.gauge.note_answer(sent, now, bytes);
+        }
+    }
+
     /// A batch was sent; with it the peer will hold `cursor` too.
     pub fn note_sent(&mut self, cursor: &Cursor) {
         self.sent.merge(cursor);
@@ -159,6 +190,8 @@ impl Session {
     pub fn forget_sent(&mut self) {
         self.sent = self.cursor.clone();
         self.batches_in_flight = 0;
+        // An answer to what is sent again would not tell to which of both.
+        self.measured = None;
     }
 
     /// Whether anything is on its way and not acknowledged.

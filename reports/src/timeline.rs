@@ -322,6 +322,13 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
             let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
             Some(format!("differs from {} in {heads}", names.host(*peer)))
         }
+        Notice::LinkMeasured { peer: Peer(peer), quality, strategy } => {
+            Some(format!("the link to {} carries {quality}: {}", names.host(*peer), strategy.name()))
+        }
+        Notice::HeldBack { peer: Peer(peer), changes } => {
+            let changes = plural(usize::try_from(*changes).unwrap_or(usize::MAX), "change");
+            Some(format!("{changes} for {} can wait for a faster link", names.host(*peer)))
+        }
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

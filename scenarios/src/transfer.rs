@@ -12,16 +12,17 @@ use kuzusync_core::message::{Cursor, Delivery, Entry, Hello, Message, PROTOCOL_V
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::strategy::Strategy;
 use kuzusync_core::summary::{CELLS_MIN, Cost, Told};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::cluster::Cluster;
 use kuzusync_sim::history::EventKind;
-use kuzusync_sim::options::Options;
+use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 
 use crate::case::Case;
-use crate::sample::{create, node_table, rows};
+use crate::sample::{create, create_user, create_user_table, node_table, rows, write};
 use crate::scenario::Scenario;
 
 /// The scenarios of this section.
@@ -60,6 +61,15 @@ pub fn scenarios() -> Vec<Scenario> {
             seed: Seed(61),
             options: Options { replicas: 2, ..Options::default() },
             body: |cluster| Box::pin(compression(cluster)),
+        },
+        Scenario {
+            name: "strategy-follows-the-link",
+            story: "The link to an edge is good, then far, then slow, then both. Alarms are critical, users are not.",
+            cases: &[Case::D6_2],
+            claims: &[],
+            seed: Seed(62),
+            options: Options { replicas: 2, critical_tables: vec!["Alarm".into()], ..Options::default() },
+            body: |cluster| Box::pin(strategy_follows_the_link(cluster)),
         },
         Scenario {
             name: "compression-of-single-changes",
@@ -337,6 +347,77 @@ async fn compression(cluster: &mut Cluster) {
     let edges = received.edges.get("KNOWS").map_or(0, std::collections::BTreeMap::len);
     let is_equal = sent == received && (nodes, edges) == (1_000, 5_000);
     cluster.check("the round trip is equal", is_equal, format!("{nodes} nodes and {edges} edges arrived"));
+}
+
+/// The edge comes back over such a link, and the main sends it a few small and large changes. What the main makes of it.
+async fn over(cluster: &mut Cluster, latency_ms: u64, kbit_per_s: u64, name: &str) -> (Strategy, String) {
+    let (main, edge) = (0, 1);
+    cluster.go_offline(edge).await;
+    let links = LinkOptions {
+        latency_ms_min: latency_ms,
+        latency_ms_max: latency_ms,
+        bytes_per_second_max: kbit_per_s * 125,
+        ..LinkOptions::default()
+    };
+    cluster.set_links(links);
+    cluster.go_online(edge).await;
+    cluster.wait(5_000).await;
+    for number in 0..3 {
+        write(cluster, main, create_user(&format!("{name} {number}"), "small")).await;
+        cluster.wait(3_000).await;
+        // What zstd cannot make small.
+        let noise = |part: u64| Digest::of(&[name.as_bytes(), &[number], &part.to_le_bytes()]).to_string();
+        let text: String = (0..700).map(noise).collect();
+        write(cluster, main, create_user(&format!("{name} {number} large"), &text)).await;
+        cluster.wait(8_000).await;
+    }
+    let link = cluster.ask(main, |replica| replica.link(Peer(edge))).flatten();
+    let (quality, strategy) = link.unwrap_or_default();
+    (strategy, format!("measured {quality}: {}", strategy.name()))
+}
+
+async fn strategy_follows_the_link(cluster: &mut Cluster) {
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    write(cluster, main, node_table("Alarm", &[("id", Type::String)])).await;
+    cluster.settle().await;
+    let (strategy, found) = over(cluster, 10, 20_000, "good").await;
+    cluster.check("over a good link every change streams", strategy == Strategy::Streaming, found);
+
+    let (strategy, found) = over(cluster, 400, 20_000, "far").await;
+    let before = sent(cluster, main, edge).len();
+    for number in 0..400 {
+        write(cluster, main, create_user(&format!("of many {number}"), "")).await;
+    }
+    cluster.wait(20_000).await;
+    let frames = sent(cluster, main, edge);
+    let in_one = frames[before..].iter().map(|frame| match Message::decode(frame) {
+        Ok(Message::Changes { deliveries, .. }) => deliveries.len(),
+        _ => 0,
+    });
+    let most = in_one.max().unwrap_or_default();
+    let is_far = strategy == Strategy::BatchOptimized && most > 100;
+    cluster.check("above 500 ms batches grow over 100", is_far, format!("{found}, {most} changes in a batch"));
+
+    let (strategy, found) = over(cluster, 10, 500, "slow").await;
+    let mut is_slow = strategy == Strategy::PriorityBased;
+    write(cluster, main, create("Alarm", [("id", "fire".into())])).await;
+    write(cluster, main, create_user("can wait", "")).await;
+    cluster.wait(2_000).await;
+    let shows = |cluster: &Cluster, table: &str, key: &str| cluster.view(edge).node(table, &key.into()).is_some();
+    is_slow &= shows(cluster, "Alarm", "fire") && !shows(cluster, "User", "can wait");
+    let pending = cluster.ask(main, |replica| replica.pending()).unwrap_or_default();
+    let pending = pending.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let clause = "below 1 Mbit/s only what critical tables need is sent";
+    cluster.check(clause, is_slow, format!("{found}; the alarm is there, and {pending}"));
+
+    let (strategy, found) = over(cluster, 400, 500, "far and slow").await;
+    let is_priority = strategy == Strategy::PriorityBased;
+    cluster.check("where both limits are crossed bandwidth decides", is_priority, found);
+    cluster.settle().await;
+    let users = [main, edge].map(|host| rows(cluster, host, "User"));
+    let is_there = users[0] == users[1] && shows(cluster, "User", "can wait");
+    cluster.check("what had to wait arrives over a better link", is_there, format!("users: {users:?}"));
 }
 
 async fn compression_of_single_changes(cluster: &mut Cluster) {

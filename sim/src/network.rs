@@ -148,6 +148,12 @@ impl Network {
         }
     }
 
+    /// From now on links behave like this. What is on its way is not concerned.
+    pub fn set_options(&mut self, options: LinkOptions) {
+        self.options = options;
+        self.latencies_us.clear();
+    }
+
     /// From now on nothing is lost, repeated, reordered, damaged or held back, and no host is cut off. Latencies stay.
     pub fn heal_all(&mut self) {
         self.is_healed = true;

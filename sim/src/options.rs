@@ -93,6 +93,9 @@ pub struct Options {
     pub links: LinkOptions,
     /// Authors that a hello names one by one; more are summarised.
     pub whole_heads_max: u32,
+    /// Tables that slow links carry before all else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub critical_tables: Vec<String>,
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
@@ -117,8 +120,17 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, drift_ppm, settle_ms_max, turns_max } =
-            self;
+        let Options {
+            replicas,
+            has_main: _,
+            links,
+            whole_heads_max: _,
+            critical_tables: _,
+            skew_ms,
+            drift_ppm,
+            settle_ms_max,
+            turns_max,
+        } = self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         for (host, ms) in skew_ms.iter().enumerate() {
@@ -188,6 +200,7 @@ impl Default for Options {
             has_main: true,
             links: LinkOptions::default(),
             whole_heads_max: WHOLE_HEADS_MAX as u32,
+            critical_tables: Vec::new(),
             skew_ms: Vec::new(),
             drift_ppm: Vec::new(),
             settle_ms_max: 60_000,
