@@ -1400,7 +1400,7 @@ impl Replica {
         if !session.is_in_flight() {
             self.timers.remove(&Timer::Resend(from));
         } else if is_news {
-            self.timers.insert(Timer::Resend(from), now.monotonic.after(resend_after(0)));
+            self.timers.insert(Timer::Resend(from), now.monotonic.after(session.resend_after()));
         }
         self.note_strategy(from, strategy);
         self.acknowledge_held(cursor);
@@ -1465,7 +1465,7 @@ impl Replica {
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.measure(now.monotonic, bytes.len(), &sent);
             session.note_sent(&sent);
-            let resend_at = now.monotonic.after(resend_after(session.attempt));
+            let resend_at = now.monotonic.after(session.resend_after());
             self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
         }
         self.outputs.push_back(Output::Transmit { to: peer, bytes });

@@ -163,6 +163,13 @@ impl Session {
         (self.is_established() && self.batches_in_flight < BATCHES_IN_FLIGHT_MAX).then_some(&self.sent)
     }
 
+    /// How long to wait for an answer before sending again: never less than two of the link's round trips.
+    #[must_use]
+    pub fn resend_after(&self) -> Duration {
+        let round_trip = self.gauge.quality().round_trip.unwrap_or_default();
+        resend_after(self.attempt).max(round_trip.saturating_mul(2)).min(RESEND_AFTER_MAX)
+    }
+
     /// A message of so many bytes is sent that tells the peer `cursor`. If nothing else is on its way, it is measured.
     pub fn measure(&mut self, now: Instant, bytes: usize, cursor: &Cursor) {
         if self.batches_in_flight == 0 && self.measured.is_none() {
@@ -190,8 +197,6 @@ impl Session {
     pub fn forget_sent(&mut self) {
         self.sent = self.cursor.clone();
         self.batches_in_flight = 0;
-        // An answer to what is sent again would not tell to which of both.
-        self.measured = None;
     }
 
     /// Whether anything is on its way and not acknowledged.

@@ -2,7 +2,7 @@
 //!
 //! A session gauges its link from its own traffic. The shortest time in which a small message was answered is the round
 //! trip; what a large one took beyond that is its transmission, and the fastest of the last few of them is the bandwidth:
-//! whatever else is on its way makes a message slower and never faster. What was sent again is not measured. A transmission
+//! whatever else is on its way makes a message slower and never faster. What was sent again counts from the first time. A transmission
 //! no longer than round trips differ among each other tells only what the link carries at least.
 //!
 //! | link | strategy | changes in a batch | zstd |
