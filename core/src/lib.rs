@@ -20,6 +20,7 @@
 //! | [`session`], [`queue`], [`strategy`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
+//! | [`snapshot`] | all at once, for who joins late |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
 //!
@@ -56,6 +57,7 @@ pub mod ruling;
 pub mod schema;
 pub mod session;
 pub mod sketch;
+pub mod snapshot;
 pub mod state;
 pub mod statement;
 pub mod store;

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use crate::change::{Change, ChangeId};
 pub use crate::clock::Lsn;
-use crate::clock::Seen;
+use crate::clock::{Seen, Timestamp};
 use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Delivery, Entry};
 use crate::ruling::{Rejection, Ruling};
+use crate::snapshot::Seals;
 use crate::strategy::BatchLimits;
 
 /// What became of a change.
@@ -64,9 +65,21 @@ pub struct ChangeLog {
     /// The last rejected change of each transaction, by author.
     rejected: BTreeMap<(TxId, ReplicaId), ChangeId>,
     seen: Seen,
+    seals: Seals,
 }
 
 impl ChangeLog {
+    /// An empty log that is sealed into chunks of so many numbers.
+    #[must_use]
+    pub fn new(chunk_numbers: u64) -> Self {
+        ChangeLog { seals: Seals::new(chunk_numbers), ..ChangeLog::default() }
+    }
+
+    /// Where its chunks end.
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
     /// Adds an applied change. If it had failed before, it is applied now.
     ///
     /// # Panics
@@ -141,6 +154,7 @@ impl ChangeLog {
         if let Ruling::Rejection(rejection) = &ruling {
             retracted = self.reject(rejection, lsn);
         }
+        self.seals.push(Digest::of(&[&canonical_bytes(&ruling, Vec::new())]), 0);
         self.numbered.push(Numbered::Ruling(ruling));
         retracted
     }
@@ -179,6 +193,8 @@ impl ChangeLog {
         assert_eq!(lsn, self.next_lsn(), "{id} is numbered out of order");
         let logged = self.changes.get_mut(&id).expect("a numbered change is in the log");
         assert_eq!(logged.lsn.replace(lsn), None, "{id} is numbered twice");
+        let timestamp = logged.change.as_ref().map_or_else(Timestamp::default, |change| change.timestamp);
+        self.seals.push_change(logged.digest, timestamp, logged.bytes);
         self.numbered.push(Numbered::Change(id));
     }
 

@@ -81,13 +81,15 @@ pub enum Bug {
     CommitsOnTimeout,
     /// What is prepared is not read back when a replica starts.
     PreparedForgotten,
+    /// The chunks of a snapshot are taken in without a look at their digests.
+    SnapshotUnchecked,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 36] = [
+    pub const ALL: [Bug; 37] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -123,6 +125,7 @@ impl Bug {
         Bug::VoteBeforeDurable,
         Bug::CommitsOnTimeout,
         Bug::PreparedForgotten,
+        Bug::SnapshotUnchecked,
         Bug::Canary,
     ];
 
@@ -165,6 +168,7 @@ impl Bug {
             Bug::VoteBeforeDurable => "vote-before-durable",
             Bug::CommitsOnTimeout => "commits-on-timeout",
             Bug::PreparedForgotten => "prepared-forgotten",
+            Bug::SnapshotUnchecked => "snapshot-unchecked",
             Bug::Canary => "canary",
         }
     }
@@ -208,6 +212,7 @@ impl Bug {
             Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
+            Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
             Bug::Canary => "made for the gate",
         }
     }

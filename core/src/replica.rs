@@ -12,6 +12,7 @@
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
 mod agreement;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
 use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
+use crate::snapshot::{CHUNK_NUMBERS, Snapshots};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
 use crate::strategy::{BatchLimits, NetworkQuality, PROBE_AFTER, Strategy};
@@ -49,6 +51,7 @@ use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
+use transfer::Fetching;
 
 /// What a new replica is told, and an old one must agree with.
 #[derive(Clone, Debug)]
@@ -67,6 +70,8 @@ pub struct Config {
     pub lease: Duration,
     /// Tables that are sent over a slow link before all else. Without any nothing waits.
     pub critical_tables: BTreeSet<String>,
+    /// Numbers in a chunk of a snapshot. All replicas of a database need the same.
+    pub chunk_numbers: u64,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -89,6 +94,7 @@ impl Config {
             whole_heads_max,
             lease: LEASE,
             critical_tables: BTreeSet::new(),
+            chunk_numbers: CHUNK_NUMBERS,
         }
     }
 }
@@ -268,6 +274,22 @@ pub enum Notice {
         /// How many.
         changes: u64,
     },
+    /// A chunk of a snapshot is not what it was offered as. It is asked for again.
+    ChunkDamaged {
+        /// Whose.
+        peer: Peer,
+        /// Its last number.
+        last: Lsn,
+    },
+    /// A snapshot is taken in whole.
+    SnapshotTaken {
+        /// Whose.
+        peer: Peer,
+        /// Where it ends.
+        lsn: Lsn,
+        /// How many chunks it has.
+        chunks: u64,
+    },
     /// What a peer holds was found out from a summary.
     Compared {
         /// The peer.
@@ -334,6 +356,9 @@ pub enum Pending {
     /// Changes that are not critical wait for a faster link.
     #[error("changes for replica {} wait for a faster link", .0.0)]
     SlowLink(Peer),
+    /// Chunks of a snapshot are missing.
+    #[error("a snapshot from replica {} is not complete", .0.0)]
+    Snapshot(Peer),
     /// The main is about to begin an epoch.
     #[error("an epoch is to begin")]
     Epoch,
@@ -360,6 +385,8 @@ enum Timer {
     Resend(Peer),
     /// Try a slow link with what waits for a faster one.
     Probe(Peer),
+    /// Ask for the chunks of a snapshot again.
+    Fetch(Peer),
     /// Begin the epoch that disconnected replicas have brought about.
     Epoch,
     /// See to a transaction that is not decided.
@@ -393,6 +420,8 @@ pub struct Replica {
     id: ReplicaId,
     main: Option<ReplicaId>,
     log: ChangeLog,
+    snapshots: Snapshots,
+    fetching: Option<Fetching>,
     state: State,
     audit: Audit,
     causal: CausalBuffer,
@@ -432,7 +461,9 @@ impl Replica {
         let mut replica = Replica {
             id: ReplicaId(Digest::of(&[b"replica", &entropy]).0),
             main: None,
-            log: ChangeLog::default(),
+            log: ChangeLog::new(config.chunk_numbers),
+            snapshots: Snapshots::default(),
+            fetching: None,
             state: State::default(),
             audit: Audit::default(),
             causal: CausalBuffer::default(),
@@ -771,6 +802,12 @@ impl Replica {
                 self.receive_letter(now, from, *letter);
                 Ok(())
             }
+            Message::Offer(manifest) => self.receive_offer(now, from, manifest),
+            Message::Want { chunks } => {
+                self.receive_want(now, from, &chunks);
+                Ok(())
+            }
+            Message::Chunk { last, clock, bytes } => self.receive_chunk(now, from, last, clock, bytes),
             Message::Refused(reason) => {
                 self.end_session(from);
                 self.outputs.push_back(Output::Notify(Notice::Refused { peer: from, reason }));
@@ -1315,6 +1352,7 @@ impl Replica {
         self.sessions.insert(peer, Session::new());
         self.timers.remove(&Timer::Resend(peer));
         self.timers.remove(&Timer::Probe(peer));
+        self.timers.remove(&Timer::Fetch(peer));
         self.greet(now, peer);
     }
 
@@ -1334,9 +1372,9 @@ impl Replica {
 
     fn disconnect(&mut self, peer: Peer) {
         self.sessions.remove(&peer);
-        self.timers.remove(&Timer::Greet(peer));
-        self.timers.remove(&Timer::Resend(peer));
-        self.timers.remove(&Timer::Probe(peer));
+        for timer in [Timer::Greet(peer), Timer::Resend(peer), Timer::Probe(peer), Timer::Fetch(peer)] {
+            self.timers.remove(&timer);
+        }
     }
 
     /// Whoever talks without a session takes one for established that this side has ended. What it sends comes again after
@@ -1442,6 +1480,9 @@ impl Replica {
 
     /// Sends one peer its next batch. Says whether there was one.
     fn send_batch(&mut self, now: Now, peer: Peer) -> bool {
+        if self.offers_snapshot(now, peer) {
+            return false;
+        }
         let by_number = self.config.role == Role::Main;
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(after) = session.sendable_after() else { return false };
@@ -1512,11 +1553,11 @@ impl Replica {
                 Timer::Resend(_) if is_planted(Bug::NoResend) => {}
                 Timer::Resend(peer) => {
                     if let Some(session) = self.sessions.get_mut(&peer) {
-                        session.forget_sent();
-                        session.attempt += 1;
+                        session.note_unanswered();
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
                     }
                 }
+                Timer::Fetch(peer) => self.ask_for_chunks(now, peer, true),
                 Timer::Probe(peer) => {
                     if let Some(session) = self.sessions.get_mut(&peer) {
                         session.is_probe_due = true;
@@ -1680,10 +1721,14 @@ impl Replica {
             Phase::Established { .. } if session.is_in_flight() => Some(Pending::InFlight(*peer)),
             Phase::Established { .. } => session.is_held_back.then_some(Pending::SlowLink(*peer)),
         });
+        let fetched = self.timers.keys().filter_map(|timer| match timer {
+            Timer::Fetch(peer) => Some(Pending::Snapshot(*peer)),
+            _ => None,
+        });
         let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
         let anew = self.to_write_anew.first().copied().map(Pending::Anew);
         let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
-        held.chain(sessions).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
+        held.chain(sessions).chain(fetched).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A session gauges its link from its own traffic. The shortest time in which a small message was answered is the round
 //! trip; what a large one took beyond that is its transmission, and the fastest of the last few of them is the bandwidth:
-//! whatever else is on its way makes a message slower and never faster. What was sent again counts from the first time. A transmission
+//! whatever else is on its way makes a message slower and never faster. What was sent again is not measured. A transmission
 //! no longer than round trips differ among each other tells only what the link carries at least.
 //!
 //! | link | strategy | changes in a batch | zstd |
@@ -164,6 +164,15 @@ impl Gauge {
 
     fn round_trip(&self) -> Option<Duration> {
         self.round_trips.iter().min().copied()
+    }
+
+    /// How long so many bytes are on their way beyond a round trip, at most: as long as nothing is known of it, over a link
+    /// that is slow.
+    #[must_use]
+    pub fn transmission(&self, bytes: usize) -> Duration {
+        let bits_per_s = self.quality().bandwidth_bits_per_s.unwrap_or(SLOW_BITS_PER_S / 4).max(1);
+        let bits = bytes.saturating_sub(LARGE_BYTES) as u64 * 8;
+        Duration::from_micros(bits.saturating_mul(1_000_000) / bits_per_s)
     }
 
     fn jitter(&self) -> Duration {

@@ -353,6 +353,7 @@ pub(crate) fn options(options: &Options) -> String {
         links,
         whole_heads_max,
         critical_tables,
+        chunk_numbers,
         skew_ms,
         drift_ppm,
         settle_ms_max,
@@ -394,6 +395,9 @@ pub(crate) fn options(options: &Options) -> String {
     });
     if *whole_heads_max != Options::default().whole_heads_max {
         words.push(format!("more than {} summarised", plural(*whole_heads_max as usize, "author")));
+    }
+    if *chunk_numbers != Options::default().chunk_numbers {
+        words.push(format!("snapshots in chunks of {}", plural(*chunk_numbers as usize, "number")));
     }
     if !critical_tables.is_empty() {
         words.push(format!("{} first", critical_tables.join(" and ")));

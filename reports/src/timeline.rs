@@ -325,6 +325,11 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
         Notice::LinkMeasured { peer: Peer(peer), quality, strategy } => {
             Some(format!("the link to {} carries {quality}: {}", names.host(*peer), strategy.name()))
         }
+        Notice::ChunkDamaged { last, .. } => Some(format!("the chunk up to number {last} is damaged")),
+        Notice::SnapshotTaken { peer: Peer(peer), lsn, chunks } => {
+            let chunks = plural(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk");
+            Some(format!("has all {chunks} of {}'s snapshot up to number {lsn}", names.host(*peer)))
+        }
         Notice::HeldBack { peer: Peer(peer), changes } => {
             let changes = plural(usize::try_from(*changes).unwrap_or(usize::MAX), "change");
             Some(format!("{changes} for {} can wait for a faster link", names.host(*peer)))

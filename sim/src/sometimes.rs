@@ -20,13 +20,15 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 61] = [
+    const SITUATIONS: [&str; 63] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
         "summary_understood",
         "message_refused",
+        "snapshot_taken",
+        "chunk_damaged",
         "link_found_slow",
         "link_found_far",
         "link_found_good_again",
@@ -152,6 +154,8 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::LinkMeasured { strategy: Strategy::PriorityBased, .. } => "link_found_slow",
         Notice::LinkMeasured { strategy: Strategy::BatchOptimized, .. } => "link_found_far",
         Notice::LinkMeasured { strategy: Strategy::Streaming, .. } => "link_found_good_again",
+        Notice::SnapshotTaken { .. } => "snapshot_taken",
+        Notice::ChunkDamaged { .. } => "chunk_damaged",
         Notice::HeldBack { .. } => "changes_waited_for_a_faster_link",
         Notice::Compared { .. } => "summary_understood",
         Notice::Numbered { .. } => "change_numbered",
