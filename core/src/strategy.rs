@@ -139,31 +139,23 @@ impl Strategy {
 /// What measures one link.
 #[derive(Clone, Debug, Default)]
 pub struct Gauge {
+    /// What small messages took to be answered.
     round_trips: VecDeque<Duration>,
-    bandwidths: VecDeque<u64>,
+    /// What large messages took, and their bytes.
+    transfers: VecDeque<(Duration, usize)>,
     strategy: Strategy,
 }
 
 impl Gauge {
-    /// A message of so many bytes, alone on its way, was sent then and answered now.
+    /// A message of so many bytes, alone on its way and for the first time, was sent then and answered now.
     pub fn note_answer(&mut self, sent: Instant, now: Instant, bytes: usize) {
         let elapsed = Duration::from_micros(now.0.saturating_sub(sent.0));
         if bytes < LARGE_BYTES {
             push(&mut self.round_trips, elapsed);
-        } else if let Some(round_trip) = self.round_trip() {
-            let transmission_us = elapsed.saturating_sub(round_trip).as_micros();
-            let bits = bytes as u128 * 8 * 1_000_000;
-            let bits_per_s = u64::try_from(bits / transmission_us.max(1)).unwrap_or(u64::MAX);
-            let is_lost_in_jitter = transmission_us < self.jitter().as_micros();
-            if !is_lost_in_jitter || self.bandwidths.iter().all(|known| *known < bits_per_s) {
-                push(&mut self.bandwidths, bits_per_s);
-            }
+        } else {
+            push(&mut self.transfers, (elapsed, bytes));
         }
         self.strategy = Strategy::choose(self.strategy, self.quality());
-    }
-
-    fn round_trip(&self) -> Option<Duration> {
-        self.round_trips.iter().min().copied()
     }
 
     /// How long so many bytes are on their way beyond a round trip, at most: as long as nothing is known of it, over a link
@@ -175,16 +167,30 @@ impl Gauge {
         Duration::from_micros(bits.saturating_mul(1_000_000) / bits_per_s)
     }
 
-    fn jitter(&self) -> Duration {
-        let longest = self.round_trips.iter().max().copied().unwrap_or_default();
-        longest.saturating_sub(self.round_trip().unwrap_or_default())
+    /// No large message takes less than a round trip either.
+    fn round_trip(&self) -> Option<Duration> {
+        self.round_trips.iter().chain(self.transfers.iter().map(|(elapsed, _)| elapsed)).min().copied()
     }
 
     /// What is known of the link.
     #[must_use]
     pub fn quality(&self) -> NetworkQuality {
-        let bandwidth_bits_per_s = self.bandwidths.iter().max().copied();
-        NetworkQuality { bandwidth_bits_per_s, round_trip: self.round_trip() }
+        NetworkQuality { bandwidth_bits_per_s: self.bandwidth_bits_per_s(), round_trip: self.round_trip() }
+    }
+
+    fn bandwidth_bits_per_s(&self) -> Option<u64> {
+        let (shortest, longest) = (self.round_trips.iter().min()?, self.round_trips.iter().max()?);
+        let jitter = longest.saturating_sub(*shortest);
+        let bandwidth = |(elapsed, bytes): &(Duration, usize)| {
+            let transmission = elapsed.saturating_sub(*shortest);
+            let bits = *bytes as u128 * 8 * 1_000_000;
+            let bits_per_s = u64::try_from(bits / transmission.as_micros().max(1)).unwrap_or(u64::MAX);
+            (bits_per_s, transmission < jitter)
+        };
+        let (bits_per_s, is_lost_in_jitter) = self.transfers.iter().map(bandwidth).max()?;
+        // What was held up as small messages are would have been faster without that.
+        let is_known = !is_lost_in_jitter || bits_per_s >= SLOW_BITS_PER_S + SLOW_BITS_PER_S / 4;
+        is_known.then_some(bits_per_s)
     }
 
     /// How to send over it.
@@ -233,12 +239,9 @@ mod tests {
     #[test]
     fn round_trip_and_bandwidth_are_told_apart() {
         let mut gauge = Gauge::default();
-        gauge.note_answer(Instant(0), Instant(500_000), 1 << 20);
-        assert_eq!(
-            gauge.quality(),
-            NetworkQuality::default(),
-            "what is unknown of the round trip is not the bandwidth's"
-        );
+        gauge.note_answer(Instant(0), Instant(900_000), 10_000);
+        let known = NetworkQuality { bandwidth_bits_per_s: None, round_trip: Some(Duration::from_millis(900)) };
+        assert_eq!(gauge.quality(), known, "a large message alone tells what the round trip is at most");
         gauge.note_answer(Instant(0), Instant(45_000), 100);
         gauge.note_answer(Instant(0), Instant(40_000), 100);
         // 10,000 bytes at 800 kbit/s take 100 ms.
@@ -253,5 +256,10 @@ mod tests {
         // The last few count.
         (0..SAMPLES).for_each(|_| gauge.note_answer(Instant(0), Instant(440_000), 10_000));
         assert_eq!(gauge.quality().bandwidth_bits_per_s, Some(200_000));
+        // A message that is held up as small ones are tells nothing of a slow link, and something of a good one.
+        gauge.note_answer(Instant(0), Instant(940_000), 100);
+        assert_eq!(gauge.quality().bandwidth_bits_per_s, None);
+        gauge.note_answer(Instant(0), Instant(80_000), 10_000);
+        assert_eq!(gauge.quality().bandwidth_bits_per_s, Some(2_000_000));
     }
 }

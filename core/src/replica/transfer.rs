@@ -93,18 +93,18 @@ impl Replica {
             self.transmit(from, &Message::Ack(self.log.cursor()));
             return Ok(());
         }
-        let before = self.fetching.take();
-        let is_under_way = self.timers.contains_key(&Timer::Fetch(from))
-            && before.as_ref().is_some_and(|fetching| fetching.manifest == manifest);
-        if is_under_way {
-            self.fetching = before;
+        let is_under_way = self.timers.contains_key(&Timer::Fetch(from));
+        if is_under_way && self.fetching.as_ref().is_some_and(|fetching| fetching.manifest == manifest) {
             return Ok(());
         }
-        // What came before the transfer was interrupted need not come again.
+        // What came before the transfer was interrupted, or offered anew, need not come again.
+        let before = self.fetching.take();
+        let (asked, attempt) =
+            before.as_ref().filter(|_| is_under_way).map_or((0, 0), |fetching| (fetching.asked, fetching.attempt));
         let mut arrived = before.map(|fetching| fetching.arrived).unwrap_or_default();
         arrived
             .retain(|last, (_, bytes)| manifest.chunks.contains(&Chunk { last: *last, digest: Digest::of(&[bytes]) }));
-        self.fetching = Some(Fetching { manifest, arrived, asked: 0, attempt: 0 });
+        self.fetching = Some(Fetching { manifest, arrived, asked, attempt });
         self.take_in_chunks(now, from)
     }
 
@@ -212,7 +212,11 @@ impl Replica {
             return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
         }
         self.advance(now, from, &sent);
-        self.transmit(from, &Message::Ack(self.log.cursor()));
+        let mut held = self.log.cursor();
+        if held.seen.heads().count() > self.config.whole_heads_max {
+            held = held.of_authors(&sent.seen);
+        }
+        self.transmit(from, &Message::Ack(held));
         Ok(())
     }
 
