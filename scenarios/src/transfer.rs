@@ -460,11 +460,11 @@ async fn write_without_edge_2(cluster: &mut Cluster) {
     cluster.settle().await;
     cluster.go_offline(2).await;
     write(cluster, 0, create_user_table()).await;
-    cluster.settle().await;
+    cluster.wait(10_000).await;
     for number in 0..300 {
         write(cluster, number % 2, create_user(&format!("user {number}"), "from the beginning")).await;
     }
-    cluster.settle().await;
+    cluster.wait(20_000).await;
 }
 
 /// The last numbers of the chunks that an edge was sent, in the order of sending.
