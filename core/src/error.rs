@@ -2,7 +2,7 @@
 //!
 //! Every message names the offender and, where there is one, the remedy.
 
-use crate::id::{ChangeId, DatabaseId, ReplicaId, Role, TxId};
+use crate::id::{ChangeId, DatabaseId, Digest, ReplicaId, Role, TxId};
 use crate::value::{Type, TypeError};
 
 /// Why an input was refused. Nothing was logged and nothing changed.
@@ -421,6 +421,19 @@ pub enum Error {
         what: String,
         /// The number it came with.
         lsn: u64,
+    },
+    /// A snapshot whose chunks, together with what was here before, are not the history that it was offered as.
+    #[error(
+        "a snapshot up to number {lsn} leads to checksum {found} here and to {expected} at the main; give this replica an \
+         empty disk"
+    )]
+    OtherHistory {
+        /// Where the snapshot ends.
+        lsn: u64,
+        /// The chain's end here.
+        found: Digest,
+        /// As it was offered.
+        expected: Digest,
     },
     /// Another protocol version.
     #[error("the peer speaks protocol {found}, this replica {expected}; upgrade the older")]

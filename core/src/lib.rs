@@ -17,9 +17,10 @@
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
 //! | [`adopt`] | what an existing database becomes |
-//! | [`session`], [`queue`] | getting changes across |
+//! | [`session`], [`queue`], [`strategy`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
+//! | [`snapshot`] | all at once, for who joins late |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
 //!
@@ -56,9 +57,11 @@ pub mod ruling;
 pub mod schema;
 pub mod session;
 pub mod sketch;
+pub mod snapshot;
 pub mod state;
 pub mod statement;
 pub mod store;
+pub mod strategy;
 pub mod summary;
 pub mod two_phase;
 pub mod value;

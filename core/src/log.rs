@@ -13,15 +13,13 @@ use std::sync::Arc;
 
 use crate::change::{Change, ChangeId};
 pub use crate::clock::Lsn;
-use crate::clock::Seen;
+use crate::clock::{Seen, Timestamp};
 use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Delivery, Entry};
 use crate::ruling::{Rejection, Ruling};
-
-/// How much one batch for a peer holds; a batch holds at least one change.
-const BATCH_CHANGES_MAX: usize = 100;
-const BATCH_BYTES_MAX: usize = 256 << 10;
+use crate::snapshot::Seals;
+use crate::strategy::BatchLimits;
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +65,21 @@ pub struct ChangeLog {
     /// The last rejected change of each transaction, by author.
     rejected: BTreeMap<(TxId, ReplicaId), ChangeId>,
     seen: Seen,
+    seals: Seals,
 }
 
 impl ChangeLog {
+    /// An empty log that is sealed into chunks of so many numbers.
+    #[must_use]
+    pub fn new(chunk_numbers: u64) -> Self {
+        ChangeLog { seals: Seals::new(chunk_numbers), ..ChangeLog::default() }
+    }
+
+    /// Where its chunks end.
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
     /// Adds an applied change. If it had failed before, it is applied now.
     ///
     /// # Panics
@@ -144,6 +154,7 @@ impl ChangeLog {
         if let Ruling::Rejection(rejection) = &ruling {
             retracted = self.reject(rejection, lsn);
         }
+        self.seals.push(Digest::of(&[&canonical_bytes(&ruling, Vec::new())]), 0);
         self.numbered.push(Numbered::Ruling(ruling));
         retracted
     }
@@ -182,6 +193,8 @@ impl ChangeLog {
         assert_eq!(lsn, self.next_lsn(), "{id} is numbered out of order");
         let logged = self.changes.get_mut(&id).expect("a numbered change is in the log");
         assert_eq!(logged.lsn.replace(lsn), None, "{id} is numbered twice");
+        let timestamp = logged.change.as_ref().map_or_else(Timestamp::default, |change| change.timestamp);
+        self.seals.push_change(logged.digest, timestamp, logged.bytes);
         self.numbered.push(Numbered::Change(id));
     }
 
@@ -349,12 +362,12 @@ impl ChangeLog {
     /// A main sends by number (`by_number`), and so also sends authors their own changes back: that is the
     /// acknowledgement (Minimal Sync Guide, case C2).
     #[must_use]
-    pub fn lacking(&self, cursor: &Cursor, by_number: bool) -> Vec<Delivery> {
+    pub fn lacking(&self, cursor: &Cursor, by_number: bool, limits: BatchLimits) -> Vec<Delivery> {
         let mut bytes = 0;
         let mut fits = |more: usize| {
             let is_first = bytes == 0;
             bytes += more.max(1);
-            is_first || bytes <= BATCH_BYTES_MAX
+            is_first || bytes <= limits.bytes
         };
         if by_number {
             let known = usize::try_from(cursor.lsn).unwrap_or(usize::MAX).min(self.numbered.len());
@@ -362,7 +375,7 @@ impl ChangeLog {
                 Numbered::Change(id) => self.change_bytes(*id),
                 Numbered::Ruling(_) => 0,
             };
-            let next = (known as Lsn + 1..).zip(&self.numbered[known..]).take(BATCH_CHANGES_MAX);
+            let next = (known as Lsn + 1..).zip(&self.numbered[known..]).take(limits.changes);
             let next = next.take_while(|(_, numbered)| fits(size(numbered)));
             return next.map(|(lsn, numbered)| self.deliver(numbered, lsn)).collect();
         }
@@ -375,7 +388,7 @@ impl ChangeLog {
         }
         positions.sort_unstable();
         let next = positions.into_iter().map(|position| &self.changes[&self.order[position]]);
-        let next = next.filter_map(|logged| Some((logged, logged.change.as_ref()?))).take(BATCH_CHANGES_MAX);
+        let next = next.filter_map(|logged| Some((logged, logged.change.as_ref()?))).take(limits.changes);
         let next = next.take_while(|(logged, _)| fits(logged.bytes));
         let entry = |(logged, change): (&Logged, &Arc<Change>)| Entry { change: Arc::clone(change), lsn: logged.lsn };
         next.map(entry).map(Delivery::Change).collect()

@@ -17,6 +17,7 @@ pub use crate::id::Role;
 use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
 use crate::ruling::Ruling;
 use crate::sketch::Key;
+use crate::snapshot::Manifest;
 use crate::summary::Told;
 use crate::two_phase::{Abort, Letter, Proposal};
 
@@ -184,6 +185,22 @@ pub enum Message {
     },
     /// About a transaction that replicas vote on.
     TwoPhase(Box<Letter>),
+    /// The receiver lacks much: this is a snapshot that the sender has.
+    Offer(Manifest),
+    /// The receiver is to send these chunks of what it offered, by their last numbers.
+    Want {
+        /// Their last numbers.
+        chunks: Vec<Lsn>,
+    },
+    /// A chunk that was asked for.
+    Chunk {
+        /// Its last number.
+        last: Lsn,
+        /// The sender's clock.
+        clock: VectorClock,
+        /// What it was offered as.
+        bytes: Vec<u8>,
+    },
 }
 
 /// What a log remembers.
@@ -261,6 +278,9 @@ const HEADER_BYTES: usize = 2 + CHECKSUM_BYTES;
 /// The first byte of a [`Wire::TwoPhase`].
 const LETTER: u8 = 5;
 
+/// The first byte of a [`Wire::Chunk`].
+const CHUNK: u8 = 8;
+
 /// A message as its bytes are laid out: the changes in a block.
 #[derive(Serialize, Deserialize)]
 enum Wire<'a> {
@@ -270,6 +290,9 @@ enum Wire<'a> {
     Refused(Cow<'a, str>),
     Unclear { key: Key, differences_min: u64 },
     TwoPhase(Cow<'a, Letter>),
+    Offer(Cow<'a, Manifest>),
+    Want { chunks: Cow<'a, [Lsn]> },
+    Chunk { last: Lsn, clock: Cow<'a, VectorClock>, bytes: &'a [u8] },
 }
 
 impl Message {
@@ -293,6 +316,9 @@ impl Message {
             Message::Refused(reason) => Wire::Refused(Cow::Borrowed(reason)),
             Message::Unclear { key, differences_min } => Wire::Unclear { key: *key, differences_min: *differences_min },
             Message::TwoPhase(letter) => Wire::TwoPhase(Cow::Borrowed(letter)),
+            Message::Offer(manifest) => Wire::Offer(Cow::Borrowed(manifest)),
+            Message::Want { chunks } => Wire::Want { chunks: Cow::Borrowed(chunks) },
+            Message::Chunk { last, clock, bytes } => Wire::Chunk { last: *last, clock: Cow::Borrowed(clock), bytes },
         })
     }
 
@@ -300,6 +326,12 @@ impl Message {
     #[must_use]
     pub fn is_letter(bytes: &[u8]) -> bool {
         bytes.get(HEADER_BYTES) == Some(&LETTER)
+    }
+
+    /// Whether a frame says that it is a chunk of a snapshot, without reading more of it.
+    #[must_use]
+    pub fn is_chunk(bytes: &[u8]) -> bool {
+        bytes.get(HEADER_BYTES) == Some(&CHUNK)
     }
 
     /// Reads a frame.
@@ -322,22 +354,37 @@ impl Message {
                 letter.check()?;
                 return Ok(Message::TwoPhase(Box::new(letter.into_owned())));
             }
+            Wire::Offer(manifest) => {
+                manifest.check().map_err(malformed)?;
+                return Ok(Message::Offer(manifest.into_owned()));
+            }
+            Wire::Want { chunks } => return Ok(Message::Want { chunks: chunks.into_owned() }),
+            Wire::Chunk { last, clock, bytes } => {
+                return Ok(Message::Chunk { last, clock: clock.into_owned(), bytes: bytes.to_vec() });
+            }
             Wire::Changes { clock, block } => (clock.into_owned(), block),
         };
-        let (deliveries, expanded_bytes) = block::decode(block).map_err(malformed)?;
-        for delivery in &deliveries {
-            let Delivery::Change(Entry { change, .. }) = delivery else { continue };
-            change.check()?;
-            // A change takes no more bytes than its block expands to, so most need not be measured.
-            if expanded_bytes > CHANGE_BYTES_MAX
-                && canonical_bytes(change.as_ref(), Vec::new()).len() > CHANGE_BYTES_MAX
-            {
-                let problem = "it is longer than 4 MiB".to_owned();
-                return Err(Error::MalformedChange { change: change.id, problem });
-            }
-        }
-        Ok(Message::Changes { clock, deliveries })
+        Ok(Message::Changes { clock, deliveries: read_block("message", block)? })
     }
+}
+
+/// Reads a block of what a replica may send, as part of a `what`.
+///
+/// # Errors
+/// [`Error::Malformed`] for bytes that are no block, [`Error::MalformedChange`] for a change no replica writes.
+pub(crate) fn read_block(what: &'static str, block: &[u8]) -> Result<Vec<Delivery>, Error> {
+    let malformed = |problem: &str| Error::Malformed { what, length: block.len(), problem: problem.to_owned() };
+    let (deliveries, expanded_bytes) = block::decode(block).map_err(malformed)?;
+    for delivery in &deliveries {
+        let Delivery::Change(Entry { change, .. }) = delivery else { continue };
+        change.check()?;
+        // A change takes no more bytes than its block expands to, so most need not be measured.
+        if expanded_bytes > CHANGE_BYTES_MAX && canonical_bytes(change.as_ref(), Vec::new()).len() > CHANGE_BYTES_MAX {
+            let problem = "it is longer than 4 MiB".to_owned();
+            return Err(Error::MalformedChange { change: change.id, problem });
+        }
+    }
+    Ok(deliveries)
 }
 
 impl Record {
@@ -437,6 +484,13 @@ mod tests {
         let letter = Letter { from: one, to: other, tx: TxId([3; 16]), says: Says::Unknown };
         assert!(Message::is_letter(&Message::TwoPhase(Box::new(letter)).encode()));
         assert!(!Message::is_letter(&sample().encode()) && !Message::is_letter(&[]));
+    }
+
+    #[test]
+    fn a_chunk_is_known_by_its_first_byte() {
+        let chunk = Message::Chunk { last: 7, clock: VectorClock::default(), bytes: vec![1, 2] };
+        assert!(Message::is_chunk(&chunk.encode()) && !Message::is_chunk(&sample().encode()));
+        assert_eq!(Message::decode(&chunk.encode()), Ok(chunk));
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub enum Bug {
     PreparedForgotten,
     /// Of what is prepared only the rows count, so that two of them may be given one unique value.
     ClaimsIgnored,
+    /// The chunks of a snapshot are taken in without a look at their digests.
+    SnapshotUnchecked,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
@@ -129,6 +131,7 @@ impl Bug {
         Bug::CommitsOnTimeout,
         Bug::PreparedForgotten,
         Bug::ClaimsIgnored,
+        Bug::SnapshotUnchecked,
         Bug::Canary,
     ];
 
@@ -173,6 +176,7 @@ impl Bug {
             Bug::CommitsOnTimeout => "commits-on-timeout",
             Bug::PreparedForgotten => "prepared-forgotten",
             Bug::ClaimsIgnored => "claims-ignored",
+            Bug::SnapshotUnchecked => "snapshot-unchecked",
             Bug::Canary => "canary",
         }
     }
@@ -218,6 +222,7 @@ impl Bug {
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::ClaimsIgnored => "ours, until the checker of constraints looked at votes",
+            Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
             Bug::Canary => "made for the gate",
         }
     }

@@ -12,6 +12,7 @@
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
 mod agreement;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -42,12 +43,15 @@ use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
 use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
+use crate::snapshot::{CHUNK_NUMBERS, Snapshots};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
+use crate::strategy::{BatchLimits, NetworkQuality, PROBE_AFTER, Strategy};
 use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
+use transfer::Fetching;
 
 /// What a new replica is told, and an old one must agree with.
 #[derive(Clone, Debug)]
@@ -64,6 +68,10 @@ pub struct Config {
     pub whole_heads_max: usize,
     /// How long a transaction stays prepared here before this replica asks the main to roll it back.
     pub lease: Duration,
+    /// Tables that are sent over a slow link before all else. Without any nothing waits.
+    pub critical_tables: BTreeSet<String>,
+    /// Numbers in a chunk of a snapshot. All replicas of a database need the same.
+    pub chunk_numbers: u64,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -78,7 +86,16 @@ impl Config {
     pub fn new(role: Role, database: DatabaseId) -> Self {
         let (queue_operations_max, drift_ms_max) = (OPERATIONS_MAX, DRIFT_MS_MAX);
         let whole_heads_max = WHOLE_HEADS_MAX;
-        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max, lease: LEASE }
+        Config {
+            role,
+            database,
+            queue_operations_max,
+            drift_ms_max,
+            whole_heads_max,
+            lease: LEASE,
+            critical_tables: BTreeSet::new(),
+            chunk_numbers: CHUNK_NUMBERS,
+        }
     }
 }
 
@@ -241,6 +258,38 @@ pub enum Notice {
         /// To whom.
         peer: Peer,
     },
+    /// A link turned out to be such that changes are sent over it in another way from now on.
+    LinkMeasured {
+        /// To whom.
+        peer: Peer,
+        /// What is known of it.
+        quality: NetworkQuality,
+        /// How changes are sent now.
+        strategy: Strategy,
+    },
+    /// Changes that are not critical wait for a faster link.
+    HeldBack {
+        /// For whom.
+        peer: Peer,
+        /// How many.
+        changes: u64,
+    },
+    /// A chunk of a snapshot is not what it was offered as. It is asked for again.
+    ChunkDamaged {
+        /// Whose.
+        peer: Peer,
+        /// Its last number.
+        last: Lsn,
+    },
+    /// A snapshot is taken in whole.
+    SnapshotTaken {
+        /// Whose.
+        peer: Peer,
+        /// Where it ends.
+        lsn: Lsn,
+        /// How many chunks it has.
+        chunks: u64,
+    },
     /// What a peer holds was found out from a summary.
     Compared {
         /// The peer.
@@ -304,6 +353,12 @@ pub enum Pending {
     /// A peer has not acknowledged what it was sent.
     #[error("replica {} has not acknowledged a batch", .0.0)]
     InFlight(Peer),
+    /// Changes that are not critical wait for a faster link.
+    #[error("changes for replica {} wait for a faster link", .0.0)]
+    SlowLink(Peer),
+    /// Chunks of a snapshot are missing.
+    #[error("a snapshot from replica {} is not complete", .0.0)]
+    Snapshot(Peer),
     /// The main is about to begin an epoch.
     #[error("an epoch is to begin")]
     Epoch,
@@ -328,6 +383,10 @@ enum Timer {
     Greet(Peer),
     /// Send the batch in flight again.
     Resend(Peer),
+    /// Try a slow link with what waits for a faster one.
+    Probe(Peer),
+    /// Ask for the chunks of a snapshot again.
+    Fetch(Peer),
     /// Begin the epoch that disconnected replicas have brought about.
     Epoch,
     /// See to a transaction that is not decided.
@@ -361,6 +420,8 @@ pub struct Replica {
     id: ReplicaId,
     main: Option<ReplicaId>,
     log: ChangeLog,
+    snapshots: Snapshots,
+    fetching: Option<Fetching>,
     state: State,
     audit: Audit,
     causal: CausalBuffer,
@@ -400,7 +461,9 @@ impl Replica {
         let mut replica = Replica {
             id: ReplicaId(Digest::of(&[b"replica", &entropy]).0),
             main: None,
-            log: ChangeLog::default(),
+            log: ChangeLog::new(config.chunk_numbers),
+            snapshots: Snapshots::default(),
+            fetching: None,
             state: State::default(),
             audit: Audit::default(),
             causal: CausalBuffer::default(),
@@ -739,6 +802,12 @@ impl Replica {
                 self.receive_letter(now, from, *letter);
                 Ok(())
             }
+            Message::Offer(manifest) => self.receive_offer(now, from, manifest),
+            Message::Want { chunks } => {
+                self.receive_want(now, from, &chunks);
+                Ok(())
+            }
+            Message::Chunk { last, clock, bytes } => self.receive_chunk(now, from, last, clock, bytes),
             Message::Refused(reason) => {
                 self.end_session(from);
                 self.outputs.push_back(Output::Notify(Notice::Refused { peer: from, reason }));
@@ -795,10 +864,16 @@ impl Replica {
             self.outputs.push_back(Output::Persist(Record::Main(hello.replica)));
         }
         let session = self.sessions.entry(from).or_default();
+        let greeted = session.greeted.take().filter(|_| hello.is_reply);
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
+        let strategy = session.gauge.strategy();
+        if let Some(greeted) = greeted {
+            session.gauge.note_answer(greeted, now.monotonic, 0);
+        }
         if let Some(key) = summary_key {
             session.learn_summary(key, &hello.cursor);
         }
+        self.note_strategy(from, strategy);
         self.timers.remove(&Timer::Greet(from));
         if is_news || !hello.is_reply {
             self.timers.remove(&Timer::Resend(from));
@@ -1276,6 +1351,8 @@ impl Replica {
     fn connect(&mut self, now: Now, peer: Peer) {
         self.sessions.insert(peer, Session::new());
         self.timers.remove(&Timer::Resend(peer));
+        self.timers.remove(&Timer::Probe(peer));
+        self.timers.remove(&Timer::Fetch(peer));
         self.greet(now, peer);
     }
 
@@ -1295,8 +1372,9 @@ impl Replica {
 
     fn disconnect(&mut self, peer: Peer) {
         self.sessions.remove(&peer);
-        self.timers.remove(&Timer::Greet(peer));
-        self.timers.remove(&Timer::Resend(peer));
+        for timer in [Timer::Greet(peer), Timer::Resend(peer), Timer::Probe(peer), Timer::Fetch(peer)] {
+            self.timers.remove(&timer);
+        }
     }
 
     /// Whoever talks without a session takes one for established that this side has ended. What it sends comes again after
@@ -1310,6 +1388,7 @@ impl Replica {
     fn greet(&mut self, now: Now, peer: Peer) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         self.timers.insert(Timer::Greet(peer), now.monotonic.after(resend_after(session.attempt)));
+        session.greeted = (session.attempt == 0).then_some(now.monotonic);
         session.attempt += 1;
         self.keys_drawn += 1;
         let key = Digest::of(&[b"session", &self.secret.0, &self.keys_drawn.to_le_bytes()]).0;
@@ -1354,11 +1433,14 @@ impl Replica {
     fn advance(&mut self, now: Now, from: Peer, cursor: &Cursor) {
         let Some(session) = self.sessions.get_mut(&from).filter(|session| session.is_established()) else { return };
         let is_news = session.advance(cursor);
+        let strategy = session.gauge.strategy();
+        session.note_answer(now.monotonic);
         if !session.is_in_flight() {
             self.timers.remove(&Timer::Resend(from));
         } else if is_news {
-            self.timers.insert(Timer::Resend(from), now.monotonic.after(resend_after(0)));
+            self.timers.insert(Timer::Resend(from), now.monotonic.after(session.resend_after()));
         }
+        self.note_strategy(from, strategy);
         self.acknowledge_held(cursor);
     }
 
@@ -1401,22 +1483,67 @@ impl Replica {
 
     /// Sends one peer its next batch. Says whether there was one.
     fn send_batch(&mut self, now: Now, peer: Peer) -> bool {
+        if self.offers_snapshot(now, peer) {
+            return false;
+        }
         let by_number = self.config.role == Role::Main;
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(after) = session.sendable_after() else { return false };
-        let deliveries = self.log.lacking(after, by_number);
+        let strategy = session.gauge.strategy();
+        let mut deliveries = self.log.lacking(after, by_number, strategy.batch_limits());
+        if strategy == Strategy::PriorityBased && !self.config.critical_tables.is_empty() {
+            let lacking = self.log.lacking(after, by_number, BatchLimits::NONE);
+            self.hold_back(now, peer, &lacking, &mut deliveries);
+        } else if let Some(session) = self.sessions.get_mut(&peer) {
+            session.is_held_back = false;
+        }
         let Some(last) = deliveries.last() else { return false };
         let lsn = last.lsn().filter(|_| by_number).unwrap_or(0);
-        session.note_sent(&Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn });
-        let resend_at = now.monotonic.after(resend_after(session.attempt));
-        self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
         let mut clock = self.clock.clone();
         if self.log.seen().heads().count() > self.config.whole_heads_max {
             let writers = deliveries.iter().filter_map(change_of).chain([ChangeId { replica: self.id, seq: 1 }]);
             clock = clock.of(&writers.collect());
         }
-        self.transmit(peer, &Message::Changes { clock, deliveries });
+        let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn };
+        let bytes = Message::Changes { clock, deliveries }.encode_with(strategy.compression());
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.measure(now.monotonic, bytes.len(), &sent);
+            session.note_sent(&sent);
+            let resend_at = now.monotonic.after(session.resend_after());
+            self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
+        }
+        self.outputs.push_back(Output::Transmit { to: peer, bytes });
         true
+    }
+
+    /// Over a slow link goes what critical tables need: the changes to them and all before these. The rest waits, but for a
+    /// batch now and then that tries whether the link has become faster.
+    fn hold_back(&mut self, now: Now, peer: Peer, lacking: &[Delivery], deliveries: &mut Vec<Delivery>) {
+        let critical = self.config.critical_tables.iter().filter_map(|name| self.schema().table_named(name));
+        let critical: BTreeSet<TableId> = critical.map(|(table, _)| table).collect();
+        let is_critical = |delivery: &Delivery| {
+            let ops = delivery.change().map(|entry| entry.change.ops.as_slice()).unwrap_or_default();
+            ops.iter().filter_map(Op::element).any(|element| critical.contains(&element.table()))
+        };
+        let needed = lacking.iter().rposition(is_critical).map_or(0, |last| last + 1);
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if !deliveries.is_empty() && !std::mem::take(&mut session.is_probe_due) {
+            deliveries.truncate(needed);
+        }
+        let changes = (lacking.len() - deliveries.len()) as u64;
+        let was_held_back = std::mem::replace(&mut session.is_held_back, changes > 0 && needed == 0);
+        if session.is_held_back {
+            self.timers.entry(Timer::Probe(peer)).or_insert(now.monotonic.after(PROBE_AFTER));
+            if !was_held_back {
+                self.outputs.push_back(Output::Notify(Notice::HeldBack { peer, changes }));
+            }
+        }
+    }
+
+    /// Tells of a link that is now sent over in another way than before.
+    fn note_strategy(&mut self, peer: Peer, before: Strategy) {
+        let Some((quality, strategy)) = self.link(peer).filter(|(_, strategy)| *strategy != before) else { return };
+        self.outputs.push_back(Output::Notify(Notice::LinkMeasured { peer, quality, strategy }));
     }
 
     fn fire_timers(&mut self, now: Now) {
@@ -1429,9 +1556,14 @@ impl Replica {
                 Timer::Resend(_) if is_planted(Bug::NoResend) => {}
                 Timer::Resend(peer) => {
                     if let Some(session) = self.sessions.get_mut(&peer) {
-                        session.forget_sent();
-                        session.attempt += 1;
+                        session.note_unanswered();
                         self.outputs.push_back(Output::Notify(Notice::Resent { peer }));
+                    }
+                }
+                Timer::Fetch(peer) => self.ask_for_chunks(now, peer, true),
+                Timer::Probe(peer) => {
+                    if let Some(session) = self.sessions.get_mut(&peer) {
+                        session.is_probe_due = true;
                     }
                 }
                 Timer::Epoch if is_planted(Bug::EpochDropped) => {}
@@ -1567,6 +1699,12 @@ impl Replica {
         self.audit.schema_losses(&self.state)
     }
 
+    /// What it knows of the link to a peer, and how it sends over it.
+    #[must_use]
+    pub fn link(&self, peer: Peer) -> Option<(NetworkQuality, Strategy)> {
+        self.sessions.get(&peer).map(|session| (session.gauge.quality(), session.gauge.strategy()))
+    }
+
     /// Its vector clock.
     #[must_use]
     pub fn clock(&self) -> &VectorClock {
@@ -1583,12 +1721,17 @@ impl Replica {
         let sessions = self.sessions.iter().filter_map(|(peer, session)| match session.phase {
             Phase::Greeting => Some(Pending::Handshake(*peer)),
             Phase::Refused => Some(Pending::Refused(*peer)),
-            Phase::Established { .. } => session.is_in_flight().then_some(Pending::InFlight(*peer)),
+            Phase::Established { .. } if session.is_in_flight() => Some(Pending::InFlight(*peer)),
+            Phase::Established { .. } => session.is_held_back.then_some(Pending::SlowLink(*peer)),
+        });
+        let fetched = self.timers.keys().filter_map(|timer| match timer {
+            Timer::Fetch(peer) => Some(Pending::Snapshot(*peer)),
+            _ => None,
         });
         let epoch = self.timers.contains_key(&Timer::Epoch).then_some(Pending::Epoch);
         let anew = self.to_write_anew.first().copied().map(Pending::Anew);
         let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
-        held.chain(sessions).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
+        held.chain(sessions).chain(fetched).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
 }
 

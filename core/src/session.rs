@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{Instant, Lsn};
 use crate::id::ReplicaId;
 use crate::message::Cursor;
 use crate::planted::{Bug, is_planted};
 use crate::sketch::Key;
+use crate::strategy::Gauge;
 use crate::summary::Asking;
 
 /// A peer's address, as the host numbers them.
@@ -33,6 +35,9 @@ pub const RESEND_AFTER_MAX: Duration = Duration::from_secs(4);
 pub fn resend_after(attempt: u32) -> Duration {
     RESEND_AFTER_MIN.saturating_mul(1 << attempt.min(16)).min(RESEND_AFTER_MAX)
 }
+
+/// What was sent again counts for at most so many attempts when the next batch is sent.
+const ATTEMPT_KEPT_MAX: u32 = 3;
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,22 @@ pub struct Session {
     pub attempt: u32,
     /// How this side tells what it holds.
     pub asking: Asking,
+    /// The last number of the snapshot that the peer was offered.
+    offered: Option<Lsn>,
+    /// What its traffic tells of the link.
+    pub gauge: Gauge,
+    /// The message that is measured: when it was sent, its bytes, and what its answer covers.
+    measured: Option<(Instant, usize, Cursor)>,
+    /// The last batch's size.
+    bytes_sent: usize,
+    /// What is on its way was sent before.
+    is_resent: bool,
+    /// When it said hello, if it did so once.
+    pub greeted: Option<Instant>,
+    /// Changes wait until the link is faster, or until one batch of them tries it.
+    pub is_held_back: bool,
+    /// It is time for such a batch.
+    pub is_probe_due: bool,
     /// The key of the last summary the peer sent.
     summary_key: Option<Key>,
 }
@@ -81,6 +102,14 @@ impl Session {
             batches_in_flight: 0,
             attempt: 0,
             asking: Asking::default(),
+            offered: None,
+            gauge: Gauge::default(),
+            measured: None,
+            bytes_sent: 0,
+            is_resent: false,
+            greeted: None,
+            is_held_back: false,
+            is_probe_due: false,
             summary_key: None,
         }
     }
@@ -134,7 +163,10 @@ impl Session {
         if !self.is_in_flight() {
             self.batches_in_flight = 0;
         }
-        if is_news {
+        if is_news && std::mem::take(&mut self.is_resent) {
+            // It may have come in its own time: the next one is given as long, so that a far link is measured at all.
+            self.attempt = self.attempt.min(ATTEMPT_KEPT_MAX);
+        } else if is_news {
             self.attempt = 0;
         }
         is_news
@@ -146,6 +178,31 @@ impl Session {
         (self.is_established() && self.batches_in_flight < BATCHES_IN_FLIGHT_MAX).then_some(&self.sent)
     }
 
+    /// How long to wait for an answer before sending again: never less than two of the link's round trips, and longer
+    /// for what takes long to send.
+    #[must_use]
+    pub fn resend_after(&self) -> Duration {
+        let round_trip = self.gauge.quality().round_trip.unwrap_or_default();
+        let waits = resend_after(self.attempt).max(round_trip.saturating_mul(2));
+        waits.saturating_add(self.gauge.transmission(self.bytes_sent)).min(RESEND_AFTER_MAX)
+    }
+
+    /// A message of so many bytes is sent that tells the peer `cursor`. If nothing else is on its way, it is measured.
+    pub fn measure(&mut self, now: Instant, bytes: usize, cursor: &Cursor) {
+        self.bytes_sent = bytes;
+        // An answer to what is sent again would not tell to which of both (Karn's rule).
+        if self.batches_in_flight == 0 && self.measured.is_none() && !self.is_resent {
+            self.measured = Some((now, bytes, cursor.clone()));
+        }
+    }
+
+    /// The peer has answered: what is measured may have come to its end.
+    pub fn note_answer(&mut self, now: Instant) {
+        if let Some((sent, bytes, _)) = self.measured.take_if(|(_, _, cursor)| self.cursor.includes(cursor)) {
+            self.gauge.note_answer(sent, now, bytes);
+        }
+    }
+
     /// A batch was sent; with it the peer will hold `cursor` too.
     pub fn note_sent(&mut self, cursor: &Cursor) {
         self.sent.merge(cursor);
@@ -155,10 +212,30 @@ impl Session {
         self.batches_in_flight += 1;
     }
 
+    /// The peer was offered a snapshot that ends there. With it the peer will hold all numbers up to there.
+    pub fn note_offered(&mut self, lsn: Lsn) {
+        self.offered = Some(lsn);
+        self.sent.lsn = self.sent.lsn.max(lsn);
+    }
+
+    /// Whether the peer has yet to take in the snapshot that it was offered.
+    #[must_use]
+    pub fn is_taking_snapshot(&self) -> bool {
+        self.offered.is_some_and(|lsn| self.cursor.lsn < lsn)
+    }
+
     /// What was on its way is taken for lost.
     pub fn forget_sent(&mut self) {
         self.sent = self.cursor.clone();
         self.batches_in_flight = 0;
+        self.measured = None;
+    }
+
+    /// No answer came in time: what was on its way is sent again.
+    pub fn note_unanswered(&mut self) {
+        self.forget_sent();
+        self.attempt += 1;
+        self.is_resent = true;
     }
 
     /// Whether anything is on its way and not acknowledged.
@@ -218,6 +295,31 @@ mod tests {
         assert!(session.advance(&cursor(3)) && session.is_in_flight());
         assert!(session.advance(&cursor(4)) && !session.is_in_flight());
         assert!(!session.advance(&cursor(2)), "an old acknowledgement is no news");
+    }
+
+    #[test]
+    fn after_a_batch_that_was_sent_again_the_next_one_is_given_as_long() {
+        let mut session = Session::new();
+        session.establish(PEER, &cursor(1), false);
+        let waits = |session: &Session| session.resend_after().as_millis();
+        session.note_sent(&cursor(2));
+        session.note_unanswered();
+        session.measure(Instant(250_000), 100, &cursor(2));
+        session.note_sent(&cursor(2));
+        session.advance(&cursor(2));
+        session.note_answer(Instant(300_000));
+        assert_eq!(
+            (waits(&session), session.gauge.quality().round_trip),
+            (500, None),
+            "nobody knows which was answered"
+        );
+        session.measure(Instant(400_000), 100, &cursor(3));
+        session.note_sent(&cursor(3));
+        session.advance(&cursor(3));
+        session.note_answer(Instant(800_000));
+        assert_eq!(waits(&session), 800, "two round trips");
+        session.measure(Instant(900_000), 100_000, &cursor(4));
+        assert_eq!(waits(&session), 3_967, "and the time to send it over a link that nobody knows to be good");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use kuzusync_core::state::{Delta, State};
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::strategy::BatchLimits;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
 use proptest::prelude::*;
@@ -200,7 +201,7 @@ impl Cluster {
         }
         let sender = &self.replicas[from as usize];
         let cursor = self.replicas[replica as usize].log().cursor();
-        let deliveries = sender.log().lacking(&cursor, sender.role() == Role::Main);
+        let deliveries = sender.log().lacking(&cursor, sender.role() == Role::Main, BatchLimits::NONE);
         let bytes = Message::Changes { clock: Default::default(), deliveries }.encode();
         assert!(self.input(replica, 0, Input::Receive { from: Peer(from.into()), bytes }));
         transmitted(&mut self.replicas[replica as usize]);

@@ -14,6 +14,7 @@ use kuzusync_core::message::{
 };
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
+use kuzusync_core::snapshot::Manifest;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::summary::Told;
 use kuzusync_core::value::{Type, Value};
@@ -668,4 +669,112 @@ fn an_explicit_dependency_must_be_known_where_it_is_written() {
     let (tx, statements, depends_on) = (TxId([1; 16]), vec![user_table()], vec![unknown]);
     let transaction = Transaction { tx, statements, depends_on, ..Transaction::default() };
     assert_eq!(node.input(Input::Local(transaction)), Err(Error::UnknownDependency(unknown)));
+}
+
+// ---- snapshots ----
+
+/// A main, peer 0, whose log has 20 numbers in chunks of two, an edge, peer 1, that has none and a session with it, and what
+/// the main offers.
+fn offered() -> ([Node; 2], Manifest) {
+    let open = |role: Role, name: u8| {
+        let config = Config { chunk_numbers: 2, ..Config::new(role, DATABASE) };
+        let replica = Replica::open(config, [name; 32], &[]).unwrap();
+        let mut node = Node { replica, records: Vec::new(), notices: Vec::new(), outputs: Vec::new(), now_us: 0 };
+        node.carry_out();
+        node
+    };
+    let mut nodes = [open(Role::Main, 1), open(Role::Edge, 2)];
+    nodes[0].submit(1, vec![user_table()]).unwrap();
+    (2..=20).for_each(|tx| drop(nodes[0].submit(tx, vec![user(tx.into(), "nobody")]).unwrap()));
+    let hello = nodes[1].input(Input::Connected(Peer(0))).unwrap().remove(0).1;
+    let mut answers = nodes[0].input(Input::Receive { from: Peer(1), bytes: hello }).unwrap();
+    let offer = answers.pop().unwrap().1;
+    for (_, bytes) in answers {
+        assert_eq!(nodes[1].input(Input::Receive { from: Peer(0), bytes }).unwrap(), []);
+    }
+    let Ok(Message::Offer(manifest)) = Message::decode(&offer) else { panic!("an offer comes last") };
+    assert_eq!((manifest.sync_point.lsn, manifest.chunks.len()), (20, 10));
+    (nodes, manifest)
+}
+
+/// Tells the edge of the offer and carries its wishes and the main's answers to and fro, as `changed` makes them, until the
+/// edge refuses or asks no more.
+fn fetch(nodes: &mut [Node; 2], offer: &Manifest, changed: impl Fn(Message) -> Message) -> Result<(), Error> {
+    let mut to_edge = VecDeque::from([Message::Offer(offer.clone()).encode()]);
+    while let Some(bytes) = to_edge.pop_front() {
+        for (_, bytes) in nodes[1].input(Input::Receive { from: Peer(0), bytes })? {
+            let answers = nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap();
+            let chunks = answers.into_iter().map(|(_, bytes)| Message::decode(&bytes).unwrap());
+            to_edge.extend(chunks.map(|message| changed(message).encode()));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn who_lacks_much_takes_a_snapshot_in_chunk_by_chunk() {
+    let (mut nodes, manifest) = offered();
+    fetch(&mut nodes, &manifest, |message| message).unwrap();
+    let [main, edge] = &nodes;
+    let taken = Notice::SnapshotTaken { peer: Peer(0), lsn: 20, chunks: 10 };
+    assert!(edge.notices.contains(&taken) && edge.replica.pending().is_empty());
+    assert_eq!(edge.view(), main.view());
+    assert_eq!(edge.replica.sync_point(), main.replica.sync_point());
+    assert_eq!(edge.replica.snapshot(), Some(manifest));
+    let again = Node::open(Role::Edge, 3, edge.records.clone());
+    assert_eq!(again.view(), main.view(), "its records hold it");
+}
+
+#[test]
+fn a_damaged_chunk_is_not_taken_in_and_asked_for_again() {
+    let (mut nodes, manifest) = offered();
+    let damaged = |message| match message {
+        Message::Chunk { last: 2, clock, mut bytes } => {
+            bytes[0] ^= 1;
+            Message::Chunk { last: 2, clock, bytes }
+        }
+        other => other,
+    };
+    fetch(&mut nodes, &manifest, damaged).unwrap();
+    assert!(nodes[1].notices.contains(&Notice::ChunkDamaged { peer: Peer(0), last: 2 }));
+    assert_eq!(nodes[1].replica.log().lsn_known(), 0, "what comes after it waits");
+    nodes[1].now_us += 20_000_000;
+    let frames = nodes[1].input(Input::Timeout).unwrap();
+    let wanted: Vec<Message> = frames.iter().map(|(_, bytes)| Message::decode(bytes).unwrap()).collect();
+    assert!(wanted.contains(&Message::Want { chunks: vec![2] }), "{wanted:?}");
+    exchange(&mut nodes, frames.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
+    assert_eq!(nodes[1].view(), nodes[0].view());
+}
+
+#[test]
+fn chunks_that_are_not_the_offered_history_are_refused() {
+    let (mut nodes, mut manifest) = offered();
+    let found = manifest.sync_point.checksum;
+    manifest.sync_point.checksum = Digest::default();
+    let refused = fetch(&mut nodes, &manifest, |message| message);
+    assert_eq!(refused, Err(Error::OtherHistory { lsn: 20, found, expected: Digest::default() }));
+}
+
+#[test]
+fn a_chunk_that_holds_other_numbers_is_refused() {
+    let (mut nodes, mut manifest) = offered();
+    let first = Message::Want { chunks: vec![2] }.encode();
+    let answers = nodes[0].input(Input::Receive { from: Peer(1), bytes: first }).unwrap();
+    let Ok(Message::Chunk { bytes, .. }) = Message::decode(&answers[0].1) else { panic!("a chunk is the answer") };
+    // The main offers the first chunk as one of three numbers.
+    manifest.chunks[0].last = 3;
+    assert_eq!(Digest::of(&[&bytes]), manifest.chunks[0].digest);
+    let renamed = |message| match message {
+        Message::Chunk { last: 4, clock, .. } => Message::Chunk { last: 3, clock, bytes: bytes.clone() },
+        other => other,
+    };
+    let refused = fetch(&mut nodes, &manifest, renamed).unwrap_err().to_string();
+    assert!(refused.contains("does not hold the numbers from 1 to 3"), "{refused}");
+}
+
+#[test]
+fn only_an_edge_is_offered_snapshots() {
+    let (mut nodes, manifest) = offered();
+    let refused = nodes[0].input(Input::Receive { from: Peer(1), bytes: Message::Offer(manifest).encode() });
+    assert_eq!(refused, Err(Error::ForeignNumber { what: "a snapshot".to_owned(), lsn: 20 }));
 }

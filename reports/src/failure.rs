@@ -349,7 +349,18 @@ fn listed(words: &[String]) -> String {
 
 /// The cluster, its links, and every other knob that is not at its default.
 pub(crate) fn options(options: &Options) -> String {
-    let Options { replicas, has_main, links, whole_heads_max, skew_ms, drift_ppm, settle_ms_max, turns_max } = options;
+    let Options {
+        replicas,
+        has_main,
+        links,
+        whole_heads_max,
+        critical_tables,
+        chunk_numbers,
+        skew_ms,
+        drift_ppm,
+        settle_ms_max,
+        turns_max,
+    } = options;
     let LinkOptions {
         loss_permille,
         repeat_permille,
@@ -386,6 +397,12 @@ pub(crate) fn options(options: &Options) -> String {
     });
     if *whole_heads_max != Options::default().whole_heads_max {
         words.push(format!("more than {} summarised", plural(*whole_heads_max as usize, "author")));
+    }
+    if *chunk_numbers != Options::default().chunk_numbers {
+        words.push(format!("snapshots in chunks of {}", plural(*chunk_numbers as usize, "number")));
+    }
+    if !critical_tables.is_empty() {
+        words.push(format!("{} first", critical_tables.join(" and ")));
     }
     if *jitter_ms_max > 0 {
         words.push(format!("jitter up to {jitter_ms_max} ms"));

@@ -322,6 +322,18 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
             let heads = plural(usize::try_from(*differences).unwrap_or(usize::MAX), "head");
             Some(format!("differs from {} in {heads}", names.host(*peer)))
         }
+        Notice::LinkMeasured { peer: Peer(peer), quality, strategy } => {
+            Some(format!("the link to {} carries {quality}: {}", names.host(*peer), strategy.name()))
+        }
+        Notice::ChunkDamaged { last, .. } => Some(format!("the chunk up to number {last} is damaged")),
+        Notice::SnapshotTaken { peer: Peer(peer), lsn, chunks } => {
+            let chunks = plural(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk");
+            Some(format!("has all {chunks} of {}'s snapshot up to number {lsn}", names.host(*peer)))
+        }
+        Notice::HeldBack { peer: Peer(peer), changes } => {
+            let changes = plural(usize::try_from(*changes).unwrap_or(usize::MAX), "change");
+            Some(format!("{changes} for {} can wait for a faster link", names.host(*peer)))
+        }
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

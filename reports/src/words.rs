@@ -183,6 +183,12 @@ impl Names {
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
             Ok(Message::TwoPhase(letter)) => self.letter(&letter),
+            Ok(Message::Offer(manifest)) => format!("the offer of a snapshot up to number {}", manifest.sync_point.lsn),
+            Ok(Message::Want { chunks }) => {
+                let lasts: Vec<String> = chunks.iter().map(u64::to_string).collect();
+                format!("a wish for the chunks up to {}", lasts.join(", "))
+            }
+            Ok(Message::Chunk { last, .. }) => format!("the chunk up to number {last}"),
             Err(_) => "what is no message".to_owned(),
         }
     }

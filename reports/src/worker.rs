@@ -99,8 +99,8 @@ impl Request {
     /// If its profile or its scenario is none.
     fn work(&self) -> Result<Work, String> {
         Ok(match &self.script {
-            RequestedScript::Generated(profile) => Work::Plan(swarm::plan(profile.parse()?, self.seed)),
-            RequestedScript::Plan(plan) => Work::Plan(plan.clone()),
+            RequestedScript::Generated(profile) => Work::Plan(Box::new(swarm::plan(profile.parse()?, self.seed))),
+            RequestedScript::Plan(plan) => Work::Plan(Box::new(plan.clone())),
             RequestedScript::Scenario(name) => Work::Scenario(Box::new(Scenario::named(name)?)),
         })
     }
@@ -125,7 +125,7 @@ impl Request {
             Work::Plan(plan) => {
                 let script = Script::Plan(&plan.steps);
                 let outcome = simulate(&Run { seed, options: &plan.options, store, script, bug });
-                (Some(plan), outcome)
+                (Some(*plan), outcome)
             }
         })
     }
@@ -137,7 +137,10 @@ impl Request {
     pub fn outcome_without_history(&self, failure: Failure) -> Result<(Option<Plan>, Outcome), String> {
         let (plan, options) = match self.work()? {
             Work::Scenario(scenario) => (None, scenario.options),
-            Work::Plan(plan) => (Some(plan.clone()), plan.options),
+            Work::Plan(plan) => {
+                let options = plan.options.clone();
+                (Some(*plan), options)
+            }
         };
         let outcome = Outcome {
             seed: self.seed,
@@ -155,7 +158,7 @@ impl Request {
 
 /// What a request comes to.
 enum Work {
-    Plan(Plan),
+    Plan(Box<Plan>),
     Scenario(Box<Scenario>),
 }
 

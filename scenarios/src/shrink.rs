@@ -244,7 +244,7 @@ impl<R: Replays> Shrinking<'_, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
-        let conditions: [fn(&mut Plan); 10] = [
+        let conditions: [fn(&mut Plan); 12] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
             |plan| plan.options.links.reorder_permille = 0,
@@ -257,6 +257,8 @@ impl<R: Replays> Shrinking<'_, R> {
             },
             |plan| plan.options.links.bytes_per_second_max = 0,
             |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
+            |plan| plan.options.critical_tables.clear(),
+            |plan| plan.options.chunk_numbers = Options::default().chunk_numbers,
             |plan| plan.options.skew_ms.clear(),
             |plan| plan.options.drift_ppm.clear(),
         ];

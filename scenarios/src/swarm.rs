@@ -342,16 +342,26 @@ fn options(mix: Mix) -> BoxedStrategy<Options> {
     // A run has few authors; so that summaries are met at all, every other run sends nothing else.
     let whole_heads_max = prop_oneof![Just(0), Just(Options::default().whole_heads_max)];
     let (fewest, most) = mix.replicas;
-    (fewest..=most, has_main, links(mix), whole_heads_max, clocks(mix))
-        .prop_map(|(replicas, has_main, links, whole_heads_max, (skew_ms, drift_ppm))| Options {
-            replicas,
-            has_main,
-            links,
-            whole_heads_max,
-            skew_ms,
-            drift_ppm,
-            ..Options::default()
-        })
+    // So short a history is never sealed; in half of all plans one of a few changes is.
+    let chunk_numbers = prop_oneof![Just(Options::default().chunk_numbers), 1..4_u32];
+    let critical_tables = prop_oneof![3 => Just(Vec::new()), 1 => Just(vec!["City".to_owned()])];
+    let transfer = (whole_heads_max, critical_tables, chunk_numbers);
+    (fewest..=most, has_main, links(mix), transfer, clocks(mix))
+        .prop_map(
+            |(replicas, has_main, links, (whole_heads_max, critical_tables, chunk_numbers), (skew_ms, drift_ppm))| {
+                Options {
+                    replicas,
+                    has_main,
+                    links,
+                    whole_heads_max,
+                    critical_tables,
+                    chunk_numbers,
+                    skew_ms,
+                    drift_ppm,
+                    ..Options::default()
+                }
+            },
+        )
         .boxed()
 }
 

@@ -12,16 +12,17 @@ use kuzusync_core::message::{Cursor, Delivery, Entry, Hello, Message, PROTOCOL_V
 use kuzusync_core::replica::Notice;
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
+use kuzusync_core::strategy::Strategy;
 use kuzusync_core::summary::{CELLS_MIN, Cost, Told};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::cluster::Cluster;
 use kuzusync_sim::history::EventKind;
-use kuzusync_sim::options::Options;
+use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 
 use crate::case::Case;
-use crate::sample::{create, node_table, rows};
+use crate::sample::{create, create_user, create_user_table, each, node_table, rows, timed_links, write};
 use crate::scenario::Scenario;
 
 /// The scenarios of this section.
@@ -60,6 +61,50 @@ pub fn scenarios() -> Vec<Scenario> {
             seed: Seed(61),
             options: Options { replicas: 2, ..Options::default() },
             body: |cluster| Box::pin(compression(cluster)),
+        },
+        Scenario {
+            name: "strategy-follows-the-link",
+            story: "The link to an edge is good, then far, then slow, then both. Alarms are critical, users are not.",
+            cases: &[Case::D6_2],
+            claims: &[],
+            seed: Seed(62),
+            options: Options { replicas: 2, critical_tables: vec!["Alarm".into()], ..Options::default() },
+            body: |cluster| Box::pin(strategy_follows_the_link(cluster)),
+        },
+        Scenario {
+            name: "late-join",
+            story: "An edge joins when the main's log has 300 numbers. While it takes the snapshot in, somebody writes on.",
+            cases: &[Case::C5],
+            claims: &[],
+            seed: Seed(65),
+            options: Options { chunk_numbers: 20, ..Options::default() },
+            body: |cluster| Box::pin(late_join(cluster)),
+        },
+        Scenario {
+            name: "interrupted-snapshot",
+            story: "An edge that joins late loses the link halfway through a snapshot, and dies before it is back.",
+            cases: &[],
+            claims: &[
+                "it has a part of the snapshot",
+                "the rest follows and nothing twice",
+                "it shows what the others show",
+            ],
+            seed: Seed(66),
+            options: Options { chunk_numbers: 20, ..timed_links(40) },
+            body: |cluster| Box::pin(interrupted_snapshot(cluster)),
+        },
+        Scenario {
+            name: "damaged-chunk",
+            story: "Half of the chunks that an edge is sent are damaged where the main keeps them.",
+            cases: &[],
+            claims: &["damaged chunks are noticed", "they are fetched again", "it shows what the others show"],
+            seed: Seed(67),
+            options: Options {
+                chunk_numbers: 20,
+                links: LinkOptions { corrupt_permille: 500, ..LinkOptions::default() },
+                ..Options::default()
+            },
+            body: |cluster| Box::pin(damaged_chunk(cluster)),
         },
         Scenario {
             name: "compression-of-single-changes",
@@ -337,6 +382,187 @@ async fn compression(cluster: &mut Cluster) {
     let edges = received.edges.get("KNOWS").map_or(0, std::collections::BTreeMap::len);
     let is_equal = sent == received && (nodes, edges) == (1_000, 5_000);
     cluster.check("the round trip is equal", is_equal, format!("{nodes} nodes and {edges} edges arrived"));
+}
+
+/// The edge comes back over such a link, and the main sends it a few small and large changes. What the main makes of it.
+async fn over(cluster: &mut Cluster, latency_ms: u64, kbit_per_s: u64, name: &str) -> (Strategy, String) {
+    let (main, edge) = (0, 1);
+    cluster.go_offline(edge).await;
+    let links = LinkOptions {
+        latency_ms_min: latency_ms,
+        latency_ms_max: latency_ms,
+        bytes_per_second_max: kbit_per_s * 125,
+        ..LinkOptions::default()
+    };
+    cluster.set_links(links);
+    cluster.go_online(edge).await;
+    cluster.wait(5_000).await;
+    for number in 0..3 {
+        write(cluster, main, create_user(&format!("{name} {number}"), "small")).await;
+        cluster.wait(3_000).await;
+        // What zstd cannot make small.
+        let noise = |part: u64| Digest::of(&[name.as_bytes(), &[number], &part.to_le_bytes()]).to_string();
+        let text: String = (0..700).map(noise).collect();
+        write(cluster, main, create_user(&format!("{name} {number} large"), &text)).await;
+        cluster.wait(8_000).await;
+    }
+    let link = cluster.ask(main, |replica| replica.link(Peer(edge))).flatten();
+    let (quality, strategy) = link.unwrap_or_default();
+    (strategy, format!("measured {quality}: {}", strategy.name()))
+}
+
+async fn strategy_follows_the_link(cluster: &mut Cluster) {
+    let (main, edge) = (0, 1);
+    write(cluster, main, create_user_table()).await;
+    write(cluster, main, node_table("Alarm", &[("id", Type::String)])).await;
+    cluster.settle().await;
+    let (strategy, found) = over(cluster, 10, 20_000, "good").await;
+    cluster.check("over a good link every change streams", strategy == Strategy::Streaming, found);
+
+    let (strategy, found) = over(cluster, 400, 20_000, "far").await;
+    let before = sent(cluster, main, edge).len();
+    for number in 0..400 {
+        write(cluster, main, create_user(&format!("of many {number}"), "")).await;
+    }
+    cluster.wait(20_000).await;
+    let frames = sent(cluster, main, edge);
+    let in_one = frames[before..].iter().map(|frame| match Message::decode(frame) {
+        Ok(Message::Changes { deliveries, .. }) => deliveries.len(),
+        _ => 0,
+    });
+    let most = in_one.max().unwrap_or_default();
+    let is_far = strategy == Strategy::BatchOptimized && most > 100;
+    cluster.check("above 500 ms batches grow over 100", is_far, format!("{found}, {most} changes in a batch"));
+
+    let (strategy, found) = over(cluster, 10, 500, "slow").await;
+    let mut is_slow = strategy == Strategy::PriorityBased;
+    write(cluster, main, create("Alarm", [("id", "fire".into())])).await;
+    write(cluster, main, create_user("can wait", "")).await;
+    cluster.wait(2_000).await;
+    let shows = |cluster: &Cluster, table: &str, key: &str| cluster.view(edge).node(table, &key.into()).is_some();
+    is_slow &= shows(cluster, "Alarm", "fire") && !shows(cluster, "User", "can wait");
+    let pending = cluster.ask(main, |replica| replica.pending()).unwrap_or_default();
+    let pending = pending.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let clause = "below 1 Mbit/s only what critical tables need is sent";
+    cluster.check(clause, is_slow, format!("{found}; the alarm is there, and {pending}"));
+
+    let (strategy, found) = over(cluster, 400, 500, "far and slow").await;
+    let is_priority = strategy == Strategy::PriorityBased;
+    cluster.check("where both limits are crossed bandwidth decides", is_priority, found);
+    cluster.settle().await;
+    let users = [main, edge].map(|host| rows(cluster, host, "User"));
+    let is_there = users[0] == users[1] && shows(cluster, "User", "can wait");
+    cluster.check("what had to wait arrives over a better link", is_there, format!("users: {users:?}"));
+}
+
+/// Edge 2 stays away while the main and edge 1 make a table and 300 users.
+async fn write_without_edge_2(cluster: &mut Cluster) {
+    cluster.settle().await;
+    cluster.go_offline(2).await;
+    write(cluster, 0, create_user_table()).await;
+    cluster.wait(10_000).await;
+    for number in 0..300 {
+        write(cluster, number % 2, create_user(&format!("user {number}"), "from the beginning")).await;
+    }
+    cluster.wait(20_000).await;
+}
+
+/// The last numbers of the chunks that an edge was sent, in the order of sending.
+fn chunks_sent(cluster: &Cluster, to: u32) -> Vec<u64> {
+    let chunk = |frame: Vec<u8>| match Message::decode(&frame) {
+        Ok(Message::Chunk { last, .. }) => Some(last),
+        _ => None,
+    };
+    sent(cluster, 0, to).into_iter().filter_map(chunk).collect()
+}
+
+/// Where the snapshots end that a host has taken in, and of how many chunks they are.
+fn snapshots_taken(cluster: &Cluster, host: u32) -> Vec<(u64, u64)> {
+    cluster.events_at(host, |kind| match kind {
+        EventKind::Notified(Notice::SnapshotTaken { lsn, chunks, .. }) => Some((*lsn, *chunks)),
+        _ => None,
+    })
+}
+
+fn check_same_view(cluster: &mut Cluster) {
+    let views: Vec<_> = cluster.hosts().map(|host| cluster.view(host)).collect();
+    let users = each(cluster, |host| rows(cluster, host, "User"));
+    let is_same = users[0] >= 300 && views.iter().all(|view| *view == views[0]);
+    cluster.check("it shows what the others show", is_same, format!("users: {users:?}"));
+}
+
+async fn late_join(cluster: &mut Cluster) {
+    write_without_edge_2(cluster).await;
+    let before = sent(cluster, 0, 2).len();
+    cluster.go_online(2).await;
+    for number in 0..30 {
+        write(cluster, number % 2, create_user(&format!("late {number}"), "meanwhile")).await;
+        cluster.wait(3).await;
+    }
+    cluster.settle().await;
+    let taken = snapshots_taken(cluster, 2);
+    let snapshot = matches!(taken[..], [(lsn, chunks)] if lsn >= 300 && chunks == lsn / 20);
+    cluster.check("it gets a snapshot", snapshot, format!("{taken:?}: the last number, and chunks"));
+    let end = taken.first().map_or(0, |(lsn, _)| *lsn);
+    let frames = sent(cluster, 0, 2);
+    let changes = frames[before..].iter().filter_map(|frame| match Message::decode(frame) {
+        Ok(Message::Changes { deliveries, .. }) => {
+            Some(deliveries.iter().filter_map(Delivery::lsn).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    let numbers: BTreeSet<u64> = changes.flatten().collect();
+    let last = cluster.ask(0, |replica| replica.sync_point()).unwrap_or_default().lsn;
+    let is_tail = last > end && numbers.iter().copied().eq(end + 1..=last);
+    let found = format!("the snapshot ends at {end}, {} numbers up to {last} were sent as changes", numbers.len());
+    cluster.check("what came after the snapshot follows as changes", is_tail, found);
+    check_same_view(cluster);
+    let snapshots = each(cluster, |host| cluster.ask(host, |replica| replica.snapshot()).flatten());
+    let points = each(cluster, |host| cluster.ask(host, |replica| replica.sync_point()));
+    let is_same = snapshots[0].is_some() && snapshots.iter().all(|snapshot| *snapshot == snapshots[0]);
+    let is_same = is_same && points.iter().all(|point| *point == points[0]);
+    let digests = snapshots.iter().flatten().map(|snapshot| snapshot.digest().to_string()).collect::<Vec<_>>();
+    cluster.check("all replicas make the same snapshot", is_same, digests.join(", "));
+}
+
+async fn interrupted_snapshot(cluster: &mut Cluster) {
+    write_without_edge_2(cluster).await;
+    cluster.go_online(2).await;
+    cluster.wait(270).await;
+    cluster.go_offline(2).await;
+    let known = |cluster: &Cluster| cluster.ask(2, |replica| replica.sync_point()).unwrap_or_default().lsn;
+    let (before, sent_before) = (known(cluster), chunks_sent(cluster, 2));
+    cluster.crash(2, 0);
+    cluster.restart(2).await;
+    let kept = known(cluster);
+    let has_part = before > 0 && before < 300 && kept == before;
+    cluster.check("it has a part of the snapshot", has_part, format!("{before} numbers, and {kept} after it died"));
+    cluster.go_online(2).await;
+    cluster.settle().await;
+    let sent_after = chunks_sent(cluster, 2)[sent_before.len()..].to_vec();
+    let taken = snapshots_taken(cluster, 2);
+    let distinct: BTreeSet<u64> = sent_after.iter().copied().collect();
+    let is_rest = !taken.is_empty() && distinct.len() == sent_after.len() && distinct.first() == Some(&(kept + 20));
+    let found = format!("chunks up to {sent_before:?}, then up to {sent_after:?}");
+    cluster.check("the rest follows and nothing twice", is_rest, found);
+    check_same_view(cluster);
+}
+
+async fn damaged_chunk(cluster: &mut Cluster) {
+    write_without_edge_2(cluster).await;
+    cluster.go_online(2).await;
+    cluster.wait(30_000).await;
+    cluster.settle().await;
+    let damaged = cluster.events_at(2, |kind| match kind {
+        EventKind::Notified(Notice::ChunkDamaged { last, .. }) => Some(*last),
+        _ => None,
+    });
+    cluster.check("damaged chunks are noticed", !damaged.is_empty(), format!("up to {damaged:?}"));
+    let (sent, taken) = (chunks_sent(cluster, 2), snapshots_taken(cluster, 2));
+    let times = |last: &u64| sent.iter().filter(|sent| *sent == last).count();
+    let again = !taken.is_empty() && damaged.iter().all(|last| times(last) > 1);
+    cluster.check("they are fetched again", again, format!("{} chunks sent, {taken:?}", sent.len()));
+    check_same_view(cluster);
 }
 
 async fn compression_of_single_changes(cluster: &mut Cluster) {

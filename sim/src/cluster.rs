@@ -26,7 +26,7 @@ use crate::disk::{Disk, DiskFault};
 use crate::history::EventKind;
 use crate::host::{self, Arrival};
 use crate::network::Partition;
-use crate::options::Options;
+use crate::options::{LinkOptions, Options};
 use crate::outcome::{Check, Property, ReplicaState, Violation};
 use crate::seed::Seed;
 use crate::step::Step;
@@ -394,6 +394,11 @@ impl Cluster {
 
     async fn input(&self, host: u32, input: Input) {
         self.ask_moving_host(host, |answer_to| Arrival::Local(input, answer_to)).await;
+    }
+
+    /// From now on links behave like this, for scenarios in which they change.
+    pub fn set_links(&mut self, links: LinkOptions) {
+        self.world.borrow_mut().network.set_options(links);
     }
 
     /// Makes a host's replica believe that another sent it these bytes; nothing of this passes the network. Returns

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kuzusync_core::snapshot::CHUNK_NUMBERS;
 use kuzusync_core::summary::WHOLE_HEADS_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,12 @@ pub struct Options {
     pub links: LinkOptions,
     /// Authors that a hello names one by one; more are summarised.
     pub whole_heads_max: u32,
+    /// Tables that slow links carry before all else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub critical_tables: Vec<String>,
+    /// Numbers in a chunk of a snapshot.
+    #[schemars(range(min = 1))]
+    pub chunk_numbers: u32,
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
@@ -117,10 +124,21 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, drift_ppm, settle_ms_max, turns_max } =
-            self;
+        let Options {
+            replicas,
+            has_main: _,
+            links,
+            whole_heads_max: _,
+            critical_tables: _,
+            chunk_numbers,
+            skew_ms,
+            drift_ppm,
+            settle_ms_max,
+            turns_max,
+        } = self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
+        in_range("options.chunk_numbers", *chunk_numbers, *chunk_numbers > 0, "at least 1")?;
         for (host, ms) in skew_ms.iter().enumerate() {
             clock_offset(format!("options.skew_ms[{host}]"), *ms)?;
         }
@@ -188,6 +206,8 @@ impl Default for Options {
             has_main: true,
             links: LinkOptions::default(),
             whole_heads_max: WHOLE_HEADS_MAX as u32,
+            critical_tables: Vec::new(),
+            chunk_numbers: CHUNK_NUMBERS as u32,
             skew_ms: Vec::new(),
             drift_ppm: Vec::new(),
             settle_ms_max: 60_000,

@@ -8,6 +8,7 @@ use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::Ddl;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::strategy::Strategy;
 use kuzusync_core::two_phase::{AbortReason, Decision, Vote};
 use kuzusync_core::view::SchemaStep;
 
@@ -19,13 +20,19 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 62] = [
+    const SITUATIONS: [&str; 68] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
         "batch_resent",
         "summary_understood",
         "message_refused",
+        "snapshot_taken",
+        "chunk_damaged",
+        "link_found_slow",
+        "link_found_far",
+        "link_found_good_again",
+        "changes_waited_for_a_faster_link",
         "change_numbered",
         "change_acknowledged",
         "concurrent_update_lost",
@@ -153,6 +160,12 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
+        Notice::LinkMeasured { strategy: Strategy::PriorityBased, .. } => "link_found_slow",
+        Notice::LinkMeasured { strategy: Strategy::BatchOptimized, .. } => "link_found_far",
+        Notice::LinkMeasured { strategy: Strategy::Streaming, .. } => "link_found_good_again",
+        Notice::SnapshotTaken { .. } => "snapshot_taken",
+        Notice::ChunkDamaged { .. } => "chunk_damaged",
+        Notice::HeldBack { .. } => "changes_waited_for_a_faster_link",
         Notice::Compared { .. } => "summary_understood",
         Notice::Numbered { .. } => "change_numbered",
         Notice::Acknowledged { .. } => "change_acknowledged",

@@ -250,7 +250,10 @@ impl World {
         let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
         let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
         let whole_heads_max = self.options.whole_heads_max as usize;
-        let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
+        let critical_tables = self.options.critical_tables.iter().cloned().collect();
+        let chunk_numbers = u64::from(self.options.chunk_numbers);
+        let config =
+            Config { whole_heads_max, critical_tables, chunk_numbers, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
         let prepared = replica.prepared().map(|proposal| proposal.tx).collect();

@@ -11,6 +11,7 @@ use kuzusync_core::message::{Entry, Message, Role};
 use kuzusync_core::replica::{Config, Input, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
+use kuzusync_core::strategy::Strategy;
 use kuzusync_core::value::{Type, Value};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -104,7 +105,7 @@ impl Cluster {
         for (from, to) in pairs().chain(pairs()) {
             loop {
                 let cursor = self.replicas[to].log().cursor();
-                let deliveries = self.replicas[from].log().lacking(&cursor, false);
+                let deliveries = self.replicas[from].log().lacking(&cursor, false, Strategy::Streaming.batch_limits());
                 if deliveries.is_empty() {
                     break;
                 }

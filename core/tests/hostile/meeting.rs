@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use kuzusync_core::Error;
-use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::clock::{Instant, Now, VectorClock};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest, TxId};
 use kuzusync_core::message::{Message, Record, Role};
 use kuzusync_core::replica::{Config, Input, Output, Replica};
 use kuzusync_core::session::Peer;
+use kuzusync_core::snapshot::chunk_bytes;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::store::memory::MemoryStore;
@@ -33,7 +34,7 @@ impl Host {
     pub fn new(role: Role, name: u8) -> Host {
         // Peers tell each other what they hold in summaries, the others by name.
         let whole_heads_max = if role == Role::Peer { 0 } else { usize::MAX };
-        let config = Config { whole_heads_max, ..Config::new(role, DATABASE) };
+        let config = Config { whole_heads_max, chunk_numbers: 2, ..Config::new(role, DATABASE) };
         let replica = Replica::open(config, [name; 32], &[]).unwrap();
         let mut host = Host { role, replica, records: Vec::new(), store: MemoryStore::default() };
         host.carry_out();
@@ -116,6 +117,16 @@ impl Meeting {
         meeting.on_their_way = frames.collect();
         meeting.frames.extend(meeting.on_their_way.clone());
         meeting.frames.push(Message::Refused("words".into()).encode());
+        let mut of_snapshot = Vec::new();
+        if let Some((host, manifest)) = meeting.hosts.iter().find_map(|host| Some((host, host.replica.snapshot()?))) {
+            of_snapshot.push(Message::Want { chunks: manifest.chunks.iter().map(|chunk| chunk.last).collect() });
+            let chunk = |last| chunk_bytes(host.replica.log(), last).map(|bytes| (last, bytes));
+            for (last, bytes) in manifest.chunks.iter().filter_map(|each| chunk(each.last)) {
+                of_snapshot.push(Message::Chunk { last, clock: VectorClock::default(), bytes });
+            }
+            of_snapshot.push(Message::Offer(manifest));
+        }
+        meeting.frames.extend(of_snapshot.iter().map(Message::encode));
         meeting.frames.push(Message::Unclear { key: [1; 16], differences_min: 3 }.encode());
         let [to, from] = [0, 1].map(|at: usize| meeting.hosts[at].replica.id());
         let abort = Abort { by: from, reason: AbortReason::LeaseExpired };

@@ -69,7 +69,7 @@ pub struct Arguments {
 /// What is to be run.
 enum Target {
     Scenario(Box<Scenario>),
-    Plan(Plan),
+    Plan(Box<Plan>),
     Case(Box<StoredCase>),
     Generated(Profile),
 }
@@ -128,7 +128,7 @@ fn plan_file(path: &Path) -> Result<Target, Stop> {
     if StoredCase::is_meant(&text) {
         return case_file(path, &text).map(|stored| Target::Case(Box::new(stored)));
     }
-    Plan::from_json(&text).map(Target::Plan).map_err(|error| unusable(path, &error, "plan"))
+    Plan::from_json(&text).map(|plan| Target::Plan(Box::new(plan))).map_err(|error| unusable(path, &error, "plan"))
 }
 
 /// A stored case that this build can run.
@@ -157,7 +157,7 @@ fn unusable(path: &Path, error: &BadFile, format: &str) -> Stop {
 fn request(target: &Target, arguments: &Arguments) -> Result<Request, Stop> {
     let own = match target {
         Target::Scenario(scenario) => Request::scenario(scenario.name, scenario.seed, StoreChoice::Memory),
-        Target::Plan(plan) => Request::plan(plan.clone(), Seed(0), StoreChoice::Memory),
+        Target::Plan(plan) => Request::plan(plan.as_ref().clone(), Seed(0), StoreChoice::Memory),
         Target::Case(stored) => Request::stored(stored),
         Target::Generated(profile) => Request::generated(Seed(0), StoreChoice::Memory, *profile, None),
     };

@@ -1,0 +1,237 @@
+//! The transfer of snapshots: see [`crate::snapshot`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Batch, Notice, Output, Replica, Timer, change_of};
+use crate::clock::{Lsn, Now, VectorClock};
+use crate::error::Error;
+use crate::id::{Digest, Role};
+use crate::message::{Cursor, Message};
+use crate::planted::{Bug, is_planted};
+use crate::session::{Peer, Phase, resend_after};
+use crate::snapshot::{self, CHUNKS_MIN, CHUNKS_WANTED_MAX, Chunk, Manifest, SyncPoint};
+use crate::strategy::Strategy;
+
+/// A snapshot on its way to this replica.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    manifest: Manifest,
+    /// Chunks that came before one they follow, by their last numbers. They are what they were offered as.
+    arrived: BTreeMap<Lsn, (VectorClock, Vec<u8>)>,
+    /// The last chunk that was asked for and not given up yet, by its last number.
+    asked: Lsn,
+    /// How often the chunks that are missing were asked for in vain.
+    attempt: u32,
+}
+
+/// How long to wait for a chunk at most before asking again: a slow link takes its time for one.
+const FETCH_AFTER_MAX: Duration = Duration::from_secs(16);
+
+fn fetch_after(attempt: u32) -> Duration {
+    resend_after(0).saturating_mul(1 << attempt.min(16)).min(FETCH_AFTER_MAX)
+}
+
+impl Replica {
+    /// The snapshot that this replica could give: two that hold the same numbers give the same.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Manifest> {
+        self.snapshots.clone().manifest(&self.log)
+    }
+
+    /// The last of the main's numbers that it knows, and what leads up to it.
+    #[must_use]
+    pub fn sync_point(&self) -> SyncPoint {
+        self.log.seals().tip()
+    }
+
+    /// Offers a peer a snapshot if it lacks much of the log. Says whether it is to be sent nothing else for now.
+    pub(super) fn offers_snapshot(&mut self, now: Now, peer: Peer) -> bool {
+        let Some(session) = self.sessions.get_mut(&peer).filter(|_| self.config.role == Role::Main) else {
+            return false;
+        };
+        let is_taking = session.is_taking_snapshot();
+        if is_taking && session.is_in_flight() {
+            return true;
+        }
+        let waits_for_critical =
+            session.gauge.strategy() == Strategy::PriorityBased && !self.config.critical_tables.is_empty();
+        let Some(after) = session.sendable_after().filter(|_| !waits_for_critical).map(|after| after.lsn) else {
+            return false;
+        };
+        let ends = self.log.seals().ends();
+        if !is_taking && ends.len() - ends.partition_point(|end| end.lsn <= after) < CHUNKS_MIN {
+            return false;
+        }
+        let Some(manifest) = self.snapshots.manifest(&self.log) else { return false };
+        let Some(session) = self.sessions.get_mut(&peer) else { return false };
+        session.note_offered(manifest.sync_point.lsn);
+        let resend_at = now.monotonic.after(resend_after(session.attempt));
+        self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
+        self.transmit(peer, &Message::Offer(manifest));
+        true
+    }
+
+    /// Whether a peer is this database's main, with whom a session is established.
+    fn is_main(&self, peer: Peer) -> bool {
+        let session = self.sessions.get(&peer);
+        self.main
+            .is_some_and(|main| session.is_some_and(|session| session.phase == Phase::Established { replica: main }))
+    }
+
+    pub(super) fn receive_offer(&mut self, now: Now, from: Peer, manifest: Manifest) -> Result<(), Error> {
+        let lsn = manifest.sync_point.lsn;
+        if self.config.role != Role::Edge {
+            return self.refuse(from, Error::ForeignNumber { what: "a snapshot".to_owned(), lsn });
+        }
+        if !self.is_main(from) {
+            self.greet_stranger(now, from);
+            return Ok(());
+        }
+        if lsn <= self.log.lsn_known() {
+            // The main has not heard of what came before, or not understood it.
+            self.transmit(from, &Message::Ack(self.log.cursor()));
+            return Ok(());
+        }
+        let is_under_way = self.timers.contains_key(&Timer::Fetch(from));
+        if is_under_way && self.fetching.as_ref().is_some_and(|fetching| fetching.manifest == manifest) {
+            return Ok(());
+        }
+        // What came before the transfer was interrupted, or offered anew, need not come again.
+        let before = self.fetching.take();
+        let (asked, attempt) =
+            before.as_ref().filter(|_| is_under_way).map_or((0, 0), |fetching| (fetching.asked, fetching.attempt));
+        let mut arrived = before.map(|fetching| fetching.arrived).unwrap_or_default();
+        arrived
+            .retain(|last, (_, bytes)| manifest.chunks.contains(&Chunk { last: *last, digest: Digest::of(&[bytes]) }));
+        self.fetching = Some(Fetching { manifest, arrived, asked, attempt });
+        self.take_in_chunks(now, from)
+    }
+
+    /// Asks for the next chunks of the snapshot on its way: for those that were not asked for yet, or for the first that is
+    /// missing once more.
+    pub(super) fn ask_for_chunks(&mut self, now: Now, peer: Peer, is_again: bool) {
+        let known = self.log.lsn_known();
+        let Some(fetching) = &mut self.fetching else { return };
+        if fetching.manifest.lacking(known).next().is_none() {
+            // The rest came as changes.
+            drop(self.finish_snapshot(peer));
+            return;
+        }
+        let window = fetching.manifest.lacking(known).take(CHUNKS_WANTED_MAX).map(|chunk| chunk.last);
+        let mut chunks: Vec<Lsn> = window.filter(|last| !fetching.arrived.contains_key(last)).collect();
+        if is_again {
+            fetching.attempt = fetching.attempt.saturating_add(1);
+            chunks.truncate(1);
+        } else {
+            chunks.retain(|last| *last > fetching.asked);
+        }
+        fetching.asked = chunks.last().map_or(fetching.asked, |last| fetching.asked.max(*last));
+        self.timers.insert(Timer::Fetch(peer), now.monotonic.after(fetch_after(fetching.attempt)));
+        if !chunks.is_empty() {
+            self.transmit(peer, &Message::Want { chunks });
+        }
+    }
+
+    /// Gives a peer the chunks it asks for.
+    pub(super) fn receive_want(&mut self, now: Now, from: Peer, chunks: &[Lsn]) {
+        if self.config.role != Role::Main || !self.sessions.contains_key(&from) {
+            return self.greet_stranger(now, from);
+        }
+        for last in chunks.iter().take(CHUNKS_WANTED_MAX) {
+            let Some(bytes) = snapshot::chunk_bytes(&self.log, *last) else { continue };
+            self.transmit(from, &Message::Chunk { last: *last, clock: self.clock.clone(), bytes });
+        }
+    }
+
+    pub(super) fn receive_chunk(
+        &mut self,
+        now: Now,
+        from: Peer,
+        last: Lsn,
+        clock: VectorClock,
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
+        if !self.is_main(from) {
+            self.greet_stranger(now, from);
+            return Ok(());
+        }
+        let known = self.log.lsn_known();
+        let Some(fetching) = &mut self.fetching else { return Ok(()) };
+        // One that was asked for twice, or for a snapshot that was offered before.
+        let Some(chunk) = fetching.manifest.lacking(known).find(|chunk| chunk.last == last) else { return Ok(()) };
+        if Digest::of(&[&bytes]) != chunk.digest && !is_planted(Bug::SnapshotUnchecked) {
+            self.outputs.push_back(Output::Notify(Notice::ChunkDamaged { peer: from, last }));
+            return Ok(());
+        }
+        fetching.arrived.insert(last, (clock, bytes));
+        self.take_in_chunks(now, from)
+    }
+
+    /// Takes in every chunk that has come and follows what is known, each as one batch, and asks for more.
+    fn take_in_chunks(&mut self, now: Now, from: Peer) -> Result<(), Error> {
+        loop {
+            let known = self.log.lsn_known();
+            let Some(fetching) = &mut self.fetching else { return Ok(()) };
+            let Some(last) = fetching.manifest.lacking(known).next().map(|chunk| chunk.last) else {
+                return self.finish_snapshot(from);
+            };
+            let Some((clock, bytes)) = fetching.arrived.remove(&last) else { break };
+            let first = fetching.manifest.first_of(last);
+            fetching.attempt = fetching.attempt.saturating_sub(1);
+            if let Err(error) = self.take_in_chunk(now, from, &clock, &bytes, (first, last)) {
+                self.fetching = None;
+                return self.refuse(from, error);
+            }
+        }
+        self.ask_for_chunks(now, from, false);
+        Ok(())
+    }
+
+    fn take_in_chunk(
+        &mut self,
+        now: Now,
+        from: Peer,
+        clock: &VectorClock,
+        bytes: &[u8],
+        (first, last): (Lsn, Lsn),
+    ) -> Result<(), Error> {
+        let deliveries = snapshot::read_chunk(bytes, first, last)?;
+        let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
+        let mut batch = Batch::new(now);
+        let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
+        self.write_anew(&mut batch);
+        if !batch.records.is_empty() {
+            self.clock.merge(&clock.of(self.log.seen()));
+            self.clock.tick(self.id);
+        }
+        self.commit(batch);
+        result?;
+        if self.log.lsn_known() < last {
+            let problem = format!("the numbers from {first} to {last} cannot be taken in");
+            return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
+        }
+        self.advance(now, from, &sent);
+        let mut held = self.log.cursor();
+        if held.seen.heads().count() > self.config.whole_heads_max {
+            held = held.of_authors(&sent.seen);
+        }
+        self.transmit(from, &Message::Ack(held));
+        Ok(())
+    }
+
+    /// All chunks are in: together they have to be the history that was offered.
+    fn finish_snapshot(&mut self, from: Peer) -> Result<(), Error> {
+        self.timers.remove(&Timer::Fetch(from));
+        let Some(Fetching { manifest, .. }) = self.fetching.take() else { return Ok(()) };
+        let SyncPoint { lsn, checksum: expected, .. } = manifest.sync_point;
+        // What was received meanwhile may have led beyond it; then there is an end of a chunk there all the same.
+        let found = self.log.seals().end_at(lsn).map_or(self.sync_point(), |end| end);
+        if found != manifest.sync_point && !is_planted(Bug::SnapshotUnchecked) {
+            return self.refuse(from, Error::OtherHistory { lsn, found: found.checksum, expected });
+        }
+        let chunks = manifest.chunks.len() as u64;
+        self.outputs.push_back(Output::Notify(Notice::SnapshotTaken { peer: from, lsn, chunks }));
+        Ok(())
+    }
+}
