@@ -236,6 +236,11 @@ impl Directory {
         }
     }
 
+    /// Drops what the engine has told since the last commit, where there is nothing to write.
+    pub(crate) fn forget(&mut self) {
+        self.gathered.retain(|output| !matches!(output, Output::Notify(_)));
+    }
+
     /// What the engine has told since the last commit.
     pub(crate) fn told(&self) -> impl Iterator<Item = &Notice> {
         self.gathered.iter().filter_map(|output| match output {

@@ -76,7 +76,7 @@ pub struct ImportReport {
     pub rejected: Vec<LeftOut>,
     /// Columns that were added, as `table.column TYPE`.
     pub added_columns: Vec<String>,
-    /// How often was committed.
+    /// How often was committed: not for what was all known before.
     pub batches: usize,
     /// All rows of the client up to here are applied.
     pub last_lsn: u64,
@@ -163,10 +163,11 @@ impl Directory {
         report.client_id.clone_from(&client.client_id);
         report.transactions = items.len();
         let mut client = client;
+        let mut done = 0;
         for portion in items.chunks(options.batch_size.max(1)) {
             self.import_portion(portion, &mut client, &clock, &mut report)?;
-            let done = report.batches * options.batch_size.max(1);
-            progress(Progress { done: done.min(items.len()), total: items.len() });
+            done += portion.len();
+            progress(Progress { done, total: items.len() });
         }
         report.last_lsn = client.last_lsn;
         self.note_graph()?;
@@ -204,6 +205,7 @@ impl Directory {
     ) -> Result<(), Error> {
         let mut beside = Beside::default();
         let problems = self.take_in(portion, clock, &mut beside)?;
+        let read_before = client.read_lsn;
         let kept = self.log.dead_letters()?;
         for item in portion {
             let left_out = |problem: String| LeftOut { tx_id: item.tx_id.clone(), line: item.line, problem };
@@ -226,6 +228,12 @@ impl Directory {
         let dead = still.chain(&beside.batch.dead_letters).filter(|letter| letter.client_id == client.client_id);
         let first_dead = dead.map(|letter| letter.first_lsn).min();
         client.last_lsn = first_dead.map_or(client.read_lsn, |first| (first - 1).min(client.read_lsn));
+        let is_old = portion.iter().all(|item| problems.is_known(item)) && beside.batch.dead_letters.is_empty();
+        if is_old && beside.batch.revived.is_empty() && client.read_lsn == read_before {
+            // There is nothing to write.
+            self.forget();
+            return Ok(());
+        }
         beside.batch.sync_states.push(client.clone());
         self.commit(beside)?;
         self.log.checkpoint()?;

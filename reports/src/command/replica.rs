@@ -201,6 +201,14 @@ pub struct Adopt {
 
 /// `kuzusync adopt`.
 pub fn adopt(arguments: &Adopt, console: &mut Console) -> End {
+    if !cfg!(feature = "kuzu") {
+        return Err(Stop::usage(
+            "this build has no Kùzu to read the database with; build without `--no-default-features`",
+        ));
+    }
+    if let Err(error) = fs::metadata(&arguments.from) {
+        return Err(Stop::usage(format!("`{}` cannot be read: {error}", arguments.from.display())));
+    }
     let is_new = !arguments.at.dir.join("log.sqlite").exists();
     let new = NewReplica { role: Role::Main, database: None, name: None };
     let opened = if is_new { Directory::init(&arguments.at.dir, &new) } else { Directory::open(&arguments.at.dir) };
