@@ -41,7 +41,7 @@ impl Directory {
         if !is_empty {
             return Err(Error::NotEmpty(path.to_owned()));
         }
-        let backup = SqliteLog::open(from)?;
+        let backup = SqliteLog::open_read_only(from)?;
         let records = backup.records()?;
         let entropy = entropy()?;
         let id = ReplicaId(Digest::of(&[b"replica", &entropy]).0);

@@ -170,6 +170,9 @@ impl Directory {
             progress(Progress { done, total: items.len() });
         }
         report.last_lsn = client.last_lsn;
+        // What waited for a later part of the file is applied.
+        let kept = self.log.dead_letters()?;
+        report.left_out.retain(|left| kept.iter().any(|letter| letter.tx_id == left.tx_id));
         self.note_graph()?;
         Ok(report)
     }
@@ -224,7 +227,7 @@ impl Directory {
         let read = portion.iter().map(|item| item.last_lsn).max().unwrap_or(0);
         client.read_lsn = client.read_lsn.max(read);
         let revived = &beside.batch.revived;
-        let still = kept.iter().filter(|letter| !revived.contains(&(letter.client_id.clone(), letter.first_lsn)));
+        let still = kept.iter().filter(|letter| !revived.contains(letter));
         let dead = still.chain(&beside.batch.dead_letters).filter(|letter| letter.client_id == client.client_id);
         let first_dead = dead.map(|letter| letter.first_lsn).min();
         client.last_lsn = first_dead.map_or(client.read_lsn, |first| (first - 1).min(client.read_lsn));
@@ -366,7 +369,7 @@ impl Directory {
                 Err(_) => false,
             };
             if is_applied {
-                beside.batch.revived.push((letter.client_id.clone(), letter.first_lsn));
+                beside.batch.revived.push(letter.clone());
             }
         }
     }
@@ -415,7 +418,7 @@ impl Directory {
             }
         };
         if problem.is_none() {
-            beside.batch.revived.push((dead.client_id.clone(), dead.first_lsn));
+            beside.batch.revived.push(dead.clone());
             let mut client = self.sync_state(&dead.client_id, &dead.client_id)?;
             let known = self.log.sync_states()?.into_iter().find(|state| state.client_id == dead.client_id);
             client.source_node = known.map_or(client.source_node, |known| known.source_node);
@@ -444,7 +447,7 @@ impl Directory {
         {
             self.feed(Input::Dismiss(entry.change.id))?;
         }
-        beside.batch.revived.push((dead.client_id.clone(), dead.first_lsn));
+        beside.batch.revived.push(dead.clone());
         let known = self.log.sync_states()?.into_iter().find(|state| state.client_id == dead.client_id);
         if let Some(mut client) = known {
             let others = kept.iter().filter(|other| other.client_id == dead.client_id && *other != dead);

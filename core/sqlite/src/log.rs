@@ -50,7 +50,7 @@ CREATE TABLE dead_letter (
     tx_id TEXT NOT NULL,
     problem TEXT NOT NULL,
     letter TEXT NOT NULL,
-    PRIMARY KEY (client_id, first_lsn)
+    PRIMARY KEY (client_id, first_lsn, tx_id)
 );
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY,
@@ -133,6 +133,7 @@ impl SqliteLog {
             return Err(LogError::Exists(path.to_owned()));
         }
         let log = SqliteLog::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let log = log.durable()?;
         log.connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;"))?;
         Ok(log)
     }
@@ -142,11 +143,22 @@ impl SqliteLog {
     /// # Errors
     /// Why it cannot be used.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let log = SqliteLog::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        SqliteLog::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?.checked(path)?.durable()
+    }
+
+    /// Opens a log that is not to be changed, such as a backup.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn open_read_only(path: &Path) -> Result<Self, LogError> {
+        SqliteLog::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?.checked(path)
+    }
+
+    fn checked(self, path: &Path) -> Result<Self, LogError> {
         let at_path = |error| LogError::Open { path: path.to_owned(), error };
-        let found = log.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at_path)?;
+        let found = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at_path)?;
         match found {
-            LAYOUT => Ok(log),
+            LAYOUT => Ok(self),
             0 => Err(LogError::Foreign(path.to_owned())),
             found => Err(LogError::Newer { path: path.to_owned(), found }),
         }
@@ -156,10 +168,14 @@ impl SqliteLog {
         let at_path = |error| LogError::Open { path: path.to_owned(), error };
         let connection = Connection::open_with_flags(path, flags).map_err(at_path)?;
         connection.busy_timeout(BUSY).map_err(at_path)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(at_path)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(at_path)?;
-        connection.pragma_update(None, "foreign_keys", "ON").map_err(at_path)?;
         Ok(SqliteLog { connection })
+    }
+
+    /// From now on what was committed is on the disk.
+    fn durable(self) -> Result<Self, LogError> {
+        self.connection.pragma_update(None, "journal_mode", "WAL")?;
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(self)
     }
 
     /// Every record, in order.
@@ -453,9 +469,9 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), rusqlite::E
         let statement = "INSERT OR REPLACE INTO dead_letter VALUES (?1, ?2, ?3, ?4, ?5)";
         transaction.execute(statement, params![client_id, *first_lsn as i64, tx_id, problem, letter])?;
     }
-    for (client_id, first_lsn) in &batch.revived {
-        let statement = "DELETE FROM dead_letter WHERE client_id = ?1 AND first_lsn = ?2";
-        transaction.execute(statement, params![client_id, *first_lsn as i64])?;
+    for DeadLetter { client_id, first_lsn, tx_id, .. } in &batch.revived {
+        let statement = "DELETE FROM dead_letter WHERE client_id = ?1 AND first_lsn = ?2 AND tx_id = ?3";
+        transaction.execute(statement, params![client_id, *first_lsn as i64, tx_id])?;
     }
     for SyncState { client_id, source_node, last_lsn, read_lsn } in &batch.sync_states {
         let statement = "INSERT OR REPLACE INTO sync_state VALUES (?1, ?2, ?3, ?4)";

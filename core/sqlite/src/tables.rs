@@ -148,6 +148,6 @@ pub struct Batch {
     pub sync_states: Vec<SyncState>,
     /// What was left out.
     pub dead_letters: Vec<DeadLetter>,
-    /// What no longer is left out: client and first row.
-    pub revived: Vec<(String, u64)>,
+    /// What no longer is left out.
+    pub revived: Vec<DeadLetter>,
 }
