@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::graph::{Graph, GraphState};
-use crate::rows::{self, Notes};
+use crate::rows::{self, Note, Notes};
 use crate::settings::Settings;
 
 const LOG: &str = "log.sqlite";
@@ -181,13 +181,20 @@ impl Directory {
     /// [`Error::Line`] for the first that cannot be carried out.
     pub fn apply(mut self, transactions: Vec<(usize, Transaction)>) -> Result<(Self, Applied), Error> {
         // Whoever fails drops this replica, with all that it has only in memory.
+        let mut beside = Beside::default();
         for (line, transaction) in transactions {
+            if let Some(created_at) = transaction.created_at {
+                // The clock may have to stamp it later, to keep its order.
+                let (tx_id, source_node) = (transaction.tx.to_string(), self.settings.name.clone());
+                let note = Note { tx_id, source_node, created_at: vec![created_at.to_string()] };
+                beside.notes.by_tx.insert(transaction.tx, note);
+            }
             let fed = self.feed(Input::Local(transaction));
             fed.map_err(|error| Error::Line { line, problem: error.to_string() })?;
         }
         let mut applied = Applied::default();
         let own = self.replica.id();
-        for notice in self.commit(Beside::default())? {
+        for notice in self.commit(beside)? {
             match notice {
                 Notice::Applied { entry } if entry.change.id.replica == own => applied.changes.push(entry.change.id),
                 Notice::AlreadySubmitted { .. } => applied.repeated += 1,

@@ -20,7 +20,7 @@ pub(crate) struct Note {
     pub(crate) tx_id: String,
     /// Its source.
     pub(crate) source_node: String,
-    /// Of each operation the instant as its source wrote it.
+    /// Of each operation the instant as its source wrote it; the last stands for those that follow.
     pub(crate) created_at: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ fn rows(
     let name = name(names, change.id.replica);
     let row = |(op_index, op): (u32, _)| {
         let columns = Columns::of_op(replica.schema(), op);
-        let told = note.and_then(|note| note.created_at.get(op_index as usize));
+        let told = note.and_then(|note| note.created_at.get(op_index as usize).or(note.created_at.last()));
         StoredRow {
             tx_id: note.map_or_else(|| change.tx.to_string(), |note| note.tx_id.clone()),
             created_at: told.cloned().unwrap_or_else(|| written.clone()),
