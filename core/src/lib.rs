@@ -16,7 +16,8 @@
 //! | [`log`], [`schema`], [`state`] | what a replica knows |
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
-//! | [`adopt`] | what an existing database becomes |
+//! | [`adopt`], [`foreign`] | what an existing database and another system's log become |
+//! | [`export`] | change logs as rows and as files |
 //! | [`session`], [`queue`], [`strategy`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
@@ -42,6 +43,8 @@ pub mod conflict;
 pub mod constraint;
 pub mod ddl;
 pub mod error;
+pub mod export;
+pub mod foreign;
 pub mod id;
 #[cfg(feature = "json-schema")]
 mod json_schema;

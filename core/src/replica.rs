@@ -12,6 +12,7 @@
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
 mod agreement;
+mod file;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +29,7 @@ use crate::conflict::{Audit, Found, Loss, Register};
 use crate::constraint;
 use crate::ddl::Ddl;
 use crate::error::Error;
+use crate::foreign::ForeignTransaction;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
 use crate::message::{
@@ -51,6 +53,7 @@ use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
+pub use file::Source;
 use transfer::Fetching;
 
 /// What a new replica is told, and an old one must agree with.
@@ -111,6 +114,17 @@ pub enum Input {
         /// A frame.
         bytes: Vec<u8>,
     },
+    /// What a file of another replica holds.
+    Import {
+        /// Whose file it is.
+        source: Source,
+        /// That replica's clock.
+        clock: VectorClock,
+        /// Some of its changes and rulings, causes before effects.
+        deliveries: Vec<Delivery>,
+    },
+    /// What another system's log says was done.
+    Foreign(Vec<ForeignTransaction>),
     /// A link to a peer came up, or may have come up: say hello.
     Connected(Peer),
     /// A link went down.
@@ -247,6 +261,13 @@ pub enum Notice {
         id: ChangeId,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A transaction of another system cannot be carried out.
+    LeftOut {
+        /// Which.
+        tx: TxId,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A change arrived again and was passed over.
     Repeated {
@@ -432,6 +453,8 @@ pub struct Replica {
     timestamp_numbered: Timestamp,
     link_epoch: u64,
     authority_epochs: BTreeMap<TableId, u64>,
+    /// The last change of each author that changes the schema.
+    schema_heads: BTreeMap<ReplicaId, u64>,
     /// What the own wall clock is behind the main's time, known since a change was rejected for its stamp.
     clock_behind_ms: i64,
     /// Own changes rejected for their stamps and not written again yet.
@@ -472,6 +495,7 @@ impl Replica {
             timestamp_numbered: Timestamp::default(),
             link_epoch: 0,
             authority_epochs: BTreeMap::new(),
+            schema_heads: BTreeMap::new(),
             clock_behind_ms: 0,
             to_write_anew: BTreeSet::new(),
             owes_epoch: false,
@@ -598,6 +622,11 @@ impl Replica {
         let result = match input {
             Input::Local(transaction) => self.submit(now, &transaction),
             Input::Receive { from, bytes } => self.receive(now, from, &bytes),
+            Input::Import { source, clock, deliveries } => self.import(now, &source, &clock, deliveries),
+            Input::Foreign(transactions) => {
+                self.import_foreign(now, &transactions);
+                Ok(())
+            }
             Input::Connected(peer) => {
                 if self.sessions.get(&peer).is_some_and(Session::is_established) {
                     self.note_disconnected(now, peer);
@@ -899,17 +928,24 @@ impl Replica {
             let (found, expected) = (hello.protocol_version.clone(), PROTOCOL_VERSION.to_owned());
             return Err(Error::ProtocolVersion { found, expected });
         }
-        if hello.database != self.config.database {
-            return Err(Error::ForeignDatabase { found: hello.database, expected: self.config.database });
-        }
         // Nobody can hold more of this replica's changes than it has written, unless a copy of it wrote them.
-        if hello.replica == self.id || hello.cursor.seen.head(self.id) > self.log.seen().head(self.id) {
+        let is_clone = hello.cursor.seen.head(self.id) > self.log.seen().head(self.id);
+        if hello.database == self.config.database && is_clone {
             return Err(Error::ClonedReplica { replica: self.id });
         }
-        match (hello.role, self.main) {
-            (Role::Main, Some(main)) if main != hello.replica => {
-                Err(Error::ForeignMain { found: hello.replica, expected: main })
-            }
+        self.check_peer(hello.database, hello.replica, hello.role)
+    }
+
+    /// Whether a replica is one to exchange changes with.
+    fn check_peer(&self, database: DatabaseId, replica: ReplicaId, role: Role) -> Result<(), Error> {
+        if database != self.config.database {
+            return Err(Error::ForeignDatabase { found: database, expected: self.config.database });
+        }
+        if replica == self.id {
+            return Err(Error::ClonedReplica { replica });
+        }
+        match (role, self.main) {
+            (Role::Main, Some(main)) if main != replica => Err(Error::ForeignMain { found: replica, expected: main }),
             (Role::Peer, _) if self.config.role == Role::Peer => Ok(()),
             (Role::Main, _) if self.config.role == Role::Edge => Ok(()),
             (Role::Edge, _) if self.config.role == Role::Main => Ok(()),
@@ -1190,6 +1226,10 @@ impl Replica {
             (lsn, _) => self.join(change, lsn.unwrap_or(0), batch),
         }
         self.log.append(Arc::clone(change));
+        if changes_schema(change) {
+            let head = self.schema_heads.entry(id.replica).or_default();
+            *head = id.seq.max(*head);
+        }
         if id.replica == self.id && self.config.role != Role::Main {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));
         }
@@ -1599,6 +1639,18 @@ impl Replica {
     #[must_use]
     pub fn role(&self) -> Role {
         self.config.role
+    }
+
+    /// The database's main, once it is known.
+    #[must_use]
+    pub fn main(&self) -> Option<ReplicaId> {
+        self.main
+    }
+
+    /// Its graph's database.
+    #[must_use]
+    pub fn database(&self) -> DatabaseId {
+        self.config.database
     }
 
     /// The graph as it shows it.

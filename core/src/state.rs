@@ -166,6 +166,15 @@ impl State {
             .find(|other| shown.is_edge_visible(other))
     }
 
+    /// Whether anything was ever written to a row.
+    #[must_use]
+    pub fn is_known(&self, element: &Element) -> bool {
+        match element {
+            Element::Node(node) => self.nodes.contains_key(node),
+            Element::Edge(edge) => self.edges.contains_key(edge),
+        }
+    }
+
     /// The main's number of the last numbered change to a row, 0 for none.
     #[must_use]
     pub fn version(&self, element: &Element) -> Lsn {

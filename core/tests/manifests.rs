@@ -47,7 +47,7 @@ fn the_engine_depends_on_no_store_no_runtime_and_no_random_source() {
 
 #[test]
 fn packages_depend_in_one_direction() {
-    let order = ["core", "core/kuzu", "sim", "scenarios", "reports"];
+    let order = ["core", "core/kuzu", "core/sqlite", "core/directory", "sim", "scenarios", "reports"];
     let name = |package: &str| format!("kuzusync-{}", package.rsplit('/').next().unwrap_or(package));
     for (place, package) in order.iter().enumerate() {
         for later in &order[place..] {

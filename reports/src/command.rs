@@ -6,7 +6,7 @@
 //! | exit code | |
 //! |---|---|
 //! | 0 | all is well |
-//! | 1 | a safety violation, or a documented case that fails |
+//! | 1 | a safety violation, a documented case that fails, or an import that left something out |
 //! | 2 | usage, or bad input |
 //! | 3 | a liveness violation |
 //! | 4 | a crash |
@@ -36,6 +36,7 @@ mod merge;
 mod nearest;
 mod progress;
 mod replay;
+mod replica;
 mod run;
 mod schema;
 mod seeds;
@@ -64,6 +65,7 @@ const EXAMPLES: &str = "Examples:
   kuzusync replay out/cases/seed-17.json  a failure that a sweep stored
   kuzusync shrink out/cases/seed-17.json -o small.json
   kuzusync conformance D1.1 C3            whether documented cases hold
+  kuzusync init --dir shop                a replica of your own; then apply, export-changelog, import-changelog
 
 Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached, 7 time limit";
 
@@ -87,6 +89,22 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Show that the planted bugs are found
     Bugs(bugs::Arguments),
+    /// Make a replica in a directory
+    Init(replica::Init),
+    /// Take an existing Kùzu database into a replica directory
+    Adopt(replica::Adopt),
+    /// Carry changes out on a replica
+    Apply(replica::Apply),
+    /// Tell how a replica stands
+    Status(replica::Status),
+    /// Write a replica's change log into a file
+    ExportChangelog(replica::Export),
+    /// Bring a change-log file into a replica, or retry what was left out
+    ImportChangelog(replica::Import),
+    /// Write all that a replica holds into one file, also while it is used
+    Backup(replica::Backup),
+    /// Make a new replica of a backup
+    Restore(replica::Restore),
     /// Print a completion script
     #[command(
         after_help = "Example:\n  kuzusync completions bash > ~/.local/share/bash-completion/completions/kuzusync"
@@ -156,6 +174,14 @@ fn dispatch(command: Command, console: &mut Console) -> End {
         Command::List(arguments) => list::main(&arguments, console),
         Command::Conformance(arguments) => conformance::main(&arguments, console),
         Command::Bugs(arguments) => bugs::main(&arguments, console),
+        Command::Init(arguments) => replica::init(&arguments, console),
+        Command::Adopt(arguments) => replica::adopt(&arguments, console),
+        Command::Apply(arguments) => replica::apply(&arguments, console),
+        Command::Status(arguments) => replica::status(&arguments, console),
+        Command::ExportChangelog(arguments) => replica::export(&arguments, console),
+        Command::ImportChangelog(arguments) => replica::import(&arguments, console),
+        Command::Backup(arguments) => replica::backup(&arguments, console),
+        Command::Restore(arguments) => replica::restore(&arguments, console),
         Command::Completions { shell } => completions(shell, console),
         Command::Worker(sabotage) => {
             let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());

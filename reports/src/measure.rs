@@ -13,6 +13,7 @@ use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Properties, Statement, Transaction};
 use kuzusync_core::store::GraphStore;
 use kuzusync_core::value::Type;
+use kuzusync_directory::{BATCH_SIZE, Directory, ImportOptions, Init};
 use kuzusync_scenarios::case::Case;
 use kuzusync_sim::store::{StoreChoice, Stores};
 
@@ -20,6 +21,12 @@ use crate::conformance::{Conformance, Verdict, not_run};
 
 /// Runs of which the median counts.
 const RUNS: usize = 9;
+
+/// Runs of an import, each of which takes seconds.
+const IMPORT_RUNS: usize = 3;
+
+/// Rows of an import.
+const IMPORT_ROWS: i64 = 10_000;
 
 /// Rows that differ, or that are written to on both sides.
 const ROWS: i64 = 1_000;
@@ -30,16 +37,21 @@ type Measurement = fn(StoreChoice) -> Result<Duration, String>;
 /// Measures the cases among these that have a limit of time, and judges them by it.
 pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice]) {
     for case in &mut conformance.cases {
-        let (limit, measure): (Duration, Measurement) = match case.case {
-            Case::DP1 => (Duration::from_millis(100), difference_sync),
-            Case::DP5 => (Duration::from_millis(10), conflict),
+        let in_memory = [StoreChoice::Memory, StoreChoice::Kuzu];
+        // A directory's graph is on disk where there is Kùzu.
+        let on_disk = [if StoreChoice::KuzuDisk.is_built() { StoreChoice::KuzuDisk } else { StoreChoice::Memory }];
+        let (limit, runs, measure, of): (Duration, usize, Measurement, &[StoreChoice]) = match case.case {
+            Case::DP1 => (Duration::from_millis(100), RUNS, difference_sync, &in_memory),
+            Case::DP5 => (Duration::from_millis(10), RUNS, conflict, &in_memory),
+            // The document asks for a time that is acceptable with the default batch size, and names none.
+            Case::E13 => (Duration::from_secs(30), IMPORT_RUNS, import, &on_disk),
             _ => continue,
         };
         case.limit = Some(shown(limit));
         let mut found = Vec::new();
         let mut problem = None;
-        for store in [StoreChoice::Memory, StoreChoice::Kuzu].into_iter().filter(|store| store.is_built()) {
-            match median(|| measure(store)) {
+        for store in of.iter().copied().filter(|store| store.is_built()) {
+            match median(runs, || measure(store)) {
                 Ok(time) => {
                     let words = format!("{} on {}", shown(time), store.store_names()[0]);
                     if time >= limit {
@@ -60,14 +72,17 @@ pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice]) {
     }
 }
 
-fn median(run: impl Fn() -> Result<Duration, String>) -> Result<Duration, String> {
-    let mut times = (0..RUNS).map(|_| run()).collect::<Result<Vec<_>, _>>()?;
+fn median(runs: usize, run: impl Fn() -> Result<Duration, String>) -> Result<Duration, String> {
+    let mut times = (0..runs).map(|_| run()).collect::<Result<Vec<_>, _>>()?;
     times.sort_unstable();
-    Ok(times[RUNS / 2])
+    Ok(times[runs / 2])
 }
 
 fn shown(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
+    if ms >= 1e4 {
+        return format!("{:.1} s", ms / 1e3);
+    }
     if ms < 0.1 { format!("{:.1} µs", ms * 1e3) } else { format!("{ms:.1} ms") }
 }
 
@@ -190,6 +205,33 @@ fn conflict(store: StoreChoice) -> Result<Duration, String> {
     }
     // Both sides resolve all of them.
     Ok(time / (2 * ROWS as u32))
+}
+
+/// A plain file of 10,000 transactions of a row, imported into a replica directory in batches of the default size: from the
+/// file's bytes to the last checkpoint and the graph on disk.
+fn import(_: StoreChoice) -> Result<Duration, String> {
+    let said = |error: kuzusync_directory::Error| error.to_string();
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let init = Init { role: Role::Main, database: None, name: None };
+    let directory = Directory::init(&folder.path().join("main"), &init).map_err(said)?;
+    let table = Transaction { tx: TxId([1; 16]), statements: vec![table()], ..Transaction::default() };
+    let (mut directory, _) = directory.apply(vec![(1, table)]).map_err(said)?;
+    let mut text = "{\"__meta__\":{\"client_id\":\"till\",\"source_node\":\"till\"}}\n".to_owned();
+    for lsn in 1..=IMPORT_ROWS {
+        text.push_str(&format!(
+            "{{\"lsn\":{lsn},\"tx_id\":\"t{lsn}\",\"table_name\":\"User\",\"pk_json\":{{\"id\":{lsn}}},\"op\":\"I\",\"payload\":\
+             {{\"name\":\"user {lsn}\"}},\"tombstone\":0,\"created_at\":\"2024-05-01T00:00:00Z\"}}\n"
+        ));
+    }
+    let options = ImportOptions { batch_size: BATCH_SIZE, allow_schema_alter: false };
+    let start = Instant::now();
+    let report = directory.import(text.as_bytes(), options, &mut |_| {}).map_err(said)?;
+    let time = start.elapsed();
+    let held = directory.read_graph().map_err(said)?;
+    if report.applied != 10_000 || held.nodes.get("User").map(|rows| rows.len()) != Some(10_000) {
+        return Err(format!("{} of 10,000 transactions are applied", report.applied));
+    }
+    Ok(time)
 }
 
 #[cfg(test)]

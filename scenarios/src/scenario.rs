@@ -41,6 +41,7 @@ impl Scenario {
             crate::transfer::scenarios(),
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
+            crate::operation::scenarios(),
             crate::resend::scenarios(),
             crate::input::scenarios(),
             crate::schema::scenarios(),

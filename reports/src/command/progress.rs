@@ -1,4 +1,4 @@
-//! How far a sweep is: a bar on a terminal, else a line every ten seconds; always on standard error.
+//! How far a sweep or an import is: a bar on a terminal, else a line every ten seconds; always on standard error.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -14,10 +14,10 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// What is shown while nothing is counted.
 const SPINNER: &str = "{spinner} {msg}";
 
-/// What is shown while seeds are run.
+/// What is shown while something is counted.
 const BAR: &str = "{msg:14} {wide_bar:.green} {pos}/{len} {rate:>7} {eta:>4} left";
 
-/// Shows how far a sweep is.
+/// Shows how far something is.
 pub struct Meter {
     bar: Option<ProgressBar>,
     last_line: Instant,
@@ -34,17 +34,22 @@ impl Meter {
     pub fn show(&mut self, progress: Progress) {
         let Progress { pass, done, total, failed } = progress;
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        self.count(pass, "seeds", (done, total), &failures);
+    }
+
+    /// So many of all are done.
+    pub fn count(&mut self, what: &str, unit: &str, (done, total): (usize, usize), remark: &str) {
         if let Some(bar) = &self.bar {
             if bar.length() != Some(total as u64) {
                 bar.set_style(style(BAR));
                 bar.reset();
                 bar.set_length(total as u64);
             }
-            bar.set_message(format!("{pass}{failures}"));
+            bar.set_message(format!("{what}{remark}"));
             bar.set_position(done as u64);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            line(&format!("{pass}: {done} of {total} seeds{failures}"));
+            line(&format!("{what}: {done} of {total} {unit}{remark}"));
         }
     }
 
