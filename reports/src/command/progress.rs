@@ -14,6 +14,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// What is shown while nothing is counted.
 const SPINNER: &str = "{spinner} {msg}";
 
+/// What is shown while as many seeds are run as there is time for.
+const COUNTER: &str = "{spinner} {msg} {pos} {rate}";
+
 /// What is shown while seeds are run.
 const BAR: &str = "{msg:14} {wide_bar:.green} {pos}/{len} {rate:>7} {eta:>4} left";
 
@@ -35,16 +38,21 @@ impl Meter {
         let Progress { pass, done, total, failed } = progress;
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         if let Some(bar) = &self.bar {
-            if bar.length() != Some(total as u64) {
+            let total = total.map(|total| total as u64);
+            if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
                 bar.set_style(style(BAR));
                 bar.reset();
-                bar.set_length(total as u64);
+                bar.set_length(total);
+            }
+            if total.is_none() {
+                bar.set_style(style(COUNTER));
             }
             bar.set_message(format!("{pass}{failures}"));
             bar.set_position(done as u64);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            line(&format!("{pass}: {done} of {total} seeds{failures}"));
+            let of = total.map_or(String::new(), |total| format!(" of {total}"));
+            line(&format!("{pass}: {done}{of} seeds{failures}"));
         }
     }
 
