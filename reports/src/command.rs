@@ -29,6 +29,7 @@ mod conformance;
 mod console;
 mod directory;
 mod finish;
+mod gate;
 mod github;
 mod limits;
 mod list;
@@ -37,6 +38,7 @@ mod nearest;
 mod progress;
 mod replay;
 mod replica;
+mod report;
 mod run;
 mod schema;
 mod seeds;
@@ -75,6 +77,10 @@ enum Command {
     Sweep(sweep::Arguments),
     /// Put the shards of one sweep together
     Merge(merge::Arguments),
+    /// Make one HTML page of what a sweep left behind
+    Report(report::Arguments),
+    /// Ask for everything that has to hold before a change is taken
+    Gate(gate::Arguments),
     /// Run one scenario, a plan of your own, or the plan of a seed
     Run(run::Arguments),
     /// Run a stored case again
@@ -167,6 +173,8 @@ fn dispatch(command: Command, console: &mut Console) -> End {
     match command {
         Command::Sweep(arguments) => sweep::main(&arguments, console),
         Command::Merge(arguments) => merge::main(&arguments, console),
+        Command::Report(arguments) => report::main(&arguments, console),
+        Command::Gate(arguments) => gate::main(&arguments, console),
         Command::Run(arguments) => run::main(&arguments, console),
         Command::Replay(arguments) => replay::main(&arguments, console),
         Command::Shrink(arguments) => shrink::main(&arguments, console),

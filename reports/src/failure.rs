@@ -43,7 +43,7 @@ const STEPS_MAX: usize = 8;
 #[must_use]
 pub fn page(outcome: &Outcome, plan: Option<&Plan>, provenance: &Provenance, replay: &str, width: usize) -> String {
     let mut names = Names::of(outcome);
-    plan.into_iter().flat_map(submitted).for_each(|statement| names.learn_key(statement));
+    plan.into_iter().for_each(|plan| learn_keys(plan, &mut names));
     let mut page = heading(outcome, width);
     if let Some(failure) = &outcome.failure {
         page.push_str(&finding(outcome, failure, &names, width));
@@ -74,13 +74,7 @@ fn heading(outcome: &Outcome, width: usize) -> String {
 fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) -> String {
     let line = |label: &str, text: &str| labelled(label, text, INDENT, width);
     let Some(violation) = failure.violation() else {
-        let expected = match failure {
-            Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
-            Failure::TimeLimit { .. } => {
-                "A run comes to its end: a plan is finite, and a healed cluster comes to rest."
-            }
-            _ => "A replica refuses bad input with an error; a panic is a bug.",
-        };
+        let expected = expected(failure);
         let lines = timeline::lines(outcome.events.iter(), names);
         let last = if lines.is_empty() { String::new() } else { format!("\n{}", tail(&lines, "", names, width)) };
         return line("Expected", expected) + &line("Found", failure.message()) + &last;
@@ -95,7 +89,7 @@ fn finding(outcome: &Outcome, failure: &Failure, names: &Names, width: usize) ->
         page.push_str(&particulars(outcome, violation, names, width));
     }
     match since(outcome, &differences, names) {
-        Some(since) => page.push_str(&line("Since", &format!("{since}; noticed at {} ms", ms(violation.at_us)))),
+        Some((_, since)) => page.push_str(&line("Since", &format!("{since}; noticed at {} ms", ms(violation.at_us)))),
         None => page.push_str(&line("Noticed", &format!("at {} ms", ms(violation.at_us)))),
     }
     if !differences.is_empty() {
@@ -166,18 +160,71 @@ fn side(side: &Side, indent: usize, width: usize) -> String {
     page
 }
 
+/// What is wrong with a run, for a page that draws it.
+pub(crate) struct Told {
+    /// What should hold; nothing if all is well.
+    pub expected: Option<String>,
+    /// What was found instead.
+    pub found: Option<String>,
+    /// The event from which on the sides differ for good, by its place in the history, and in words.
+    pub since: Option<(usize, String)>,
+    /// Who disagrees about what.
+    pub differences: Vec<Difference>,
+    /// Particulars, a line each.
+    pub details: Vec<String>,
+}
+
+/// What is wrong with a run.
+pub(crate) fn told(outcome: &Outcome, names: &Names) -> Told {
+    let Some(failure) = &outcome.failure else {
+        return Told { expected: None, found: None, since: None, differences: Vec::new(), details: Vec::new() };
+    };
+    let Some(violation) = failure.violation() else {
+        let (expected, found) = (expected(failure).to_owned(), failure.message().to_owned());
+        let (expected, found) = (Some(expected), Some(found));
+        return Told { expected, found, since: None, differences: Vec::new(), details: Vec::new() };
+    };
+    let differences = differences(outcome, violation, names);
+    Told {
+        expected: Some(violation.property.sentence().to_owned()),
+        found: Some(capitalised(&names.in_sentence(&violation.message))),
+        since: since(outcome, &differences, names),
+        details: violation.details.iter().map(|detail| names.in_sentence(detail)).collect(),
+        differences,
+    }
+}
+
+fn expected(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
+        Failure::TimeLimit { .. } => "A run comes to its end: a plan is finite, and a healed cluster comes to rest.",
+        _ => "A replica refuses bad input with an error; a panic is a bug.",
+    }
+}
+
+/// Lets the names know the keys that a plan's statements tell.
+pub(crate) fn learn_keys(plan: &Plan, names: &mut Names) {
+    submitted(plan).for_each(|statement| names.learn_key(statement));
+}
+
+/// Every step of a plan in words.
+pub(crate) fn steps(plan: &Plan, names: &Names) -> Vec<String> {
+    plan.steps.iter().map(|step| self::step(step, plan.options.replicas, names)).collect()
+}
+
 /// The last event that touched the first differing place: from then on the sides differed for good.
-fn since(outcome: &Outcome, differences: &[Difference], names: &Names) -> Option<String> {
+fn since(outcome: &Outcome, differences: &[Difference], names: &Names) -> Option<(usize, String)> {
     let Difference { subject, place, sides } = differences.first()?;
     let is_there = |event: &Event| sides.iter().any(|side| event.host.is_some_and(|host| side.hosts.contains(&host)));
     let is_done = |event: &Event| !matches!(event.kind, EventKind::Invoked { .. });
     let subjects = std::slice::from_ref(subject);
-    let touching = |event: &&Event| is_there(event) && is_done(event) && touches(event, subjects, names);
-    let event = outcome.events.iter().rfind(touching)?;
+    let touching = |event: &Event| is_there(event) && is_done(event) && touches(event, subjects, names);
+    let number = outcome.events.iter().rposition(touching)?;
+    let event = &outcome.events[number];
     let line = timeline::lines(std::iter::once(event), names).pop()?;
     let told = line.words.split(": ").next().unwrap_or(&line.words);
     let host = names.host(event.host.unwrap_or(0));
-    Some(format!("{} ms: {host} {told}, and nothing touches {place} after that", ms(event.at_us)))
+    Some((number, format!("{} ms: {host} {told}, and nothing touches {place} after that", ms(event.at_us))))
 }
 
 /// The last events about what is wrong, with what happened to the network and the hosts meanwhile.
@@ -257,7 +304,7 @@ fn submitted(plan: &Plan) -> impl Iterator<Item = &Statement> {
 /// A short plan step by step, a long one counted.
 fn plan_in_words(plan: &Plan, names: &Names) -> Vec<String> {
     if plan.steps.len() <= STEPS_MAX {
-        return plan.steps.iter().map(|step| self::step(step, plan.options.replicas, names)).collect();
+        return steps(plan, names);
     }
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     plan.steps.iter().for_each(|step| *kinds.entry(kind(step).0).or_default() += 1);
@@ -327,7 +374,7 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
     }
 }
 
-fn faults(outcome: &Outcome) -> String {
+pub(crate) fn faults(outcome: &Outcome) -> String {
     if outcome.events.is_empty() {
         return "unknown: the history died with the run".to_owned();
     }

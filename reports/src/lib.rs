@@ -11,6 +11,9 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
+//! | [`html`] | a sweep and its runs as one page, with a diagram to look around in |
+//! | [`evolution`], [`advice`] | the versions of the schema; filters without an index |
+//! | [`benchmarks`] | what Criterion measured |
 //! | [`junit`], [`markdown`] | a sweep and the cases for pipelines and pull requests |
 //! | [`crash_points`] | transactions interrupted at every point |
 //! | [`shrinking`] | the smallest plan of a failure |
@@ -26,12 +29,16 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod advice;
 pub mod baseline;
+pub mod benchmarks;
 pub mod command;
 pub mod conformance;
 pub mod crash_points;
 mod disagreement;
+pub mod evolution;
 pub mod failure;
+pub mod html;
 pub mod junit;
 pub mod markdown;
 pub mod measure;

@@ -110,7 +110,8 @@ impl Sweep {
                     results.add(seed(place), self.is_checked(seed(place)), *reply, &numbers);
                 }
                 let (done, failed) = (results.rows.len(), results.failures.len());
-                watch(Progress { pass: "running", done, total: self.count(), failed });
+                let total = self.time.is_none().then(|| self.count());
+                watch(Progress { pass: "running", done, total, failed });
             },
         );
         results.run_seconds = start.elapsed().as_secs_f64();
@@ -131,7 +132,7 @@ impl Sweep {
                     }
                 }
                 let failed = results.failures.len() + parted.len();
-                watch(Progress { pass: "running again", done, total: first.len(), failed });
+                watch(Progress { pass: "running again", done, total: Some(first.len()), failed });
             },
         );
         for (seed, _) in &first {
@@ -162,8 +163,8 @@ pub struct Progress {
     pub pass: &'static str,
     /// Runs made.
     pub done: usize,
-    /// Runs to be made.
-    pub total: usize,
+    /// Runs to be made; `None` if as many as there is time for.
+    pub total: Option<usize>,
     /// Failures found.
     pub failed: usize,
 }

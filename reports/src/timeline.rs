@@ -53,6 +53,8 @@ pub(crate) struct Line {
     pub at_us: u64,
     pub place: Place,
     pub words: String,
+    /// The place, among those given, of the last event it tells of.
+    pub event: usize,
 }
 
 /// The diagram of a run.
@@ -70,7 +72,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
     let mut lines = Vec::new();
     let mut told = Together::default();
     let mut openings = std::collections::BTreeSet::new();
-    for event in events {
+    for (number, event) in events.enumerate() {
         let host = event.host.unwrap_or(0);
         if let EventKind::Notified(notice) = &event.kind {
             if (told.at_us, told.host) != (event.at_us, host) {
@@ -78,6 +80,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
                 told = Together { at_us: event.at_us, host, ..Together::default() };
             }
             if told.take(notice) {
+                told.event = number;
                 continue;
             }
         }
@@ -88,7 +91,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
         };
         if let Some((place, words)) = line(event, host, is_again, names) {
             told.flush(names, &mut lines);
-            lines.push(Line { at_us: event.at_us, place, words });
+            lines.push(Line { at_us: event.at_us, place, words, event: number });
         }
     }
     told.flush(names, &mut lines);
@@ -115,6 +118,7 @@ fn without_empty_rests(lines: Vec<Line>) -> Vec<Line> {
 struct Together {
     at_us: u64,
     host: u32,
+    event: usize,
     applied: Vec<Entry>,
     numbered: Vec<(ChangeId, u64)>,
     acknowledged: Vec<ChangeId>,
@@ -141,10 +145,10 @@ impl Together {
     }
 
     fn flush(&mut self, names: &Names, lines: &mut Vec<Line>) {
-        let Together { at_us, host, applied, numbered, acknowledged, held, repeated, lost, schema_lost } =
+        let Together { at_us, host, event, applied, numbered, acknowledged, held, repeated, lost, schema_lost } =
             std::mem::take(self);
         let mut tell = |mark, words: String| {
-            lines.push(Line { at_us, place: Place::At { host, mark }, words });
+            lines.push(Line { at_us, place: Place::At { host, mark }, words, event });
         };
         let is_own = |id: ChangeId| names.host_of(id.replica) == Some(host);
         let (own, others): (Vec<Entry>, Vec<Entry>) = applied.into_iter().partition(|entry| is_own(entry.change.id));
@@ -525,7 +529,7 @@ mod tests {
     use super::*;
 
     fn line(at_us: u64, place: Place, words: &str) -> Line {
-        Line { at_us, place, words: words.to_owned() }
+        Line { at_us, place, words: words.to_owned(), event: 0 }
     }
 
     #[test]

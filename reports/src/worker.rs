@@ -331,6 +331,12 @@ impl Launcher {
         Ok(Launcher { program: std::env::current_exe()?, sabotage, run_max })
     }
 
+    /// The same for workers that run another program.
+    #[must_use]
+    pub fn of(&self, program: PathBuf) -> Self {
+        Launcher { program, ..self.clone() }
+    }
+
     /// Makes one run in a worker of its own.
     ///
     /// # Errors

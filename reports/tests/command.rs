@@ -686,6 +686,94 @@ fn a_case_that_passes_is_not_shrunk() {
     assert_refused(&["shrink", case, "-o", "small.json"], &["passes", "only a failure can be shrunk"]);
 }
 
+#[test]
+fn a_sweep_becomes_one_page_that_needs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let sweep = ["sweep", "--count", "12", "--store", "memory", "--no-cases", "--worker-dies-at", "5", "--out", out];
+    assert_eq!(code(&kuzusync(&sweep)), 4);
+    let output = kuzusync(&["report", out]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = file(folder.path(), "report.html");
+    assert!(page.len() < 2 << 20 && page.starts_with("<!doctype html>"));
+    assert!(["src=", "href=\"http", "@import"].iter().all(|remote| !page.contains(remote)));
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    let report: Value = serde_json::from_str(&file(folder.path(), "sweep.json")).unwrap();
+    assert_eq!(data["sweep"]["report"]["results_digest"], report["results_digest"]);
+    assert_eq!(data["sweep"]["signatures"][0]["seeds"], serde_json::json!([5]));
+    assert_eq!(data["runs"][0]["signature"], report["failures"][0]["signature"]);
+    assert!(data["runs"][0]["replay"].as_str().unwrap().contains("replay"), "{}", data["runs"][0]["replay"]);
+    let markdown = stdout(&kuzusync(&["report", out, "--format", "markdown"]));
+    assert!(markdown.starts_with("### ❌ kuzusync sweep: 11 of 12 seeds passed"), "{markdown}");
+    assert_refused(&["report", "nowhere"], &["nowhere/runs.ndjson", "cannot be read"]);
+    assert_refused(&["report", out, "--benchmarks", "nowhere"], &["nowhere", "cannot be read"]);
+}
+
+#[test]
+fn a_run_becomes_a_page_with_the_versions_of_its_schema_and_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("q.cypher"), "MATCH (u:User {email: $e}) RETURN u; MATCH (u:User) WHERE u.id = $i RETURN u")
+        .unwrap();
+    let output = kuzusync(&["run", "schema-state", "--html", &path("page.html"), "--queries", &path("q.cypher")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = file(folder.path(), "page.html");
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let run = serde_json::from_str::<Value>(data).unwrap()["runs"][0].clone();
+    let replicas = json(&kuzusync(&["run", "schema-state", "--json"]))["replicas"].clone();
+    let versions = run["versions"].as_array().unwrap();
+    assert_eq!(versions.len() as u64, replicas[0]["schema"]["version"].as_u64().unwrap());
+    for (number, version) in (1..).zip(versions) {
+        assert_eq!(version["version"], number);
+        // A change is called after its author.
+        let change = version["change"].as_str().unwrap();
+        assert!(change.starts_with(version["by"].as_str().unwrap()), "{version}");
+        assert!(version["reached_us"].as_array().unwrap().iter().all(Value::is_number), "{version}");
+    }
+    let served = |column: &str| {
+        let advice = run["advice"].as_array().unwrap().iter().find(|advice| advice["column"] == column).unwrap();
+        advice["served_by"].clone()
+    };
+    assert_eq!((served("email"), served("id")), (Value::Null, Value::from("the primary key")));
+}
+
+/// A gate that takes as little time as it can.
+const SMALL_GATE: [&str; 7] = ["gate", "--minutes", "0", "--no-cases", "--from", "7", "--no-canary"];
+
+#[test]
+fn a_gate_says_what_it_covered_and_what_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let output = kuzusync(&[&SMALL_GATE[..], &["--out", out]].concat());
+    let screen = stdout(&output);
+    assert_eq!(code(&output), 0, "{screen}");
+    for told in
+        ["ok      kept cases", "ok      fresh seeds", "ok      determinism", "not covered", "situations never reached"]
+    {
+        assert!(screen.contains(told), "{told}: {screen}");
+    }
+    assert_eq!(screen.lines().last(), Some("PASS"));
+    let junit = quick_junit::Report::deserialize_from_str(&file(folder.path(), "gate.xml")).unwrap();
+    assert_eq!((junit.tests, junit.failures), (4, 0));
+    let failed = kuzusync(&[&SMALL_GATE[..], &["--worker-dies-at", "7", "--json"]].concat());
+    assert_eq!(code(&failed), 4, "{}", stderr(&failed));
+    assert_eq!(json(&failed)["verdict"], "fail");
+    assert_refused(&["gate", "--no-canary", "--no-cases", "--cases", "nowhere"], &["nowhere", "--cases"]);
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+#[test]
+fn a_gate_without_the_build_that_carries_bugs_says_how_to_make_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("kuzusync");
+    fs::copy(KUZUSYNC, &alone).unwrap();
+    let output = run(alone.to_str().unwrap(), &["gate", "--minutes", "0", "--no-cases"]);
+    assert_eq!(code(&output), 2);
+    let message = stderr(&output);
+    assert!(message.contains("--bin kuzusync-planted") && message.contains("--no-canary"), "{message}");
+}
+
 #[cfg(feature = "planted-bugs")]
 mod planted {
     use super::*;
@@ -751,6 +839,16 @@ mod planted {
         let screen = stdout(&run(PLANTED, &["bugs", "--count", "1000"]));
         assert!(screen.contains("found   arrival-order") && screen.contains("found   canary"), "{screen}");
         assert!(screen.contains("--bug arrival-order") && screen.contains("SAFETY"), "{screen}");
+    }
+
+    #[test]
+    fn a_gate_finds_a_planted_bug_and_says_so_on_one_screen() {
+        let arguments = ["gate", "--minutes", "0.2", "--no-cases", "--from", "0", "--bug", "canary"];
+        let output = run(PLANTED, &arguments);
+        let screen = stdout(&output);
+        assert_eq!(code(&output), 1, "{screen}");
+        assert!(screen.contains("FAILED  fresh seeds") && screen.contains("ok      canary"), "{screen}");
+        assert!(screen.contains("SAFETY") && screen.lines().count() <= 70, "{screen}");
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Directory {
         Ok(Directory { path: path.to_owned() })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The place of a stored case.
     pub fn case_file(&self, name: &str) -> PathBuf {
         case_file(&self.path, name)

@@ -89,8 +89,8 @@ fn stored_case(sweep: &Sweep, seed: Seed, failure: &Failure, results: &Results) 
 
 /// Completes and tells a sweep, and says how the command ends.
 pub fn finish(mut made: Made, asked: &Asked<'_>, crew: &Crew, console: &mut Console) -> End {
-    let report = report(&made, asked);
-    shrink(&mut made, asked, &report, crew);
+    let report = report(&made, asked.directory.map(Directory::path), asked.seconds_max);
+    shrink(&mut made, asked.directory.is_some(), !asked.is_json, &report, crew);
     if let Some(directory) = asked.directory {
         write_cases(&made, directory)?;
         directory.write_report(&made.runs, &report, made.conformance.as_ref())?;
@@ -124,7 +124,7 @@ pub fn finish(mut made: Made, asked: &Asked<'_>, crew: &Crew, console: &mut Cons
 }
 
 /// The report, each failure with its file, if there is one, and the command that makes it again.
-fn report(made: &Made, asked: &Asked<'_>) -> Report {
+pub fn report(made: &Made, directory: Option<&Path>, seconds_max: u64) -> Report {
     let mut report = made.runs.results.report();
     report.cases = made.conformance.as_ref().map(case_counts).unwrap_or_default();
     if made.sweep.shard == Shard::WHOLE {
@@ -133,8 +133,8 @@ fn report(made: &Made, asked: &Asked<'_>) -> Report {
     report.wall_seconds = (made.runs.header.wall_seconds * 10.0).round() / 10.0;
     for entry in &mut report.failures {
         let seed = Seed(entry.seed);
-        let file = asked.directory.map(|directory| directory.case_file(&directory::case_name(seed)));
-        entry.replay = replay(&made.sweep, seed, &made.runs.results.failures[&seed], asked, file.as_deref());
+        let file = directory.map(|directory| directory::case_file(directory, &directory::case_name(seed)));
+        entry.replay = replay(&made.sweep, seed, &made.runs.results.failures[&seed], seconds_max, file.as_deref());
         entry.case_file = file.map(|file| file.to_string_lossy().into_owned());
     }
     report
@@ -146,9 +146,9 @@ fn case_counts(conformance: &Conformance) -> CaseCounts {
     CaseCounts { passed: run - failed, failed }
 }
 
-fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, asked: &Asked<'_>, file: Option<&Path>) -> String {
+fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, seconds_max: u64, file: Option<&Path>) -> String {
     let limit = match failure {
-        Failure::TimeLimit { .. } => format!(" --seconds-max {}", asked.seconds_max),
+        Failure::TimeLimit { .. } => format!(" --seconds-max {seconds_max}"),
         _ => String::new(),
     };
     if let Some(file) = file {
@@ -164,7 +164,8 @@ fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, asked: &Asked<'_>, file:
     )
 }
 
-fn write_cases(made: &Made, directory: &Directory) -> Result<(), Stop> {
+/// Writes every failure, and the smallest plans.
+pub fn write_cases(made: &Made, directory: &Directory) -> Result<(), Stop> {
     for (seed, Failed { stored, smallest }) in &made.failed {
         directory::write_json(&directory.case_file(&directory::case_name(*seed)), stored)?;
         if let Some(smallest) = smallest {
@@ -175,10 +176,10 @@ fn write_cases(made: &Made, directory: &Directory) -> Result<(), Stop> {
 }
 
 /// Looks for the smallest plan of what is going to be told: the first failure, and the first of some other signatures.
-fn shrink(made: &mut Made, asked: &Asked<'_>, report: &Report, crew: &Crew) {
+pub fn shrink(made: &mut Made, are_kept: bool, is_shown: bool, report: &Report, crew: &Crew) {
     let firsts = report.signatures().into_iter().map(|(_, failures)| failures[0].seed);
-    let firsts = firsts.take(if asked.directory.is_some() { SHRUNK_MAX } else { 0 });
-    let shown = report.failures.first().map(|entry| entry.seed).filter(|_| !asked.is_json);
+    let firsts = firsts.take(if are_kept { SHRUNK_MAX } else { 0 });
+    let shown = report.failures.first().map(|entry| entry.seed).filter(|_| is_shown);
     for seed in firsts.chain(shown).collect::<BTreeSet<u64>>() {
         if let Some(failed) = made.failed.get_mut(&Seed(seed)).filter(|failed| failed.smallest.is_none()) {
             failed.smallest = smallest(&failed.stored, &crew.launcher);
@@ -202,10 +203,13 @@ fn smallest(stored: &StoredCase, launcher: &Launcher) -> Option<StoredCase> {
     let shrunk = shrinking::shrink(stored, launcher, tell).ok();
     meter.finish();
     let (plan, outcome) = run(&StoredCase { plan: shrunk?.plan, ..stored.clone() }, launcher).ok()?;
-    Some(StoredCase::of(plan?, stored.store, stored.bug.clone(), &outcome))
+    let smallest = StoredCase::of(plan?, stored.store, stored.bug.clone(), &outcome);
+    // A run whose process dies has no history, and no digest of one.
+    Some(StoredCase { digest: smallest.digest.filter(|_| stored.digest.is_some()), ..smallest })
 }
 
-fn run(stored: &StoredCase, launcher: &Launcher) -> Result<(Option<Plan>, Outcome), String> {
+/// Runs a stored case, if there is anything to be seen of it in this build.
+pub fn run(stored: &StoredCase, launcher: &Launcher) -> Result<(Option<Plan>, Outcome), String> {
     let request = Request::stored(stored);
     match &stored.failure {
         // A run whose process dies, or a store that this build does not have, leaves nothing to look at.
@@ -217,7 +221,7 @@ fn run(stored: &StoredCase, launcher: &Launcher) -> Result<(Option<Plan>, Outcom
 }
 
 /// The page of a failure, of the smallest plan that still fails so where there is one.
-fn first_failure(made: &Made, crew: &Crew, seed: Seed, replay: &str, columns: usize) -> Result<String, Stop> {
+pub fn first_failure(made: &Made, crew: &Crew, seed: Seed, replay: &str, columns: usize) -> Result<String, Stop> {
     let Failed { stored, smallest } = &made.failed[&seed];
     let shown = smallest.as_ref().unwrap_or(stored);
     let (plan, mut outcome) = run(shown, &crew.launcher).map_err(Stop::Usage)?;

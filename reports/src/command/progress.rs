@@ -14,6 +14,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// What is shown while nothing is counted.
 const SPINNER: &str = "{spinner} {msg}";
 
+/// What is shown while something is counted of which nobody knows how many there will be.
+const COUNTER: &str = "{spinner} {msg} {pos} {rate}";
+
 /// What is shown while something is counted.
 const BAR: &str = "{msg:14} {wide_bar:.green} {pos}/{len} {rate:>7} {eta:>4} left";
 
@@ -37,19 +40,24 @@ impl Meter {
         self.count(pass, "seeds", (done, total), &failures);
     }
 
-    /// So many of all are done.
-    pub fn count(&mut self, what: &str, unit: &str, (done, total): (usize, usize), remark: &str) {
+    /// So many are done, of all if it is known how many there are.
+    pub fn count(&mut self, what: &str, unit: &str, (done, total): (usize, Option<usize>), remark: &str) {
         if let Some(bar) = &self.bar {
-            if bar.length() != Some(total as u64) {
+            let total = total.map(|total| total as u64);
+            if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
                 bar.set_style(style(BAR));
                 bar.reset();
-                bar.set_length(total as u64);
+                bar.set_length(total);
+            }
+            if total.is_none() {
+                bar.set_style(style(COUNTER));
             }
             bar.set_message(format!("{what}{remark}"));
             bar.set_position(done as u64);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            line(&format!("{what}: {done} of {total} {unit}{remark}"));
+            let of = total.map_or(String::new(), |total| format!(" of {total}"));
+            line(&format!("{what}: {done}{of} {unit}{remark}"));
         }
     }
 

@@ -446,7 +446,7 @@ pub fn import(arguments: &Import, console: &mut Console) -> End {
     };
     let mut meter = Meter::new();
     let imported = directory.import(&bytes, options, &mut |Progress { done, total }| {
-        meter.count("import", "transactions", (done, total), "");
+        meter.count("import", "transactions", (done, Some(total)), "");
     });
     meter.finish();
     let report = imported.map_err(stop_in(file))?;

@@ -17,6 +17,7 @@ use super::console::Console;
 use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::{End, Stop, built, directory, state};
+use crate::html::{Page, ShownRun};
 use crate::provenance::{Provenance, program, quoted};
 use crate::worker::Request;
 use crate::{failure, scenario_page, timeline};
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   kuzusync run concurrent-update
   kuzusync run concurrent-update --store both --json
   kuzusync run my-plan.json --seed 7 --trace events.ndjson
+  kuzusync run schema-state --html page.html            the diagram, every replica at every moment, the schema's versions
   kuzusync run --profile default --seed 17              the plan that a sweep makes of seed 17
   kuzusync run my-plan.json --case scenarios/cases/lost-name.json
 
@@ -56,6 +58,12 @@ pub struct Arguments {
     /// Where to write every event, a line of JSON each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Where to write the run as one HTML page
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+    /// Queries in Cypher, of which the page lists the filters without an index
+    #[arg(long, value_name = "FILE", requires = "html")]
+    queries: Option<PathBuf>,
     /// Where to write the run as a stored case
     #[arg(long, value_name = "FILE")]
     case: Option<PathBuf>,
@@ -84,15 +92,30 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         return Err(Stop::usage("a scenario is code and has no plan that a case could hold; give `--case` a plan"));
     }
     let request = request(&target, arguments)?;
-    for file in arguments.trace.iter().chain(&arguments.case) {
+    for file in arguments.trace.iter().chain(&arguments.case).chain(&arguments.html) {
         directory::probe(file)?;
     }
+    let queries = super::report::queries(arguments.queries.as_deref())?;
     let (plan, outcome) = arguments.limits.launcher()?.outcome(&request).map_err(Stop::Usage)?;
     if let Some(file) = &arguments.trace {
         directory::write(file, &state::trace(&outcome))?;
     }
     if let (Some(file), Some(plan)) = (&arguments.case, &plan) {
         directory::write_json(file, &case(&target, plan, &request, &outcome))?;
+    }
+    if let Some(file) = &arguments.html {
+        let replay = again(arguments, &request);
+        let mut page = Page::new(format!("kuzusync: {}", title(&target)), &Provenance::of_this_build(replay.as_str()));
+        page.run(&ShownRun {
+            label: format!("{}, seed {}", title(&target), outcome.seed.0),
+            outcome: &outcome,
+            plan: plan.as_ref(),
+            replay,
+            story: story(&target),
+            signature: None,
+            queries: &queries,
+        });
+        directory::write(file, &page.to_html())?;
     }
     if arguments.json {
         console.json(&state::json(&outcome))?;
@@ -106,6 +129,23 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         })?;
     }
     Ok(outcome.failure.as_ref().map_or(0, Failure::exit_code))
+}
+
+fn title(target: &Target) -> String {
+    match target {
+        Target::Scenario(scenario) => scenario.name.to_owned(),
+        Target::Plan(_) => "a plan".to_owned(),
+        Target::Case(_) => "a stored case".to_owned(),
+        Target::Generated(profile) => format!("a plan of profile {profile}"),
+    }
+}
+
+fn story(target: &Target) -> Option<&str> {
+    match target {
+        Target::Scenario(scenario) => Some(scenario.story),
+        Target::Case(stored) => stored.story.as_deref(),
+        Target::Plan(_) | Target::Generated(_) => None,
+    }
 }
 
 fn target(what: &str) -> Result<Target, Stop> {

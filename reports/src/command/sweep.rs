@@ -114,7 +114,8 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     finish::finish(Made { sweep, runs, conformance, failed, provenance }, &asked, &crew, console)
 }
 
-fn minutes(text: &str) -> Result<f64, String> {
+/// Minutes as people write them.
+pub fn minutes(text: &str) -> Result<f64, String> {
     let minutes = text.parse::<f64>().ok().filter(|minutes| (0.0..=100_000.0).contains(minutes));
     minutes.ok_or_else(|| "write minutes as a number from 0 to 100000, for example 2.5".to_owned())
 }
