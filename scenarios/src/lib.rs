@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
 //! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
@@ -29,6 +29,7 @@ pub mod schema;
 pub mod schema_changes;
 pub mod schema_history;
 pub mod schema_pairs;
+pub mod schema_store;
 pub mod session;
 pub mod shrink;
 pub mod stored;

@@ -114,6 +114,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::FailDisk { .. }
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
+        | Step::RefuseSchema { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }
@@ -136,6 +137,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::Restart { .. }
         | Step::Resume { .. }
         | Step::MendDisk { .. }
+        | Step::AcceptSchema { .. }
         | Step::GoOnline { .. }
         | Step::Heal
         | Step::Settle => false,

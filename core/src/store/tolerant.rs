@@ -18,6 +18,15 @@ use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::{Type, Value};
 use crate::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
+/// What a step is answered that is about something held back.
+pub const REFUSED_BEFORE: &str = "it is about what the database refused before; a rebuild tries all of it anew";
+
+/// What is left of a view in a database that lacks these parts.
+#[must_use]
+pub fn without<'v>(view: &'v View, parts: &[Unmaterialised]) -> Cow<'v, View> {
+    HeldBack::of_parts(parts).of_view(view)
+}
+
 /// A store that holds back what its database refuses.
 #[derive(Debug)]
 pub struct Tolerant<S> {
@@ -179,6 +188,17 @@ struct HeldBack {
 }
 
 impl HeldBack {
+    fn of_parts(parts: &[Unmaterialised]) -> Self {
+        let mut held_back = HeldBack::default();
+        for Unmaterialised { table, column, held_as, reason } in parts.iter().cloned() {
+            match column {
+                None => drop(held_back.tables.insert(table, reason)),
+                Some(column) => drop(held_back.columns.insert((table, column), (held_as, reason))),
+            }
+        }
+        held_back
+    }
+
     /// What is left of a table, `None` if nothing is.
     fn of_table(&self, name: &str, table: &Table) -> Option<Table> {
         if self.tables.contains_key(name) {
@@ -252,8 +272,7 @@ impl HeldBack {
         };
         let touches = |step: &&SchemaStep| names(step).iter().any(is_held_back);
         if let Some(step) = delta.schema.iter().find(touches) {
-            let message = "it is about what the database refused before; a rebuild tries all of it anew";
-            return Err(StoreError { store, statement: step.to_string(), message: message.to_owned() });
+            return Err(StoreError { store, statement: step.to_string(), message: REFUSED_BEFORE.to_owned() });
         }
         let change = |table: &str, change: &RowChange| match change {
             RowChange::Create(row) => RowChange::Create(self.of_row(table, row)),
