@@ -1699,7 +1699,7 @@ impl Replica {
     /// that were refused after they were logged (DDL Integration Plan, case A6).
     #[must_use]
     pub fn schema_log(&self) -> Vec<SchemaEvent> {
-        let mut events = history::applied(self.log.changes());
+        let mut events = history::applied(self.log.changes(), &self.schema_audit());
         for entry in self.causal.held() {
             events.extend(history::unapplied(self.schema(), &entry.change, &SchemaOutcome::Waiting));
         }

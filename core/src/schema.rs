@@ -509,6 +509,17 @@ impl Schema {
         self.table_named(name).or_else(last)
     }
 
+    /// Names that shown tables had and that lead to them still, each behind the name the table is shown under now.
+    #[must_use]
+    pub fn earlier_names(&self) -> Vec<(String, String)> {
+        let of_table = |(id, shown): (&TableId, &String)| {
+            let leads = |name: &&String| self.resolve_table(name).is_some_and(|(found, _)| found == *id);
+            let earlier = self.tables[id].names.had.keys().filter(|name| **name != fold(shown)).filter(leads);
+            earlier.map(|name| (shown.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        self.shown_names.iter().flat_map(of_table).collect()
+    }
+
     /// The last dropped of the tables of that name.
     #[must_use]
     pub fn dropped_table_named(&self, name: &str) -> Option<TableId> {

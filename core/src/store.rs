@@ -10,6 +10,8 @@ pub mod tolerant;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::Type;
 use crate::view::{View, ViewDelta};
 use plan::Plan;
@@ -27,7 +29,7 @@ pub struct StoreError {
 }
 
 /// A part of the schema that a store does not hold because its database refused it. The log holds it all the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmaterialised {
     /// The table.
     pub table: String,
@@ -108,5 +110,39 @@ pub trait GraphStore {
     /// none for a store that is not asked in texts. For checks: no value may stand in one (Minimal Sync Guide, case C8).
     fn statement_texts(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+impl<S: GraphStore + ?Sized> GraphStore for Box<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
+        (**self).plan(delta)
+    }
+
+    fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+        (**self).apply(delta)
+    }
+
+    fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
+        (**self).rebuild(view)
+    }
+
+    fn read(&mut self) -> Result<View, StoreError> {
+        (**self).read()
+    }
+
+    fn unmaterialised(&self) -> Vec<Unmaterialised> {
+        (**self).unmaterialised()
+    }
+
+    fn counts(&self) -> StoreCounts {
+        (**self).counts()
+    }
+
+    fn statement_texts(&self) -> Vec<String> {
+        (**self).statement_texts()
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn differences(outcome: &Outcome, violation: &Violation, names: &Name
 fn compare_stores(replica: &ReplicaState, names: &Names) -> Vec<Difference> {
     let mut found = Vec::new();
     for (store, view) in &replica.stores {
-        let expected = store::held(store, &replica.view);
+        let expected = store::expected(store, replica);
         let name = format!("the {store} store of {}", names.host(replica.host));
         let own = Held { view: &expected, ..of_replica(replica) };
         found.extend(compare(&[own, Held { name, view, is_view: false, ..of_replica(replica) }], names));

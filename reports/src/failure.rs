@@ -367,6 +367,7 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
         Step::FailStore { fault, after_statements, .. } => {
             format!("{at}: {fault:?} after {}", plural(*after_statements as usize, "statement"))
         }
+        Step::RefuseSchema { refusal, .. } => format!("{at}: {refusal}"),
         Step::Clog { replica, other, ms } => {
             format!("{kind} between {} and {} for {ms} ms", host(*replica), host(*other))
         }

@@ -15,7 +15,7 @@ use kuzusync_core::store::GraphStore;
 use kuzusync_core::value::Type;
 use kuzusync_directory::{BATCH_SIZE, Directory, ImportOptions, Init};
 use kuzusync_scenarios::case::Case;
-use kuzusync_sim::store::{StoreChoice, Stores};
+use kuzusync_sim::store::{Store, StoreChoice, Stores};
 
 use crate::conformance::{Conformance, Verdict, not_run};
 
@@ -89,13 +89,13 @@ fn shown(time: Duration) -> String {
 /// A replica and its stores.
 struct Node {
     replica: Replica,
-    stores: Vec<Box<dyn GraphStore>>,
+    stores: Vec<Store>,
 }
 
 impl Node {
     fn open(name: u8, store: StoreChoice) -> Result<Node, String> {
         let replica = Replica::open(Config::new(Role::Peer, DatabaseId([1; 16])), [name; 32], &[]);
-        let stores = Stores::new(store, None).open(u32::from(name)).map_err(|error| error.to_string())?;
+        let stores = Stores::new(store, None).open(u32::from(name), &[]).map_err(|error| error.to_string())?;
         let replica = replica.map_err(|error| error.to_string())?;
         let mut node = Node { replica, stores };
         node.carry_out()?;

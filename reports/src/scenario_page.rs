@@ -132,7 +132,9 @@ fn end(replica: &ReplicaState, names: &Names, width: usize) -> String {
     let losses: Vec<String> = rows.chain(replica.schema_audit.iter().map(|loss| names.schema_audited(loss))).collect();
     page.push_str(&lines("audit", &or(losses, "empty: no concurrent write was lost"), width));
     for name in replica.stores.keys() {
-        page.push_str(&lines(name, &store::held_otherwise(name, &replica.view), width));
+        let refused = replica.held_back.get(name).into_iter().flatten().map(|part| format!("lacks {part}"));
+        let texts: Vec<String> = refused.chain(store::held_otherwise(name, &replica.view)).collect();
+        page.push_str(&lines(name, &texts, width));
     }
     page
 }
@@ -158,7 +160,8 @@ fn schema(replica: &ReplicaState) -> Vec<String> {
     let tables: Vec<String> = replica.view.tables.iter().map(table).collect();
     let version = usize::try_from(replica.schema_operations).unwrap_or(usize::MAX);
     let version = format!("version {}, after {}", replica.schema_operations, plural(version, "schema operation"));
-    std::iter::once(version).chain(tables).collect()
+    let recorded = replica.shape.iter().flat_map(|(name, table)| table.recorded(name));
+    std::iter::once(version).chain(tables).chain(recorded).collect()
 }
 
 fn nodes(view: &View) -> Vec<String> {

@@ -248,6 +248,13 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
             };
             at('✗', format!("store carries out {after} and {how}"))
         }
+        EventKind::Refusing { refusal } => at('◆', format!("its database refuses {refusal} from now on")),
+        EventKind::Accepting { .. } => at('◆', "its database refuses nothing any more".to_owned()),
+        EventKind::SchemaRefused { error } => at('✗', format!("store gives up: {error}")),
+        EventKind::HeldBack { store, parts } => {
+            let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+            at('●', format!("its {store} store goes on without {}", parts.join(" and ")))
+        }
         EventKind::Paused => at('○', "stands still".to_owned()),
         EventKind::Resumed => at('●', "goes on".to_owned()),
         EventKind::Wiped => at('○', "loses its disk and gets an empty one".to_owned()),

@@ -422,7 +422,7 @@ fn a_run_shows_every_replica_as_json_and_traces_every_event() {
     assert_eq!(keys(&run), ["class", "digest", "replicas", "verdict"]);
     assert_eq!((&run["verdict"], &run["class"]), (&Value::from("pass"), &Value::Null));
     for replica in run["replicas"].as_array().unwrap() {
-        assert_eq!(keys(replica), ["audit", "edges", "id", "nodes", "queue", "role", "schema"]);
+        assert_eq!(keys(replica), ["audit", "edges", "id", "nodes", "queue", "refused", "role", "schema"]);
         assert_eq!(replica["nodes"]["User"][0]["email"], "alice@b.com");
         assert_eq!(replica["schema"]["tables"][0]["primary_key"], "id");
         assert_eq!(replica["audit"][0]["conflict"], "concurrent_update");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
 //! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sampled`] | what the cases of the harness ask of many runs |
@@ -32,6 +32,7 @@ pub mod schema;
 pub mod schema_changes;
 pub mod schema_history;
 pub mod schema_pairs;
+pub mod schema_store;
 pub mod session;
 pub mod shrink;
 pub mod stored;

@@ -48,6 +48,7 @@ impl Scenario {
             crate::schema_pairs::scenarios(),
             crate::schema_changes::scenarios(),
             crate::schema_history::scenarios(),
+            crate::schema_store::scenarios(),
             crate::harness::scenarios(),
             crate::counterexample::scenarios(),
         ];

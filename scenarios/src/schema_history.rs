@@ -29,9 +29,9 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "adopted-database",
-            story: "The main and an edge that is offline adopt copies of one database, then meet.",
+            story: "The main and an edge that is offline adopt copies of one database, the edge in two attempts, then meet.",
             cases: &[Case::B5],
-            claims: &[],
+            claims: &["an adoption that was interrupted goes on where it stopped", "it survives a restart"],
             seed: Seed(1_301),
             options: Options { links: bad_links(), ..Options::default() },
             body: |cluster| Box::pin(adopted(cluster)),
@@ -101,15 +101,32 @@ async fn adopted(cluster: &mut Cluster) {
     let (one, other, third) = (0, 1, 2);
     cluster.go_offline(other).await;
     let found = old_database();
+    let transactions = adopt::transactions(&found);
     let mut accepted = true;
-    for host in [one, other] {
-        for transaction in adopt::transactions(&found) {
-            accepted &= cluster.submit_transaction(host, transaction).await.is_ok();
-        }
+    for transaction in transactions.clone() {
+        accepted &= cluster.submit_transaction(one, transaction).await.is_ok();
     }
+    accepted &= cluster.submit_transaction(other, transactions[0].clone()).await.is_ok();
+    cluster.crash(other, 0);
+    cluster.restart(other).await;
+    for transaction in transactions.clone() {
+        accepted &= cluster.submit_transaction(other, transaction).await.is_ok();
+    }
+    let changes = |cluster: &Cluster| cluster.ask(other, |replica| replica.log().changes().count());
+    let made = changes(cluster).unwrap_or(0);
+    let words = format!("{made} changes of {} transactions", transactions.len());
+    let clause = "an adoption that was interrupted goes on where it stopped";
+    cluster.check(clause, made == transactions.len() && made > 1, words);
     let at_once = accepted && cluster.view(one) == found.view && cluster.view(other) == found.view;
     let words = format!("accepted: {accepted}; both show what the database holds: {at_once}");
     cluster.check("what an existing database holds is there at once, tables, rows and edges", at_once, words);
+    for host in [one, other] {
+        cluster.crash(host, 0);
+        cluster.restart(host).await;
+    }
+    let is_held = |stored: Vec<View>| !stored.is_empty() && stored.iter().all(|held| *held == found.view);
+    let survived = [one, other].map(|host| is_held(cluster.stored(host)));
+    check_list(cluster, "it survives a restart", survived, ["true"; 2]);
     cluster.go_online(other).await;
     cluster.settle().await;
     let same = each(cluster, |host| cluster.view(host) == found.view);

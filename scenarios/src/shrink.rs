@@ -115,6 +115,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
         | Step::SettleMajority { .. }
+        | Step::RefuseSchema { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }
@@ -137,6 +138,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::Restart { .. }
         | Step::Resume { .. }
         | Step::MendDisk { .. }
+        | Step::AcceptSchema { .. }
         | Step::GoOnline { .. }
         | Step::Heal
         | Step::Settle => false,

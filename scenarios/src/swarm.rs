@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use kuzusync_core::replica::DRIFT_MS_MAX;
+use kuzusync_sim::client;
 use kuzusync_sim::disk::DiskFault;
 use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::options::{LinkOptions, Options};
@@ -14,6 +15,7 @@ use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::{Plan, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -86,6 +88,7 @@ impl Profile {
             clone: 0,
             disk: 0,
             store: 0,
+            refusal: 0,
             offline: 0,
             partition: 0,
             link_cut: 0,
@@ -118,6 +121,7 @@ impl Profile {
                 clone: 3,
                 disk: 5,
                 store: 5,
+                refusal: 5,
                 offline: 12,
                 partition: 12,
                 link_cut: 6,
@@ -156,6 +160,7 @@ impl Profile {
                 clone: 12,
                 disk: 15,
                 store: 15,
+                refusal: 10,
                 offline: 15,
                 partition: 15,
                 link_cut: 15,
@@ -166,9 +171,17 @@ impl Profile {
                 majority: 6,
                 ..links
             },
-            Profile::Schema => {
-                Mix { crash: 8, offline: 15, partition: 15, link_cut: 6, majority: 4, tables: 25, ddl: 120, ..links }
-            }
+            Profile::Schema => Mix {
+                crash: 8,
+                refusal: 10,
+                offline: 15,
+                partition: 15,
+                link_cut: 6,
+                majority: 4,
+                tables: 25,
+                ddl: 120,
+                ..links
+            },
             Profile::Offline => Mix {
                 wait_ms_max: 600_000,
                 loss: 50,
@@ -197,6 +210,7 @@ impl Profile {
                 pause: 10,
                 disk: 20,
                 store: 20,
+                refusal: 10,
                 offline: 12,
                 link_cut: 6,
                 clog: 6,
@@ -255,6 +269,8 @@ struct Mix {
     clone: u32,
     disk: u32,
     store: u32,
+    /// Databases that refuse a part of the schema.
+    refusal: u32,
     offline: u32,
     partition: u32,
     link_cut: u32,
@@ -410,6 +426,7 @@ struct Weights {
     clone: u32,
     disk: u32,
     store: u32,
+    refusal: u32,
     offline: u32,
     partition: u32,
     link_cut: u32,
@@ -430,8 +447,8 @@ struct Weights {
 }
 
 fn weights(mix: Mix) -> BoxedStrategy<Weights> {
-    let hosts =
-        (up_to(mix.crash), up_to(mix.pause), up_to(mix.wipe), up_to(mix.clone), up_to(mix.disk), up_to(mix.store));
+    let hosts = (up_to(mix.crash), up_to(mix.pause), up_to(mix.wipe), up_to(mix.clone));
+    let keeps = (up_to(mix.disk), up_to(mix.store), up_to(mix.refusal));
     let network =
         (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
     let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
@@ -442,10 +459,11 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
     } else {
         (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]).boxed()
     };
-    (hosts, network, clients, writes, votes)
-        .prop_map(|(hosts, network, clients, writes, (transaction, constraint))| {
+    (hosts, keeps, network, clients, writes, votes)
+        .prop_map(|(hosts, keeps, network, clients, writes, (transaction, constraint))| {
             let (tables, rule, ddl, increment, strict, again, delete) = writes;
-            let (crash, pause, wipe, clone, disk, store) = hosts;
+            let (crash, pause, wipe, clone) = hosts;
+            let (disk, store, refusal) = keeps;
             let (offline, partition, link_cut, clog, injection) = network;
             let (clock, retry, majority) = clients;
             Weights {
@@ -455,6 +473,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 clone,
                 disk,
                 store,
+                refusal,
                 offline,
                 partition,
                 link_cut,
@@ -613,6 +632,13 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
                 .prop_map(|(replica, fault, after_statements)| Step::FailStore { replica, fault, after_statements })
                 .boxed(),
         ),
+        (
+            weights.refusal,
+            (replica(), select(client::refusals()))
+                .prop_map(|(replica, refusal)| Step::RefuseSchema { replica, refusal })
+                .boxed(),
+        ),
+        (weights.refusal, replica().prop_map(|replica| Step::AcceptSchema { replica }).boxed()),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
         (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
         (

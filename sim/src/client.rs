@@ -12,6 +12,7 @@ use kuzusync_core::clock::WallTime;
 use kuzusync_core::ddl::{Column, Multiplicity, Rule};
 use kuzusync_core::policy::Policy;
 use kuzusync_core::statement::{EdgeName, Properties, Statement, Transaction};
+use kuzusync_core::store::refusing::Refusal;
 use kuzusync_core::value::sample::samples;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, TableKind, View};
@@ -34,6 +35,14 @@ pub struct Surroundings {
     pub has_main: bool,
     /// Tables that can be brought back, and columns with their tables.
     pub dropped: Vec<(String, Option<String>)>,
+    /// Names that tables had before, behind those that they have now.
+    pub earlier_names: Vec<(String, String)>,
+}
+
+/// Parts of the sample schema that a database may be made to refuse.
+#[must_use]
+pub fn refusals() -> Vec<Refusal> {
+    schema::refusals()
 }
 
 /// The transaction a step stands for, without its identity, or why it can do nothing there.
@@ -84,7 +93,7 @@ fn statement(step: &Step, here: &Surroundings) -> Result<Statement, &'static str
         | Step::UpdateNodeEarlier { row, column, value, .. } => {
             let (table, key) = node(*row, view)?;
             let properties = one_property(&table, *column, *value, view)?;
-            Ok(Statement::UpdateNode { table, key, properties })
+            Ok(Statement::UpdateNode { table: perhaps_earlier(table, *value, here), key, properties })
         }
         Step::IncrementNode { row, column, by, .. } => {
             let (table, key) = node(*row, view)?;
@@ -343,6 +352,16 @@ fn one_property(table: &str, column: u32, value: u32, view: &View) -> Result<Pro
     Ok(Properties::from([(name.clone(), property(column_type, value))]))
 }
 
+/// A table's name, or in every fourth statement one that it had before: not every client hears of a new name.
+fn perhaps_earlier(table: String, value: u32, here: &Surroundings) -> String {
+    let earlier: Vec<&String> =
+        here.earlier_names.iter().filter(|(shown, _)| *shown == table).map(|(_, earlier)| earlier).collect();
+    match pick(&earlier, value / 4) {
+        Some(earlier) if value.is_multiple_of(4) => (*earlier).clone(),
+        _ => table,
+    }
+}
+
 /// Most of a new row's properties: every third is left out.
 fn all_properties(table: &str, value: u32, view: &View) -> Properties {
     let columns = writable(table, view);
@@ -403,7 +422,7 @@ mod tests {
             let columns = columns.into_iter().map(|column| (column.name, column.column_type)).collect();
             view.tables.insert(table, kuzusync_core::view::Table { kind, columns });
         }
-        Surroundings { view, wall_ms: 1_000, has_main, dropped: Vec::new() }
+        Surroundings { view, wall_ms: 1_000, has_main, dropped: Vec::new(), earlier_names: Vec::new() }
     }
 
     #[test]

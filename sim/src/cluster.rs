@@ -2,7 +2,7 @@
 //! clog, inject, heal, settle.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use kuzusync_core::message::Record;
 use kuzusync_core::replica::{Input, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Statement, Transaction};
+use kuzusync_core::store::refusing::Refusal;
+use kuzusync_core::store::{StoreCounts, Unmaterialised};
 use kuzusync_core::view::View;
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::time::sleep;
@@ -156,6 +158,8 @@ impl Cluster {
             Step::FailStore { replica, fault, after_statements } => {
                 self.world.borrow_mut().fail_stores(self.host(*replica), *fault, *after_statements);
             }
+            Step::RefuseSchema { replica, refusal } => self.refuse_schema(self.host(*replica), refusal.clone()),
+            Step::AcceptSchema { replica } => self.accept_schema(self.host(*replica)).await,
             Step::Clog { replica, other, ms } => {
                 let one = self.host(*replica);
                 match self.other_host(one, *other) {
@@ -546,6 +550,35 @@ impl Cluster {
     /// A host's disk has room again.
     pub fn mend_disk(&mut self, host: u32) {
         self.world.borrow_mut().disk(host).mend();
+    }
+
+    /// From now on the databases of a host refuse this part of a schema.
+    pub fn refuse_schema(&mut self, host: u32, refusal: Refusal) {
+        self.world.borrow_mut().refuse_schema(host, refusal);
+    }
+
+    /// The databases of a host refuse nothing any more, and somebody has them filled anew.
+    pub async fn accept_schema(&mut self, host: u32) {
+        self.world.borrow_mut().accept_schema(host);
+        self.input(host, Input::StoreFailed).await;
+    }
+
+    /// What each store of a host holds, read back from its database; nothing if the host is down.
+    #[must_use]
+    pub fn stored(&self, host: u32) -> Vec<View> {
+        self.world.borrow_mut().stored(host)
+    }
+
+    /// What the stores of a host were asked since they were opened.
+    #[must_use]
+    pub fn store_counts(&self, host: u32) -> Vec<StoreCounts> {
+        self.world.borrow().store_counts(host)
+    }
+
+    /// What a host's stores lack of the schema because their databases refuse it.
+    #[must_use]
+    pub fn held_back(&self, host: u32) -> BTreeMap<String, Vec<Unmaterialised>> {
+        self.world.borrow().held_back(host)
     }
 
     /// A person says that what made a change fail at this host is mended: see [`Input::Retry`]. Returns what the

@@ -62,6 +62,8 @@ pub enum Fault {
     StoreError,
     /// The handle of a graph store is lost within a delta.
     StoreAbandonment,
+    /// A database refuses a part of the schema for good.
+    SchemaRefusal,
     /// A client submits a transaction again that it has an answer to.
     DuplicateSubmission,
     /// A client gives up waiting, and will ask again.
@@ -70,7 +72,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 29] = [
+    pub const ALL: [Fault; 30] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Reorder,
@@ -98,6 +100,7 @@ impl Fault {
         Fault::SlowDisk,
         Fault::StoreError,
         Fault::StoreAbandonment,
+        Fault::SchemaRefusal,
         Fault::DuplicateSubmission,
         Fault::ClientTimeout,
     ];
@@ -133,6 +136,7 @@ impl Fault {
             Fault::SlowDisk => "slow_disk",
             Fault::StoreError => "store_error",
             Fault::StoreAbandonment => "store_abandonment",
+            Fault::SchemaRefusal => "schema_refusal",
             Fault::DuplicateSubmission => "duplicate_submission",
             Fault::ClientTimeout => "client_timeout",
         }
@@ -174,6 +178,7 @@ impl Fault {
             EventKind::SyncWaited { .. } => vec![Fault::SlowDisk],
             EventKind::StoreBroken { fault: StoreFault::Error, .. } => vec![Fault::StoreError],
             EventKind::StoreBroken { fault: StoreFault::Abandonment, .. } => vec![Fault::StoreAbandonment],
+            EventKind::HeldBack { .. } => vec![Fault::SchemaRefusal],
             EventKind::SubmittedAgain { .. } => vec![Fault::DuplicateSubmission],
             EventKind::TimedOut { .. } => vec![Fault::ClientTimeout],
             _ => Vec::new(),

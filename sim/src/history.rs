@@ -9,6 +9,8 @@ use kuzusync_core::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use kuzusync_core::message::Cursor;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
+use kuzusync_core::store::Unmaterialised;
+use kuzusync_core::store::refusing::Refusal;
 use kuzusync_core::view::{View, ViewDelta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -183,6 +185,28 @@ pub enum EventKind {
         /// Statements it had carried out.
         statements: u32,
     },
+    /// From now on the databases of the host refuse a part of the schema.
+    Refusing {
+        /// Which.
+        refusal: Refusal,
+    },
+    /// They refuse nothing any more.
+    Accepting {
+        /// How many parts of the schema they were without until now.
+        parts: u64,
+    },
+    /// A database refused a schema change half-way.
+    SchemaRefused {
+        /// What it said.
+        error: String,
+    },
+    /// A store was filled with all but what its database refuses.
+    HeldBack {
+        /// Which store.
+        store: String,
+        /// What it lacks.
+        parts: Vec<Unmaterialised>,
+    },
     /// The host stands still: nothing that reaches it is dealt with.
     Paused,
     /// The host goes on.
@@ -311,6 +335,10 @@ mod tests {
         let injected = |byte| EventKind::Injected { from: 1, bytes: 9, digest: Digest([byte; 16]) };
         let rebuilt = |is_opening| EventKind::Rebuilt { is_opening, view: View::default() };
         let broken = |fault, statements| EventKind::StoreBroken { fault, statements };
+        let refusing = |name: &str| EventKind::Refusing { refusal: Refusal::Table(name.into()) };
+        let part = Unmaterialised { table: "T".into(), column: None, held_as: None, reason: "a".into() };
+        let other_part = Unmaterialised { reason: "b".into(), ..part.clone() };
+        let held_back = |store: &str, parts| EventKind::HeldBack { store: store.into(), parts };
         let frame = Arc::from([]);
         let sent = |checksum, fate| {
             let frame = Arc::clone(&frame);
@@ -379,6 +407,14 @@ mod tests {
             (EventKind::Settling { out: vec![1] }, EventKind::Settling { out: vec![2] }),
             (EventKind::Settled { out: vec![1] }, EventKind::Settled { out: Vec::new() }),
             (EventKind::Settling { out: Vec::new() }, EventKind::Settled { out: Vec::new() }),
+            (refusing("a"), refusing("b")),
+            (EventKind::Accepting { parts: 1 }, EventKind::Accepting { parts: 2 }),
+            (EventKind::SchemaRefused { error: "a".into() }, EventKind::SchemaRefused { error: "b".into() }),
+            (held_back("a", Vec::new()), held_back("b", Vec::new())),
+            (held_back("a", Vec::new()), held_back("a", vec![part.clone()])),
+            (held_back("a", vec![part]), held_back("a", vec![other_part])),
+            (EventKind::Settling, EventKind::DiskReplaced),
+            (EventKind::Settling, EventKind::Settled),
             (EventKind::Synced, EventKind::Healed),
             (
                 EventKind::Compared { store: "memory".into(), digest: Digest([1; 16]) },

@@ -9,6 +9,8 @@ use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::id::{Digest, ReplicaId, TxId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
+use kuzusync_core::schema::shape::Shape;
+use kuzusync_core::store::Unmaterialised;
 use kuzusync_core::two_phase::{Decision, Proposal};
 use kuzusync_core::view::View;
 use schemars::JsonSchema;
@@ -124,7 +126,7 @@ impl Property {
             }
             Property::ReferentialIntegrity => "No view ever shows an edge without both its ends.",
             Property::StoreAgreement => {
-                "Each store holds exactly the view of its replica, and never has to be rebuilt."
+                "Each store holds exactly the view of its replica, but for what its database refuses, and never has to be rebuilt."
             }
             Property::Liveness => "Within the stated time after healing, nothing is under way any more.",
             Property::Atomicity => {
@@ -277,6 +279,8 @@ pub struct ReplicaState {
     pub view: View,
     /// What each of its stores holds.
     pub stores: BTreeMap<String, View>,
+    /// What each of them does not hold of the schema because its database refused it; a store that holds all is not here.
+    pub held_back: BTreeMap<String, Vec<Unmaterialised>>,
     /// What it holds.
     pub cursor: Cursor,
     /// Every concurrent loss.
@@ -287,6 +291,8 @@ pub struct ReplicaState {
     pub queue_operations: usize,
     /// Edges that were added and not deleted, and are hidden because an end is.
     pub hidden_edges: usize,
+    /// The schema as people read it, with what no store builds.
+    pub shape: Shape,
     /// Schema operations known.
     pub schema_operations: u64,
     /// The digest of the logical schema.

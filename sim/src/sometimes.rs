@@ -1,15 +1,18 @@
 //! What a run reached: the interesting situations that guard a sweep against passing vacuously.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::{Change, Op};
 use kuzusync_core::conflict::schema::{SchemaConflict, SchemaLoss};
 use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
-use kuzusync_core::ddl::Ddl;
+use kuzusync_core::ddl::{Ddl, column_born, same_name};
+use kuzusync_core::id::ColumnId;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
+use kuzusync_core::statement::Statement;
 use kuzusync_core::strategy::Strategy;
 use kuzusync_core::two_phase::{AbortReason, Decision, Vote};
+use kuzusync_core::value::Type;
 use kuzusync_core::view::SchemaStep;
 
 use crate::fault::Fault;
@@ -20,7 +23,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 68] = [
+    const SITUATIONS: [&str; 74] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -61,6 +64,11 @@ pub fn all() -> Vec<&'static str> {
         "value_did_not_fit_its_column",
         "schema_change_lost",
         "name_contested",
+        "pair_dropped",
+        "pair_kept_by_an_addition",
+        "types_united",
+        "default_met_an_insert",
+        "old_name_understood",
         "table_came_back",
         "column_came_back",
         "table_lost_its_name",
@@ -73,6 +81,7 @@ pub fn all() -> Vec<&'static str> {
         "client_abandoned",
         "clone_refused",
         "store_filled_anew",
+        "refused_schema_came_later",
         "transaction_submitted_again",
         "transaction_refused",
         "transaction_committed",
@@ -120,6 +129,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             EventKind::Rebuilt { is_opening: false, .. } => {
                 reached.insert("store_filled_anew");
             }
+            EventKind::Accepting { parts: 1.. } => {
+                reached.insert("refused_schema_came_later");
+            }
             EventKind::Settled { out } if !out.is_empty() => {
                 reached.insert("majority_at_rest");
             }
@@ -132,6 +144,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
     }
     if outcome.events.windows(2).any(|pair| matches!(pair, [before, after] if refuses(before, after))) {
         reached.insert("message_refused");
+    }
+    if writes_by_an_old_name(&outcome.events) {
+        reached.insert("old_name_understood");
     }
     if shares_an_epoch(&outcome.events) {
         reached.insert("disconnections_shared_an_epoch");
@@ -157,6 +172,9 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         }
         Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropColumn { .. })) => {
             "column_came_back"
+        }
+        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::DropPair { .. })) => {
+            "pair_dropped"
         }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",
@@ -241,6 +259,8 @@ fn in_state(replica: &ReplicaState) -> BTreeSet<&'static str> {
         (model.revived_nodes().next().is_some(), "node_revived_by_its_edge"),
         (model.rows_revived_by_updates().next().is_some(), "row_revived_by_an_update"),
         (sets_rule_concurrently(replica), "rule_set_while_rows_were_written"),
+        (unites_types(replica), "types_united"),
+        (adds_default_concurrently(replica), "default_met_an_insert"),
     ];
     let in_audit = replica.audit.iter().flat_map(in_loss).chain(replica.schema_audit.iter().map(in_schema_loss));
     found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, name)| name).chain(in_audit).collect()
@@ -268,6 +288,7 @@ fn in_loss(loss: &Loss) -> [&'static str; 2] {
 fn in_schema_loss(loss: &SchemaLoss) -> &'static str {
     match loss.conflict {
         SchemaConflict::ContestedName => "name_contested",
+        SchemaConflict::ConcurrentSchemaChange if loss.resolution == Resolution::AddWins => "pair_kept_by_an_addition",
         SchemaConflict::ConcurrentSchemaChange => "schema_change_lost",
     }
 }
@@ -285,4 +306,84 @@ fn sets_rule_concurrently(replica: &ReplicaState) -> bool {
     rules
         .into_iter()
         .any(|(setter, table)| changes().any(|other| writes(other, table) && other.is_concurrent_with(setter)))
+}
+
+/// Every schema operation with its change.
+fn schema_operations(replica: &ReplicaState) -> impl Iterator<Item = (&Change, &Ddl)> {
+    let changes = replica.log.iter().map(|entry| entry.change.as_ref());
+    changes.flat_map(|change| {
+        change.ops.iter().filter_map(move |op| match op {
+            Op::Schema(ddl) => Some((change, ddl)),
+            _ => None,
+        })
+    })
+}
+
+/// Whether two who did not know of each other gave a column types of which one holds all values of the other.
+fn unites_types(replica: &ReplicaState) -> bool {
+    let mut claims: BTreeMap<ColumnId, Vec<(&Change, &Type)>> = BTreeMap::new();
+    for (change, ddl) in schema_operations(replica) {
+        let claim = match ddl {
+            Ddl::AddColumn { table, column, birth } => (column_born(*table, &column.name, *birth), &column.column_type),
+            Ddl::AlterColumnType { column, column_type, .. } => (*column, column_type),
+            _ => continue,
+        };
+        claims.entry(claim.0).or_default().push((change, claim.1));
+    }
+    let unite = |(change, of): &(&Change, &Type), (other, other_of): &(&Change, &Type)| {
+        of != other_of && of.widening().contains(other_of) && change.is_concurrent_with(other)
+    };
+    claims.values().any(|claims| claims.iter().any(|one| claims.iter().any(|other| unite(one, other))))
+}
+
+/// Whether somebody made a row of a table to which somebody else was adding a column with a default.
+fn adds_default_concurrently(replica: &ReplicaState) -> bool {
+    let inserts = |change: &Change, table| {
+        change.ops.iter().any(|op| matches!(op, Op::Insert { element, .. } if element.table() == table))
+    };
+    schema_operations(replica).any(|(adder, ddl)| match ddl {
+        Ddl::AddColumn { table, column, .. } if column.default.is_some() => {
+            let mut changes = replica.log.iter().map(|entry| entry.change.as_ref());
+            changes.any(|other| inserts(other, *table) && other.is_concurrent_with(adder))
+        }
+        _ => false,
+    })
+}
+
+/// Whether a replica carried out an update of a table by a name under which it showed none.
+fn writes_by_an_old_name(events: &[Event]) -> bool {
+    let mut shown: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+    let mut asked: BTreeSet<(u32, u64)> = BTreeSet::new();
+    for Event { host, kind, .. } in events {
+        let Some(host) = host else { continue };
+        let shown = shown.entry(*host).or_default();
+        match kind {
+            EventKind::Rebuilt { view, .. } => *shown = view.tables.keys().map(String::as_str).collect(),
+            EventKind::Viewed(delta) => {
+                for step in &delta.schema {
+                    match step {
+                        SchemaStep::CreateTable { name, .. } => drop(shown.insert(name)),
+                        SchemaStep::DropTable { name } => drop(shown.remove(name.as_str())),
+                        SchemaStep::RenameTable { from, to } => {
+                            shown.remove(from.as_str());
+                            shown.insert(to);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            EventKind::Invoked { invocation, statements } => {
+                let is_old = |statement: &Statement| match statement {
+                    Statement::UpdateNode { table, .. } => !shown.iter().any(|name| same_name(name, table)),
+                    _ => false,
+                };
+                if statements.iter().any(is_old) {
+                    asked.insert((*host, *invocation));
+                }
+            }
+            EventKind::Returned { invocation, result: Ok(_) } if asked.contains(&(*host, *invocation)) => return true,
+            _ => {}
+        }
+    }
+    false
 }

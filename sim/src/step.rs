@@ -5,6 +5,7 @@
 //! crashed replica, no row to delete) is passed over and noted in the history.
 
 use kuzusync_core::statement::Statement;
+use kuzusync_core::store::refusing::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -266,6 +267,19 @@ pub enum Step {
         /// How many more statements they carry out before.
         after_statements: u32,
     },
+    /// From now on the databases of a host refuse a part of the schema, also after a restart. Healing does not change
+    /// that: a cluster comes to rest with it.
+    RefuseSchema {
+        /// Which host.
+        replica: u32,
+        /// What they refuse, besides what they refuse already.
+        refusal: Refusal,
+    },
+    /// The databases of a host refuse nothing any more, and are filled anew.
+    AcceptSchema {
+        /// Which host.
+        replica: u32,
+    },
     /// The link between two hosts holds back what is sent, either way, and lets it all go at once.
     Clog {
         /// One of them.
@@ -434,6 +448,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::reading::Problem;
+    use kuzusync_core::value::Type;
 
     #[test]
     fn a_plan_survives_json() {
@@ -445,6 +460,8 @@ mod tests {
             Step::Crash { replica: 2, after_outputs: 4, kept_bytes: 9 },
             Step::FailDisk { replica: 1, fault: DiskFault::Full, after: 2 },
             Step::FailStore { replica: 1, fault: StoreFault::Abandonment, after_statements: 2 },
+            Step::RefuseSchema { replica: 1, refusal: Refusal::Type(Type::Int64) },
+            Step::AcceptSchema { replica: 1 },
             Step::SubmitAgain,
             Step::PartitionOneWay { group: 5 },
             Step::PartitionRing,

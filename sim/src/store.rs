@@ -1,4 +1,7 @@
 //! Which graph stores the replicas of a run feed.
+//!
+//! Each is what a careful host would use: a database that may refuse a part of the schema, in a store that then holds that
+//! part back and goes on.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,12 +9,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use kuzusync_core::store::memory::MemoryStore;
+use kuzusync_core::store::refusing::{Refusal, Refusing};
+use kuzusync_core::store::tolerant::{self, Tolerant};
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::view::View;
 #[cfg(feature = "kuzu")]
 use kuzusync_kuzu::fidelity;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+
+use crate::outcome::ReplicaState;
 
 /// Which graph stores the replicas of a run feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -62,6 +69,9 @@ impl StoreChoice {
     }
 }
 
+/// A store of a replica.
+pub type Store = Tolerant<Refusing<Box<dyn GraphStore>>>;
+
 /// The stores of one run.
 #[derive(Clone, Debug)]
 pub struct Stores {
@@ -77,18 +87,24 @@ impl Stores {
         Stores { choice, folder: folder.map(|folder| folder.path().to_owned()) }
     }
 
-    /// Opens a host's stores: those in memory empty, one on disk as it was left.
+    /// Opens a host's stores, which refuse this: those in memory empty, one on disk as it was left.
     ///
     /// # Errors
     /// If Kùzu cannot make a database, or is not part of this build.
-    pub fn open(&self, host: u32) -> Result<Vec<Box<dyn GraphStore>>, StoreError> {
+    pub fn open(&self, host: u32, refusals: &[Refusal]) -> Result<Vec<Store>, StoreError> {
         let memory = || -> Box<dyn GraphStore> { Box::new(MemoryStore::default()) };
         let place = self.folder.as_ref().map(|folder| folder.join(format!("replica-{host}")));
-        Ok(match self.choice {
+        let databases = match self.choice {
             StoreChoice::Memory => vec![memory()],
             StoreChoice::Kuzu | StoreChoice::KuzuDisk => vec![open_kuzu(place.as_deref())?],
             StoreChoice::Both => vec![memory(), open_kuzu(None)?],
-        })
+        };
+        let store = |database| {
+            let mut refusing = Refusing::new(database);
+            refusals.iter().for_each(|refusal| refusing.refuse(refusal.clone()));
+            Tolerant::new(refusing)
+        };
+        Ok(databases.into_iter().map(store).collect())
     }
 }
 
@@ -116,6 +132,15 @@ fn open_kuzu(place: Option<&Path>) -> Result<Box<dyn GraphStore>, StoreError> {
 fn open_kuzu(_place: Option<&Path>) -> Result<Box<dyn GraphStore>, StoreError> {
     let message = "this build has no Kùzu; build with the feature `kuzu`".to_owned();
     Err(StoreError { store: "kuzu", statement: "open".to_owned(), message })
+}
+
+/// What the store of that name should hold at a replica: its view, without what the database refused.
+#[must_use]
+pub fn expected<'r>(store: &str, replica: &'r ReplicaState) -> Cow<'r, View> {
+    match replica.held_back.get(store) {
+        None => held(store, &replica.view),
+        Some(parts) => Cow::Owned(held(store, &tolerant::without(&replica.view, parts)).into_owned()),
+    }
 }
 
 /// What the store of that name can hold of a view; [`held_otherwise`] names what that is not.

@@ -14,7 +14,9 @@ use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
 use kuzusync_core::message::{Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
-use kuzusync_core::store::{GraphStore, StoreError};
+use kuzusync_core::store::refusing::{REFUSED_ON_PURPOSE, Refusal};
+use kuzusync_core::store::tolerant::REFUSED_BEFORE;
+use kuzusync_core::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use kuzusync_core::view::{View, ViewDelta};
 use madsim::time::TimeHandle;
 use tokio::sync::Notify;
@@ -30,7 +32,7 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::outcome::{Check, ReplicaState};
 use crate::seed::Seed;
-use crate::store::Stores;
+use crate::store::{Store, Stores};
 use crate::turns::Turns;
 
 /// Shared by everything that runs in one simulation.
@@ -39,7 +41,7 @@ pub type Shared = Rc<RefCell<World>>;
 /// A replica that runs, and the stores it feeds.
 struct Running {
     replica: Replica,
-    stores: Vec<Box<dyn GraphStore>>,
+    stores: Vec<Store>,
     deadline: Option<Instant>,
 }
 
@@ -53,6 +55,8 @@ struct HostState {
     crash_after: Option<(u32, u64)>,
     /// How its stores are about to fail.
     store_fault: Option<engine::Armed>,
+    /// What its databases refuse.
+    refusals: Vec<Refusal>,
     is_paused: bool,
     /// Until when it waits for its disk.
     busy_until_us: u64,
@@ -220,8 +224,9 @@ impl World {
     #[must_use]
     pub fn surroundings(&self, host: u32) -> Option<Surroundings> {
         let (wall_ms, has_main) = (self.now(host).wall_ms, self.options.has_main);
-        let dropped = self.replica(host)?.schema().dropped();
-        self.view(host).map(|view| Surroundings { view, wall_ms, has_main, dropped })
+        let schema = self.replica(host)?.schema();
+        let (dropped, earlier_names) = (schema.dropped(), schema.earlier_names());
+        self.view(host).map(|view| Surroundings { view, wall_ms, has_main, dropped, earlier_names })
     }
 
     /// The texts of the statements that a host's stores were sent.
@@ -229,6 +234,33 @@ impl World {
     pub fn statement_texts(&self, host: u32) -> Vec<String> {
         let running = self.hosts[host as usize].running.as_ref();
         running.into_iter().flat_map(|running| &running.stores).flat_map(|store| store.statement_texts()).collect()
+    }
+
+    /// What each store of a host holds, read back from its database.
+    ///
+    /// # Panics
+    /// If a database cannot be read.
+    #[must_use]
+    pub fn stored(&mut self, host: u32) -> Vec<View> {
+        let running = self.hosts[host as usize].running.as_mut();
+        let stores = running.into_iter().flat_map(|running| &mut running.stores);
+        stores.map(|store| store.read().expect("a database that was filled can be read")).collect()
+    }
+
+    /// What a host's stores were asked since they were opened.
+    #[must_use]
+    pub fn store_counts(&self, host: u32) -> Vec<StoreCounts> {
+        let running = self.hosts[host as usize].running.as_ref();
+        running.into_iter().flat_map(|running| &running.stores).map(Store::counts).collect()
+    }
+
+    /// What a host's stores lack of the schema because their databases refuse it; a store that lacks nothing is not here.
+    #[must_use]
+    pub fn held_back(&self, host: u32) -> BTreeMap<String, Vec<Unmaterialised>> {
+        let running = self.hosts[host as usize].running.as_ref();
+        let stores = running.into_iter().flat_map(|running| &running.stores);
+        let lacks = stores.map(|store| (store.name().to_owned(), store.unmaterialised()));
+        lacks.filter(|(_, parts)| !parts.is_empty()).collect()
     }
 
     // ---- what a host does ----
@@ -262,7 +294,9 @@ impl World {
         let (replica_id, cursor) = (replica.id(), replica.log().cursor());
         let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided };
         self.record(Some(host), opened);
-        let stores = self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
+        let refusals = &self.hosts[host as usize].refusals;
+        let opened = self.stores.open(host, refusals);
+        let stores = opened.expect("an empty store opens, and what is left on disk or its successor");
         self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
         if !self.carry_out(host, true).0 {
             return false;
@@ -353,7 +387,7 @@ impl World {
                 }
                 Output::Rebuild(view) => {
                     let mut kept = Vec::new();
-                    let is_broken = !is_opening && {
+                    let is_broken = !is_opening && self.hosts[host as usize].store_fault.is_some() && {
                         // Filling a store anew begins with an empty one.
                         drop(self.on_stores(host, |store| store.rebuild(&View::default())));
                         self.breaks_stores(host, &view.to_delta())
@@ -371,6 +405,9 @@ impl World {
                     });
                     let is_empty = view == View::default();
                     self.record(Some(host), EventKind::Rebuilt { is_opening, view });
+                    for (store, parts) in self.held_back(host) {
+                        self.record(Some(host), EventKind::HeldBack { store, parts });
+                    }
                     for store in kept.into_iter().filter(|_| !is_empty) {
                         self.record(Some(host), EventKind::Kept { store });
                     }
@@ -424,16 +461,19 @@ impl World {
     fn on_stores(
         &mut self,
         host: u32,
-        mut action: impl FnMut(&mut dyn GraphStore) -> Result<(), StoreError>,
+        action: impl FnMut(&mut Store) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let running = self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica");
-        running.stores.iter_mut().try_for_each(|store| action(store.as_mut()))
+        running.stores.iter_mut().try_for_each(action)
     }
 
     /// Says whether a store failed.
     fn note_failure(&mut self, host: u32, result: Result<(), StoreError>) -> bool {
         let Err(error) = result else { return false };
-        self.record(Some(host), EventKind::StoreFailed { error: error.to_string() });
+        let is_refusal = [REFUSED_ON_PURPOSE, REFUSED_BEFORE].contains(&error.message.as_str());
+        let error = error.to_string();
+        let failed = if is_refusal { EventKind::SchemaRefused { error } } else { EventKind::StoreFailed { error } };
+        self.record(Some(host), failed);
         true
     }
 
@@ -455,14 +495,13 @@ impl World {
         if fault == StoreFault::Abandonment {
             // A database on disk is let go of before it is opened again.
             self.set_stores(host, Vec::new());
-            let stores =
-                self.stores.open(host).expect("an empty store opens, and what is left on disk or its successor");
-            self.set_stores(host, stores);
+            let opened = self.stores.open(host, &self.hosts[host as usize].refusals);
+            self.set_stores(host, opened.expect("an empty store opens, and what is left on disk or its successor"));
         }
         true
     }
 
-    fn set_stores(&mut self, host: u32, stores: Vec<Box<dyn GraphStore>>) {
+    fn set_stores(&mut self, host: u32, stores: Vec<Store>) {
         self.hosts[host as usize].running.as_mut().expect("outputs come from a running replica").stores = stores;
     }
 
@@ -525,6 +564,25 @@ impl World {
     /// Lets the stores of a host fail after so many more statements.
     pub fn fail_stores(&mut self, host: u32, fault: StoreFault, after_statements: u32) {
         self.hosts[host as usize].store_fault = Some(engine::Armed { fault, after_statements });
+    }
+
+    /// From now on the databases of a host refuse this too, whatever it dies of.
+    pub fn refuse_schema(&mut self, host: u32, refusal: Refusal) {
+        let state = &mut self.hosts[host as usize];
+        for store in state.running.iter_mut().flat_map(|running| &mut running.stores) {
+            store.inner_mut().refuse(refusal.clone());
+        }
+        state.refusals.push(refusal.clone());
+        self.record(Some(host), EventKind::Refusing { refusal });
+    }
+
+    /// The databases of a host refuse nothing any more. They take what they lack when they are filled anew.
+    pub fn accept_schema(&mut self, host: u32) {
+        let parts = self.held_back(host).values().map(|parts| parts.len() as u64).sum();
+        let state = &mut self.hosts[host as usize];
+        state.running.iter_mut().flat_map(|running| &mut running.stores).for_each(|store| store.inner_mut().relent());
+        state.refusals.clear();
+        self.record(Some(host), EventKind::Accepting { parts });
     }
 
     /// The hosts whose identity another host has too.
@@ -666,11 +724,13 @@ impl World {
             role: replica.role(),
             view: replica.view(),
             stores: BTreeMap::new(),
+            held_back: self.held_back(host),
             cursor: replica.log().cursor(),
             audit: replica.audit(),
             schema_audit: replica.schema_audit(),
             queue_operations: replica.queue().operations(),
             hidden_edges: replica.state().hidden_edges().count(),
+            shape: replica.schema().shape(),
             schema_operations: version.operations,
             schema_digest: version.digest,
             log: replica.log().entries().collect(),

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Schema;
+use super::shape::RECORDED;
 use crate::change::{Change, ChangeId, Op};
 use crate::clock::Timestamp;
-use crate::ddl::{Ddl, Rule, column_born, fold, index_id};
+use crate::conflict::schema::SchemaLoss;
+use crate::ddl::{Ddl, Rule};
 use crate::error::Error;
 use crate::id::{ColumnId, TableId};
 
@@ -28,7 +30,7 @@ pub struct SchemaEvent {
     pub words: String,
     /// What became of it.
     pub outcome: SchemaOutcome,
-    /// Changes whose authors did something else to the same thing and had not seen this one, nor it them.
+    /// Changes that this operation lost to, or won over, as long as the audit of schema changes says so.
     pub conflicts: Vec<ChangeId>,
 }
 
@@ -59,33 +61,32 @@ pub struct SchemaCounts {
     pub waiting: u64,
     /// Refused: here before they were logged, since the replica was opened, or later by a main or by this replica.
     pub refused: u64,
-    /// Of the applied ones, those that somebody contradicted at the same time.
+    /// Of the applied ones, those that lost to a concurrent one or won over it, as the audit of schema changes says.
     pub conflicting: u64,
 }
 
-/// The operations of applied changes, in the order in which they were applied here.
-pub(crate) fn applied<'c>(changes: impl Iterator<Item = &'c Arc<Change>>) -> Vec<SchemaEvent> {
+/// The operations of applied changes, in the order in which they were applied here, with what the audit tells of them.
+pub(crate) fn applied<'c>(changes: impl Iterator<Item = &'c Arc<Change>>, losses: &[SchemaLoss]) -> Vec<SchemaEvent> {
     let mut schema = Schema::default();
     let mut events: Vec<SchemaEvent> = Vec::new();
-    let mut on_subject: BTreeMap<Subject, Vec<Claim<'c>>> = BTreeMap::new();
+    let mut places: BTreeMap<(ChangeId, u32), usize> = BTreeMap::new();
     for change in changes {
         for (rank, op) in change.ranked_ops() {
             let Op::Schema(ddl) = op else { continue };
             let words = schema.describe(ddl);
             schema.join(rank, &change.seen, ddl);
             let version = schema.version_number();
-            let mut event = event(change, rank.index, ddl, words, SchemaOutcome::Applied { version });
-            for subject in subjects(ddl) {
-                let others = on_subject.entry(subject).or_default();
-                for (place, other, other_ddl) in others.iter() {
-                    if change.is_concurrent_with(other) && ddl != *other_ddl {
-                        note(&mut event.conflicts, other.id);
-                        note(&mut events[*place].conflicts, change.id);
-                    }
-                }
-                others.push((events.len(), change, ddl));
+            places.insert((change.id, rank.index), events.len());
+            events.push(event(change, rank.index, ddl, words, SchemaOutcome::Applied { version }));
+        }
+    }
+    for loss in losses {
+        let sides = [&loss.loser, &loss.winner].map(|claim| (claim.rank.change, claim.rank.index));
+        for [one, other] in [sides, [sides[1], sides[0]]] {
+            let Some(event) = places.get(&one).and_then(|place| events.get_mut(*place)) else { continue };
+            if !event.conflicts.contains(&other.0) {
+                event.conflicts.push(other.0);
             }
-            events.push(event);
         }
     }
     events
@@ -122,66 +123,8 @@ fn event(change: &Change, index: u32, ddl: &Ddl, words: String, outcome: SchemaO
     SchemaEvent { change: id, index, timestamp, operation, words, outcome, conflicts: Vec::new() }
 }
 
-fn note(conflicts: &mut Vec<ChangeId>, id: ChangeId) {
-    if !conflicts.contains(&id) {
-        conflicts.push(id);
-    }
-}
-
-/// The place of an operation's event, its change, and the operation.
-type Claim<'c> = (usize, &'c Arc<Change>, &'c Ddl);
-
-/// What an operation makes a claim about: two claims about one subject by authors who did not know of each other conflict.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Table(TableId),
-    TableName(String),
-    NameOf(TableId),
-    Column(ColumnId),
-    ColumnName(TableId, String),
-    NameOfColumn(ColumnId),
-    TypeOf(ColumnId),
-    Pair(TableId, TableId, TableId),
-    Index(crate::id::IndexId),
-    Comment(TableId, Option<ColumnId>),
-    Rule(TableId, Option<ColumnId>, &'static str),
-}
-
-fn subjects(ddl: &Ddl) -> Vec<Subject> {
-    let table = ddl.table_id();
-    match ddl {
-        Ddl::CreateNodeTable { name, .. } | Ddl::CreateEdgeTable { name, .. } => {
-            vec![Subject::Table(table), Subject::TableName(fold(name))]
-        }
-        Ddl::DropTable { .. } | Ddl::UndropTable { .. } => vec![Subject::Table(table)],
-        Ddl::RenameTable { name, .. } => vec![Subject::NameOf(table), Subject::TableName(fold(name))],
-        Ddl::AddColumn { column, birth, .. } => {
-            let id = column_born(table, &column.name, *birth);
-            vec![Subject::Column(id), Subject::TypeOf(id), Subject::ColumnName(table, fold(&column.name))]
-        }
-        Ddl::DropColumn { column, .. } | Ddl::UndropColumn { column, .. } => vec![Subject::Column(*column)],
-        Ddl::RenameColumn { column, name, .. } => {
-            vec![Subject::NameOfColumn(*column), Subject::ColumnName(table, fold(name))]
-        }
-        Ddl::AlterColumnType { column, .. } => vec![Subject::TypeOf(*column)],
-        Ddl::AddPair { from, to, .. } | Ddl::DropPair { from, to, .. } => vec![Subject::Pair(table, *from, *to)],
-        Ddl::CreateIndex { kind, columns, .. } => vec![Subject::Index(index_id(table, *kind, columns))],
-        Ddl::DropIndex { index, .. } => vec![Subject::Index(*index)],
-        Ddl::CommentOnTable { .. } => vec![Subject::Comment(table, None)],
-        Ddl::CommentOnColumn { column, .. } => vec![Subject::Comment(table, Some(*column))],
-        Ddl::SetRule { rule, .. } => match rule {
-            Rule::Policy { column, .. } => vec![Subject::Rule(table, *column, "policy")],
-            Rule::UpdateRevives(_) => vec![Subject::Rule(table, None, "update_revives")],
-            Rule::Revive(_) => vec![Subject::Rule(table, None, "revive")],
-            Rule::Multiplicity(_) => vec![Subject::Rule(table, None, "multiplicity")],
-            Rule::Unique { column, .. } => vec![Subject::Rule(table, Some(*column), "unique")],
-            Rule::AtLeast { column, .. } => vec![Subject::Rule(table, Some(*column), "at_least")],
-        },
-    }
-}
-
 impl Schema {
-    /// An operation in words, with the names that things have here.
+    /// An operation in words, with the names that things have here. Of what no store builds it says so.
     #[must_use]
     pub fn describe(&self, ddl: &Ddl) -> String {
         let id = ddl.table_id();
@@ -214,16 +157,16 @@ impl Schema {
             }
             Ddl::CreateIndex { name, columns, .. } => {
                 let columns: Vec<String> = columns.iter().map(column).collect();
-                format!("{operation} {name} ON {table}({})", columns.join(", "))
+                format!("{operation} {name} ON {table}({}) ({RECORDED})", columns.join(", "))
             }
             Ddl::DropIndex { index, .. } => {
                 let named = self.table(id).and_then(|table| table.indexes().find(|(known, _)| known == index));
                 let name = named.map_or_else(|| index.short(), |(_, index)| index.name().to_owned());
                 format!("{operation} {name} ON {table}")
             }
-            Ddl::CommentOnTable { comment, .. } => format!("{operation} {table} IS {comment:?}"),
+            Ddl::CommentOnTable { comment, .. } => format!("{operation} {table} IS {comment:?} ({RECORDED})"),
             Ddl::CommentOnColumn { column: of, comment, .. } => {
-                format!("{operation} {table}.{} IS {comment:?}", column(of))
+                format!("{operation} {table}.{} IS {comment:?} ({RECORDED})", column(of))
             }
             Ddl::SetRule { rule, .. } => match rule {
                 Rule::Policy { column: None, policy } => format!("{operation} {table} policy {}", policy.name()),

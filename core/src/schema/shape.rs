@@ -15,8 +15,8 @@ use crate::policy::Policy;
 use crate::value::{Type, Value};
 use crate::view::TableKind;
 
-/// What stands beside an index and a comment on a column: everybody knows of it, and no store builds it. Kùzu 0.11.3 has
-/// neither secondary indexes nor comments on columns.
+/// What stands beside an index and a comment: everybody knows of it, and no store builds it. Kùzu 0.11.3 has neither
+/// secondary indexes nor comments on columns; why not even its full-text indexes are built is told in the Kùzu store.
 pub const RECORDED: &str = "recorded, not materialised";
 
 /// All tables by name.
@@ -42,7 +42,7 @@ pub struct TableShape {
     pub columns: BTreeMap<String, ColumnShape>,
     /// Its indexes.
     pub indexes: BTreeMap<String, IndexShape>,
-    /// What it is for, in somebody's words.
+    /// What it is for, in somebody's words; [`RECORDED`].
     pub comment: Option<String>,
     /// Who wins where a column says nothing else.
     pub policy: Policy,
@@ -81,6 +81,26 @@ pub struct IndexShape {
     pub kind: IndexKind,
     /// What it covers, in order.
     pub columns: Vec<String>,
+}
+
+impl TableShape {
+    /// What stands in the catalogue of the replicas and in no database, a line each: indexes and comments.
+    #[must_use]
+    pub fn recorded(&self, table: &str) -> Vec<String> {
+        let indexes = self.indexes.iter().map(|(name, index)| {
+            let kind = match index.kind {
+                IndexKind::Value => "INDEX",
+                IndexKind::FullText => "FULL-TEXT INDEX",
+            };
+            format!("{kind} {name} ON {table}({}): {RECORDED}", index.columns.join(", "))
+        });
+        let comment = |of: String, comment: &Option<String>| {
+            comment.as_ref().map(|comment| format!("COMMENT ON {of} {comment:?}: {RECORDED}"))
+        };
+        let columns =
+            self.columns.iter().filter_map(|(name, column)| comment(format!("{table}.{name}"), &column.comment));
+        indexes.chain(comment(table.to_owned(), &self.comment)).chain(columns).collect()
+    }
 }
 
 impl Schema {

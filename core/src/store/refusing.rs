@@ -3,13 +3,22 @@
 //! It does so as a database would: what came before the refused step is done, what comes after it is not, and the store
 //! is then in doubt.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::store::plan::Plan;
 use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::Type;
 use crate::view::{SchemaStep, View, ViewDelta};
 
+/// What a refusal says, wherever it is told.
+pub const REFUSED_ON_PURPOSE: &str = "refused on purpose";
+
 /// What is refused, in new tables and in old ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// A table of this name.
     Table(String),
@@ -17,6 +26,16 @@ pub enum Refusal {
     Column(String),
     /// A column of this type.
     Type(Type),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Table(name) => write!(f, "a table called {name}"),
+            Refusal::Column(name) => write!(f, "a column called {name}"),
+            Refusal::Type(of) => write!(f, "a column of type {of}"),
+        }
+    }
 }
 
 impl Refusal {
@@ -68,7 +87,7 @@ impl<S: GraphStore> Refusing<S> {
     }
 
     fn refusal(&self, step: &SchemaStep) -> StoreError {
-        StoreError { store: self.inner.name(), statement: step.to_string(), message: "refused on purpose".to_owned() }
+        StoreError { store: self.inner.name(), statement: step.to_string(), message: REFUSED_ON_PURPOSE.to_owned() }
     }
 }
 

@@ -18,6 +18,15 @@ use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::{Type, Value};
 use crate::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
+/// What a step is answered that is about something held back.
+pub const REFUSED_BEFORE: &str = "it is about what the database refused before; a rebuild tries all of it anew";
+
+/// What is left of a view in a database that lacks these parts.
+#[must_use]
+pub fn without<'v>(view: &'v View, parts: &[Unmaterialised]) -> Cow<'v, View> {
+    HeldBack::of_parts(parts).of_view(view)
+}
+
 /// A store that holds back what its database refuses.
 #[derive(Debug)]
 pub struct Tolerant<S> {
@@ -111,12 +120,12 @@ impl<S: GraphStore> GraphStore for Tolerant<S> {
     }
 
     fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
-        let delta = self.held_back.of_delta(delta, self.name())?;
+        let delta = self.held_back.of_delta(delta, self.accepted.view(), self.name())?;
         self.inner.plan(&delta)
     }
 
     fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
-        let delta = self.held_back.of_delta(delta, self.inner.name())?;
+        let delta = self.held_back.of_delta(delta, self.accepted.view(), self.inner.name())?;
         self.inner.apply(&delta)?;
         if delta.schema.is_empty() {
             return Ok(());
@@ -179,6 +188,17 @@ struct HeldBack {
 }
 
 impl HeldBack {
+    fn of_parts(parts: &[Unmaterialised]) -> Self {
+        let mut held_back = HeldBack::default();
+        for Unmaterialised { table, column, held_as, reason } in parts.iter().cloned() {
+            match column {
+                None => drop(held_back.tables.insert(table, reason)),
+                Some(column) => drop(held_back.columns.insert((table, column), (held_as, reason))),
+            }
+        }
+        held_back
+    }
+
     /// What is left of a table, `None` if nothing is.
     fn of_table(&self, name: &str, table: &Table) -> Option<Table> {
         if self.tables.contains_key(name) {
@@ -232,11 +252,17 @@ impl HeldBack {
         Cow::Owned(View { tables, nodes, edges })
     }
 
-    /// A delta between two materialised views.
+    /// A delta between two materialised views, the first of which has the tables of `accepted`.
     ///
     /// # Errors
-    /// A step on what is held back: what that means for the database, only a rebuild can tell.
-    fn of_delta<'d>(&self, delta: &'d ViewDelta, store: &'static str) -> Result<Cow<'d, ViewDelta>, StoreError> {
+    /// A step on what is held back, or on an edge table that is not there because its ends are: what that means for the
+    /// database, only a rebuild can tell.
+    fn of_delta<'d>(
+        &self,
+        delta: &'d ViewDelta,
+        accepted: &View,
+        store: &'static str,
+    ) -> Result<Cow<'d, ViewDelta>, StoreError> {
         if *self == HeldBack::default() {
             return Ok(Cow::Borrowed(delta));
         }
@@ -250,10 +276,24 @@ impl HeldBack {
             SchemaStep::AddPair { table, from, to } => vec![table.clone(), from.clone(), to.clone()],
             other => vec![other.table().to_owned()],
         };
-        let touches = |step: &&SchemaStep| names(step).iter().any(is_held_back);
-        if let Some(step) = delta.schema.iter().find(touches) {
-            let message = "it is about what the database refused before; a rebuild tries all of it anew";
-            return Err(StoreError { store, statement: step.to_string(), message: message.to_owned() });
+        let mut there: BTreeSet<&String> = accepted.tables.keys().collect();
+        let mut touches = |step: &&SchemaStep| {
+            let is_absent = match step {
+                SchemaStep::CreateTable { name, .. } => {
+                    there.insert(name);
+                    false
+                }
+                SchemaStep::RenameTable { from, to } => {
+                    there.insert(to);
+                    !there.remove(from)
+                }
+                SchemaStep::DropTable { name } => !there.remove(name),
+                other => !there.iter().any(|name| *name == other.table()),
+            };
+            is_absent || names(step).iter().any(is_held_back)
+        };
+        if let Some(step) = delta.schema.iter().find(&mut touches) {
+            return Err(StoreError { store, statement: step.to_string(), message: REFUSED_BEFORE.to_owned() });
         }
         let change = |table: &str, change: &RowChange| match change {
             RowChange::Create(row) => RowChange::Create(self.of_row(table, row)),
@@ -271,5 +311,51 @@ impl HeldBack {
         });
         let (nodes, edges) = (nodes.collect(), edges.collect());
         Ok(Cow::Owned(ViewDelta { schema: delta.schema.clone(), nodes, edges }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::refusing::{REFUSED_ON_PURPOSE, Refusal, Refusing};
+
+    fn table(kind: TableKind) -> Table {
+        Table { kind, columns: [("id".to_owned(), Type::Int64)].into() }
+    }
+
+    /// Its ends are held back, so the edge table is not there although nobody refused it.
+    #[test]
+    fn a_step_on_an_edge_table_without_ends_is_left_to_a_rebuild() {
+        let kind = TableKind::Edge { pairs: [("Firm".to_owned(), "Firm".to_owned())].into() };
+        let tables = [
+            ("Firm".to_owned(), table(TableKind::Node { primary_key: "id".into() })),
+            ("Owns".to_owned(), table(kind)),
+        ];
+        let view = View {
+            tables: tables.into(),
+            nodes: [("Firm".to_owned(), BTreeMap::new())].into(),
+            edges: [("Owns".to_owned(), BTreeMap::new())].into(),
+        };
+        let mut store = Tolerant::new(Refusing::new(MemoryStore::default()));
+        store.inner_mut().refuse(Refusal::Table("Firm".into()));
+        store.rebuild(&view).unwrap();
+        assert_eq!(store.read().unwrap(), View::default());
+        let [part] = store.unmaterialised().try_into().unwrap();
+        assert_eq!(part.to_string(), format!("table Firm: {REFUSED_ON_PURPOSE}"));
+        assert_eq!(*without(&view, &[part]), View::default());
+
+        let drop = SchemaStep::DropTable { name: "Owns".into() };
+        let add = SchemaStep::AddColumn { table: "Owns".into(), column: "since".into(), column_type: Type::Int64 };
+        let rename = SchemaStep::RenameTable { from: "Owns".into(), to: "Has".into() };
+        for step in [drop, add, rename] {
+            let delta = ViewDelta { schema: vec![step.clone()], ..ViewDelta::default() };
+            assert_eq!(store.apply(&delta).unwrap_err().message, REFUSED_BEFORE, "{step}");
+        }
+        let other = table(TableKind::Node { primary_key: "id".into() });
+        let create = SchemaStep::CreateTable { name: "City".into(), table: other };
+        let rename = SchemaStep::RenameTable { from: "City".into(), to: "Town".into() };
+        let drop = SchemaStep::DropTable { name: "Town".into() };
+        let delta = ViewDelta { schema: vec![create, rename, drop], ..ViewDelta::default() };
+        assert_eq!(store.apply(&delta), Ok(()), "what is made in the same delta is there");
     }
 }

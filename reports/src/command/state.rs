@@ -11,6 +11,7 @@ use kuzusync_core::change::{ChangeId, Element};
 use kuzusync_core::conflict::schema::{SchemaClaim, SchemaLoss};
 use kuzusync_core::conflict::{Loss, Write, Written};
 use kuzusync_core::message::{Delivery, Message};
+use kuzusync_core::store::Unmaterialised;
 use kuzusync_core::summary::Told;
 use kuzusync_core::value::Value;
 use kuzusync_core::view::{Describe, EdgeRef, NodeRef, Row, RowChange, Table, TableKind, View, ViewDelta};
@@ -40,7 +41,22 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
     let view = &state.view;
     let rows_lost = state.audit.iter().map(|loss| loss_json(loss, names));
     let claims_lost = state.schema_audit.iter().map(|loss| schema_loss_json(loss, names));
-    let tables: Vec<Json> = view.tables.iter().map(|(name, table)| table_json(name, table)).collect();
+    let tables: Vec<Json> = view
+        .tables
+        .iter()
+        .map(|(name, table)| {
+            let mut json = table_json(name, table);
+            let recorded = state.shape.get(name).map(|shape| shape.recorded(name)).unwrap_or_default();
+            if !recorded.is_empty() {
+                json["recorded"] = recorded.into();
+            }
+            json
+        })
+        .collect();
+    let lacks = |(store, parts): (&String, &Vec<Unmaterialised>)| {
+        (store.clone(), parts.iter().map(|part| Json::from(part.to_string())).collect::<Json>())
+    };
+    let refused: Map<String, Json> = state.held_back.iter().map(lacks).collect();
     json!({
         "id": state.id,
         "role": state.role,
@@ -48,6 +64,7 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
         "nodes": rows(view, &view.nodes, node_json),
         "edges": rows(view, &view.edges, edge_json),
         "queue": state.queue_operations,
+        "refused": refused,
         "audit": rows_lost.chain(claims_lost).collect::<Vec<_>>(),
     })
 }

@@ -2,6 +2,7 @@
 
 use kuzusync_core::ddl::{Column, IndexKind, same_name};
 use kuzusync_core::statement::Statement;
+use kuzusync_core::store::refusing::Refusal;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{TableKind, View};
 
@@ -9,6 +10,13 @@ use super::{Surroundings, pick, sample, writable};
 
 const TABLES: [&str; 4] = ["Person", "City", "Place", "KNOWS"];
 const COLUMNS: [&str; 5] = ["name", "Age", "note", "score", "rank"];
+
+/// What databases refuse in generated plans: tables and columns that clients make, and their types.
+pub(super) fn refusals() -> Vec<Refusal> {
+    let tables = TABLES.map(|name| Refusal::Table(name.to_owned()));
+    let columns = COLUMNS.map(|name| Refusal::Column(name.to_owned()));
+    tables.into_iter().chain(columns).chain(types().map(Refusal::Type)).collect()
+}
 
 /// How many kinds of change there are, the frequent ones counted more than once.
 const KINDS: u32 = 20;
