@@ -28,8 +28,11 @@ mod bugs;
 mod conformance;
 mod console;
 mod directory;
+mod finish;
+mod github;
 mod limits;
 mod list;
+mod merge;
 mod nearest;
 mod progress;
 mod replay;
@@ -68,6 +71,8 @@ Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism
 enum Command {
     /// Run the documented cases, then many generated seeds
     Sweep(sweep::Arguments),
+    /// Put the shards of one sweep together
+    Merge(merge::Arguments),
     /// Run one scenario, a plan of your own, or the plan of a seed
     Run(run::Arguments),
     /// Run a stored case again
@@ -143,6 +148,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, console: &mut Console) -> End {
     match command {
         Command::Sweep(arguments) => sweep::main(&arguments, console),
+        Command::Merge(arguments) => merge::main(&arguments, console),
         Command::Run(arguments) => run::main(&arguments, console),
         Command::Replay(arguments) => replay::main(&arguments, console),
         Command::Shrink(arguments) => shrink::main(&arguments, console),

@@ -11,9 +11,12 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
+//! | [`junit`], [`markdown`] | a sweep and the cases for pipelines and pull requests |
 //! | [`crash_points`] | transactions interrupted at every point |
 //! | [`shrinking`] | the smallest plan of a failure |
 //! | [`sweep`] | many seeds: counts, what was reached, failures by signature |
+//! | [`runs`] | what is kept of every seed, and shards put together |
+//! | [`baseline`] | a sweep beside an earlier one |
 //! | [`provenance`] | which commit, which lock file, which command |
 //! | [`worker`] | the process in which generated seeds run |
 //! | [`command`] | the command line |
@@ -23,13 +26,17 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod baseline;
 pub mod command;
 pub mod conformance;
 pub mod crash_points;
 mod disagreement;
 pub mod failure;
+pub mod junit;
+pub mod markdown;
 pub mod measure;
 pub mod provenance;
+pub mod runs;
 pub mod scenario_page;
 pub mod shrinking;
 pub mod sweep;

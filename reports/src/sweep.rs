@@ -7,18 +7,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::swarm::Profile;
+use kuzusync_sim::fault::Fault;
 use kuzusync_sim::outcome::{Failure, Property};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::sometimes;
 use kuzusync_sim::store::StoreChoice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::runs::{Shard, results_digest};
 use crate::text::{labelled, plural};
 use crate::worker::{Answer, Crew, News, Reply, Request};
 
@@ -38,9 +40,25 @@ pub struct Sweep {
     pub check_percent: u64,
     /// The bug that is planted.
     pub bug: Option<Bug>,
+    /// Which of the seeds are run.
+    pub shard: Shard,
+    /// After how much real time no more seeds are begun.
+    pub time: Option<Duration>,
 }
 
 impl Sweep {
+    /// The seeds that are run.
+    pub fn seeds(&self) -> impl Iterator<Item = Seed> + use<> {
+        let Sweep { seeds: Range { start, end }, shard: Shard { index, of }, .. } = *self;
+        (0..self.count() as u64).map(move |place| Seed(start + index + place * of)).filter(move |seed| seed.0 < end)
+    }
+
+    /// How many seeds are run.
+    fn count(&self) -> usize {
+        let Sweep { seeds: Range { start, end }, shard: Shard { index, of }, .. } = self;
+        (end - start).saturating_sub(*index).div_ceil(*of) as usize
+    }
+
     /// What the replicas of this seed feed; a function of the seed alone, so that it can be run by itself.
     #[must_use]
     pub fn store_of(&self, seed: Seed) -> StoreChoice {
@@ -61,31 +79,38 @@ impl Sweep {
         Request::generated(seed, self.store_of(seed), self.profile, self.bug)
     }
 
-    /// Makes every run.
-    pub fn run(&self, crew: &Crew, mut watch: impl FnMut(Progress)) -> Results {
+    /// Makes every run. With a limit of time the sweep ends with the last seed that was begun in time, and its range of
+    /// seeds with it.
+    pub fn run(&mut self, crew: &Crew, mut watch: impl FnMut(Progress)) -> Results {
         let mut results = Results::default();
         self.first_pass(crew, &mut results, &mut watch);
+        if self.time.is_some() {
+            self.seeds.end = self.seeds.start + results.rows.len() as u64;
+        }
         self.second_pass(crew, &mut results, &mut watch);
         results
     }
 
+    /// The second pass takes as long for a seed as the first, and gets its share of the time.
+    fn deadline(&self) -> Option<Instant> {
+        self.time.map(|time| Instant::now() + time.mul_f64(100.0 / (100 + self.check_percent) as f64))
+    }
+
     fn first_pass(&self, crew: &Crew, results: &mut Results, watch: &mut impl FnMut(Progress)) {
         let start = Instant::now();
-        let count = (self.seeds.end - self.seeds.start) as usize;
-        let seed = |place: usize| Seed(self.seeds.start + place as u64);
-        crew.answer(
-            count,
+        let numbers = Numbers::new();
+        let Shard { index, of } = self.shard;
+        let seed = |place: usize| Seed(self.seeds.start + index + place as u64 * of);
+        crew.answer_until(
+            self.deadline(),
+            self.count(),
             |place| self.request(seed(place)),
             |news| {
                 if let News::Reply(place, reply) = news {
-                    results.add(seed(place), self.is_checked(seed(place)), *reply);
+                    results.add(seed(place), self.is_checked(seed(place)), *reply, &numbers);
                 }
-                watch(Progress {
-                    pass: "running",
-                    done: results.runs.len(),
-                    total: count,
-                    failed: results.failures.len(),
-                });
+                let (done, failed) = (results.rows.len(), results.failures.len());
+                watch(Progress { pass: "running", done, total: self.count(), failed });
             },
         );
         results.run_seconds = start.elapsed().as_secs_f64();
@@ -109,16 +134,19 @@ impl Sweep {
                 watch(Progress { pass: "running again", done, total: first.len(), failed });
             },
         );
-        results.checked = first.len();
+        for (seed, _) in &first {
+            results.rows.entry(*seed).or_default().is_checked = true;
+        }
         for (seed, failure) in parted {
+            let row = results.rows.entry(seed).or_default();
             let failure = match failure {
                 Failure::Nondeterminism { message } => {
-                    results.mismatches += 1;
+                    row.is_mismatch = true;
                     let place = first_difference(crew, &self.request(seed));
                     Failure::Nondeterminism { message: format!("{message}; {place}") }
                 }
                 failure => {
-                    results.runs.insert(seed, None);
+                    row.digest = None;
                     failure
                 }
             };
@@ -142,7 +170,7 @@ pub struct Progress {
 
 /// What must be equal when a seed is run twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fingerprint {
+pub(crate) struct Fingerprint {
     digest: Digest,
     events: u64,
     state: Digest,
@@ -195,55 +223,97 @@ fn parting(one: &[String], other: &[String]) -> String {
     format!("run twice more, event {equal} is the first that differs: {} / {}", show(one), show(other))
 }
 
+/// What is kept of a seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The digest of its history; `None` if a worker of it ended without an answer.
+    pub digest: Option<Digest>,
+    /// Events of its history.
+    pub events: u64,
+    /// Steps of its plan.
+    pub steps: u64,
+    /// Its replicas.
+    pub replicas: u64,
+    /// Concurrent losses in its longest audit.
+    pub losses: u64,
+    /// Simulated time.
+    pub simulated_us: u64,
+    /// Real time.
+    pub wall_us: u64,
+    /// The situations it reached, by their places among all.
+    pub reached: Vec<u16>,
+    /// The faults that fired, by their places among all, and how often.
+    pub faults: Vec<(u16, u64)>,
+    /// Whether it was run a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_checked: bool,
+    /// Whether the second run was another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_mismatch: bool,
+}
+
+/// The names of situations and faults, and their places.
+struct Numbers {
+    situations: BTreeMap<&'static str, u16>,
+    faults: BTreeMap<&'static str, u16>,
+}
+
+impl Numbers {
+    fn new() -> Self {
+        let places = |names: Vec<&'static str>| names.into_iter().zip(0..).collect();
+        Numbers { situations: places(sometimes::all()), faults: places(fault_names()) }
+    }
+
+    fn row(&self, answer: &Answer) -> Row {
+        let situation = |name: &String| self.situations.get(name.as_str()).copied();
+        let fault = |(name, count): (&String, &u64)| Some((*self.faults.get(name.as_str())?, *count));
+        Row {
+            digest: Some(answer.digest),
+            events: answer.events,
+            steps: answer.steps,
+            replicas: answer.replicas,
+            losses: answer.losses,
+            simulated_us: answer.simulated_us,
+            wall_us: answer.wall_us,
+            reached: answer.reached.iter().filter_map(situation).collect(),
+            faults: answer.faults.iter().filter_map(fault).collect(),
+            is_checked: false,
+            is_mismatch: false,
+        }
+    }
+}
+
+fn fault_names() -> Vec<&'static str> {
+    Fault::ALL.map(Fault::name).to_vec()
+}
+
 /// What came of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// The digest of each seed's history; `None` if a worker of it ended without an answer.
-    runs: BTreeMap<Seed, Option<Digest>>,
-    to_check: BTreeMap<Seed, Fingerprint>,
+    /// What is kept of each seed.
+    pub rows: BTreeMap<Seed, Row>,
     /// Why seeds failed; nondeterminism hides what else a seed failed of.
     pub failures: BTreeMap<Seed, Failure>,
-    /// How many seeds reached each situation.
-    pub sometimes: BTreeMap<String, u64>,
-    /// How often each fault fired.
-    pub faults: BTreeMap<String, u64>,
-    steps: Vec<u64>,
-    replicas: Vec<u64>,
-    faults_fired: Vec<u64>,
-    losses: Vec<u64>,
-    /// Seeds that were run a second time.
-    pub checked: usize,
-    /// Of those, the ones that differed.
-    pub mismatches: usize,
-    simulated_us: u64,
-    run_seconds: f64,
+    /// Real time of the first pass.
+    pub run_seconds: f64,
+    /// What the second runs have to be equal to.
+    pub(crate) to_check: BTreeMap<Seed, Fingerprint>,
 }
 
 impl Results {
-    fn add(&mut self, seed: Seed, is_checked: bool, reply: Reply) {
+    fn add(&mut self, seed: Seed, is_checked: bool, reply: Reply, numbers: &Numbers) {
         let answer = match reply {
             Ok(answer) => answer,
             Err(failure) => {
-                self.runs.insert(seed, None);
+                self.rows.insert(seed, Row::default());
                 self.failures.insert(seed, failure);
                 return;
             }
         };
-        self.runs.insert(seed, Some(answer.digest));
+        self.rows.insert(seed, numbers.row(&answer));
         if is_checked {
             self.to_check.insert(seed, Fingerprint::of(&answer));
         }
-        for name in &answer.reached {
-            *self.sometimes.entry(name.clone()).or_insert(0) += 1;
-        }
-        for (name, count) in &answer.faults {
-            *self.faults.entry(name.clone()).or_insert(0) += count;
-        }
-        self.steps.push(answer.steps);
-        self.replicas.push(answer.replicas);
-        self.faults_fired.push(answer.faults.values().sum());
-        self.losses.push(answer.losses);
-        self.simulated_us += answer.simulated_us;
         if let Some(failure) = answer.failure {
             self.failures.insert(seed, failure);
         }
@@ -252,48 +322,73 @@ impl Results {
     /// The digest of a seed's history, if it has one.
     #[must_use]
     pub fn digest(&self, seed: Seed) -> Option<Digest> {
-        self.runs.get(&seed).copied().flatten()
+        self.rows.get(&seed)?.digest
+    }
+
+    /// How many seeds reached each situation.
+    #[must_use]
+    pub fn sometimes(&self) -> BTreeMap<String, u64> {
+        counted(&sometimes::all(), self.rows.values().flat_map(|row| row.reached.iter().map(|place| (*place, 1))))
+    }
+
+    /// How often each fault fired.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        counted(&fault_names(), self.rows.values().flat_map(|row| row.faults.iter().copied()))
     }
 
     /// The situations that no seed reached.
     #[must_use]
     pub fn never_reached(&self) -> Vec<&'static str> {
-        sometimes::all().into_iter().filter(|name| !self.sometimes.contains_key(*name)).collect()
+        let counts = self.sometimes();
+        sometimes::all().into_iter().filter(|name| counts.get(*name) == Some(&0)).collect()
     }
 
     /// The report, without the documented cases and the files.
     #[must_use]
     pub fn report(&self) -> Report {
-        let counts = |names: Vec<&'static str>, found: &BTreeMap<String, u64>| {
-            names.into_iter().map(|name| (name.to_owned(), found.get(name).copied().unwrap_or(0))).collect()
-        };
-        let faults = kuzusync_sim::fault::Fault::ALL.map(kuzusync_sim::fault::Fault::name).to_vec();
-        let seeds = self.runs.len();
-        let runs: Vec<(u64, Option<Digest>)> = self.runs.iter().map(|(seed, digest)| (seed.0, *digest)).collect();
+        // A seed whose worker died tells nothing about what runs are like.
+        let ran = || self.rows.values().filter(|row| row.replicas > 0);
+        let median_of = |value: fn(&Row) -> u64| median(&ran().map(value).collect::<Vec<_>>());
+        let count = |is: fn(&Row) -> bool| self.rows.values().filter(|row| is(row)).count();
+        let seeds = self.rows.len();
+        let simulated_us: u64 = self.rows.values().map(|row| row.simulated_us).sum();
         Report {
             seeds,
             passed: seeds - self.failures.len(),
             cases: CaseCounts::default(),
             failures: self.failures.iter().map(|(seed, failure)| FailureReport::new(*seed, failure)).collect(),
-            sometimes: counts(sometimes::all(), &self.sometimes),
-            faults: counts(faults, &self.faults),
+            sometimes: self.sometimes(),
+            faults: self.faults(),
             profile: Medians {
-                steps: median(&self.steps),
-                replicas: median(&self.replicas),
-                faults: median(&self.faults_fired),
-                concurrent_losses: median(&self.losses),
+                steps: median_of(|row| row.steps),
+                replicas: median_of(|row| row.replicas),
+                faults: median_of(|row| row.faults.iter().map(|(_, count)| count).sum()),
+                concurrent_losses: median_of(|row| row.losses),
             },
-            determinism: Determinism { checked: self.checked, mismatches: self.mismatches },
-            results_digest: Digest::of_value(&runs),
+            determinism: Determinism { checked: count(|row| row.is_checked), mismatches: count(|row| row.is_mismatch) },
+            results_digest: results_digest(&self.rows),
+            missing_shards: Vec::new(),
             seeds_per_second: tenths(seeds as f64 / self.run_seconds.max(1e-9)),
-            simulated_seconds: tenths(self.simulated_us as f64 / 1e6),
+            simulated_seconds: tenths(simulated_us as f64 / 1e6),
             wall_seconds: tenths(self.run_seconds),
         }
     }
 }
 
+/// Every name with the sum of what was counted at its place.
+fn counted(names: &[&'static str], places: impl Iterator<Item = (u16, u64)>) -> BTreeMap<String, u64> {
+    let mut sums = vec![0; names.len()];
+    for (place, count) in places {
+        if let Some(sum) = sums.get_mut(usize::from(place)) {
+            *sum += count;
+        }
+    }
+    names.iter().map(|name| (*name).to_owned()).zip(sums).collect()
+}
+
 /// The value that half of the others do not exceed; 0 of none.
-fn median(values: &[u64]) -> u64 {
+pub(crate) fn median(values: &[u64]) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0)
@@ -324,6 +419,9 @@ pub struct Report {
     pub determinism: Determinism,
     /// Over every seed and the digest of its history.
     pub results_digest: Digest,
+    /// The shards that were not there to be merged, as `I/N`; not told if there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<String>,
     /// Seeds per second of the first pass.
     pub seeds_per_second: f64,
     /// Simulated time of the first pass.
@@ -431,6 +529,12 @@ pub fn text(report: &Report, width: usize) -> String {
         line("never reached", &names.join(", "));
     }
     line("results digest", &report.results_digest.to_string());
+    if !report.missing_shards.is_empty() {
+        line(
+            "MISSING SHARDS",
+            &format!("{}: their seeds are in none of these numbers", report.missing_shards.join(", ")),
+        );
+    }
     page + &signatures(report, width)
 }
 
@@ -446,14 +550,22 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// The failures, those that are likely one bug together, the most frequent first.
-fn signatures(report: &Report, width: usize) -> String {
-    let mut groups: BTreeMap<&str, Vec<&FailureReport>> = BTreeMap::new();
-    for failure in &report.failures {
-        groups.entry(&failure.signature).or_default().push(failure);
+impl Report {
+    /// The failures, those that are likely one bug together, the most frequent first, each with its signature.
+    #[must_use]
+    pub fn signatures(&self) -> Vec<(&str, Vec<&FailureReport>)> {
+        let mut groups: BTreeMap<&str, Vec<&FailureReport>> = BTreeMap::new();
+        for failure in &self.failures {
+            groups.entry(&failure.signature).or_default().push(failure);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, failures)| std::cmp::Reverse(failures.len()));
+        groups
     }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, failures)| std::cmp::Reverse(failures.len()));
+}
+
+fn signatures(report: &Report, width: usize) -> String {
+    let groups = report.signatures();
     let mut page = String::new();
     for (signature, failures) in groups.iter().take(SIGNATURES_MAX) {
         let first = failures[0];
@@ -486,7 +598,20 @@ mod tests {
     use super::*;
 
     fn sweep(seeds: Range<u64>, check_percent: u64) -> Sweep {
-        Sweep { seeds, profile: Profile::Default, store: Some(StoreChoice::Memory), check_percent, bug: None }
+        let (profile, store) = (Profile::Default, Some(StoreChoice::Memory));
+        Sweep { seeds, profile, store, check_percent, bug: None, shard: Shard::WHOLE, time: None }
+    }
+
+    #[test]
+    fn every_seed_is_in_one_shard() {
+        let of = 4;
+        let shards = (0..of).map(|index| Sweep { shard: Shard { index, of }, ..sweep(3..13, 0) });
+        let counts: Vec<usize> = shards.clone().map(|shard| shard.count()).collect();
+        assert_eq!(counts, [3, 3, 2, 2]);
+        let mut seeds: Vec<u64> = shards.flat_map(|shard| shard.seeds()).map(|seed| seed.0).collect();
+        seeds.sort_unstable();
+        assert_eq!(seeds, (3..13).collect::<Vec<_>>());
+        assert_eq!(Sweep { shard: Shard { index: 3, of }, ..sweep(3..5, 0) }.count(), 0);
     }
 
     #[test]

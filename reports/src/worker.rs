@@ -489,14 +489,26 @@ impl Crew {
     /// Has every request answered by freshly started workers, in whatever order they come to it.
     ///
     /// `hear` is told every reply as it comes, and a few times a second that time passes.
-    pub fn answer<R: Fn(usize) -> Request + Sync>(&self, count: usize, request: R, mut hear: impl FnMut(News)) {
+    pub fn answer<R: Fn(usize) -> Request + Sync>(&self, count: usize, request: R, hear: impl FnMut(News)) {
+        self.answer_until(None, count, request, hear);
+    }
+
+    /// Like [`Crew::answer`], but nothing is begun any more once it is late: what is answered are the first requests of
+    /// the queue.
+    pub fn answer_until<R: Fn(usize) -> Request + Sync>(
+        &self,
+        late: Option<Instant>,
+        count: usize,
+        request: R,
+        mut hear: impl FnMut(News),
+    ) {
         const TICK: Duration = Duration::from_millis(200);
         let next = AtomicUsize::new(0);
         let (sender, replies) = mpsc::channel();
         thread::scope(|scope| {
             for _ in 0..self.jobs.min(count) {
                 let (sender, next, request) = (sender.clone(), &next, &request);
-                scope.spawn(move || self.job(count, next, request, &sender));
+                scope.spawn(move || self.job(late, count, next, request, &sender));
             }
             drop(sender);
             loop {
@@ -524,13 +536,16 @@ impl Crew {
     /// One job: keeps a worker and feeds it from the queue.
     fn job<R: Fn(usize) -> Request>(
         &self,
+        late: Option<Instant>,
         count: usize,
         next: &AtomicUsize,
         request: &R,
         replies: &mpsc::Sender<(usize, Reply)>,
     ) {
         let mut worker = None;
-        loop {
+        // The first is always begun: no time at all is one seed.
+        let is_late = || late.is_some_and(|late| Instant::now() >= late) && next.load(Ordering::Relaxed) > 0;
+        while !is_late() {
             let place = next.fetch_add(1, Ordering::Relaxed);
             if place >= count {
                 return;

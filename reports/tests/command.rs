@@ -10,7 +10,10 @@ use serde_json::Value;
 const KUZUSYNC: &str = env!("CARGO_BIN_EXE_kuzusync");
 
 fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(program);
+    // These tests may themselves run in a job on GitHub.
+    command.args(arguments).env_remove("GITHUB_ACTIONS").env_remove("GITHUB_STEP_SUMMARY");
+    command.stdin(Stdio::null()).output().unwrap()
 }
 
 fn kuzusync(arguments: &[&str]) -> Output {
@@ -232,10 +235,169 @@ fn a_sweep_leaves_its_report_behind() {
     assert_eq!(code(&output), 0);
     let written: Value = serde_json::from_str(&fs::read_to_string(out.join("sweep.json")).unwrap()).unwrap();
     assert_eq!(written, json(&output));
-    let junit = fs::read_to_string(out.join("junit.xml")).unwrap();
-    assert!(junit.contains("D1.1") && junit.contains("failures=\"0\""), "{junit}");
+    // The cases, and all seeds together.
+    let junit = quick_junit::Report::deserialize_from_str(&file(&out, "junit.xml")).unwrap();
+    let cases = written["cases"]["passed"].as_u64().unwrap() as usize;
+    assert_eq!((junit.tests, junit.failures, junit.errors), (cases + 1, 0, 0));
+    assert!(junit.test_suites[0].test_cases.iter().any(|case| case.name.as_str() == "D1.1"));
     let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 5, "{left:?}");
+    assert!(fs::read_to_string(out.join("summary.md")).unwrap().starts_with("### ✅ kuzusync sweep: 5 of 5 seeds"));
+}
+
+/// The parts of a sweep, each in a directory below `folder`.
+fn make_shards(folder: &Path, of: u64, options: &[&str]) -> Vec<String> {
+    let make = |index: u64| {
+        let (shard, out) = (format!("{index}/{of}"), folder.join(format!("shard-{index}")).display().to_string());
+        let output = kuzusync(&[&["sweep", "--shard", &shard, "--out", &out], options].concat());
+        assert!([0, 4].contains(&code(&output)), "{}", stderr(&output));
+        out
+    };
+    (0..of).map(make).collect()
+}
+
+fn file(directory: &Path, name: &str) -> String {
+    fs::read_to_string(directory.join(name)).unwrap()
+}
+
+#[test]
+fn shards_put_together_are_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let options = ["--seeds", "40..71", "--store", "memory", "--check", "30", "--worker-dies-at", "50"];
+    let parts = make_shards(folder.path(), 4, &options);
+    let (one, all) = (path("one"), path("all"));
+    let whole = json(&kuzusync(&[&["sweep", "--json", "--out", &one], &options[..]].concat()));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let output = kuzusync(&[&["merge", "--json", "--out", &all], &parts[..]].concat());
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let merged = json(&output);
+    assert_eq!((&merged["seeds"], &merged["passed"]), (&Value::from(31), &Value::from(30)));
+    for field in ["seeds", "passed", "cases", "sometimes", "faults", "profile", "determinism", "results_digest"] {
+        assert_eq!(merged[field], whole[field], "{field}");
+    }
+    assert_eq!(keys(&merged), keys(&whole));
+    let failure = |report: &Value| (report["failures"][0]["seed"].clone(), report["failures"][0]["signature"].clone());
+    assert_eq!(failure(&merged), failure(&whole));
+    // What is left behind is what one sweep leaves behind, and can be put together again.
+    let all = Path::new(&all);
+    assert_eq!(file(all, "cases/seed-50.json"), file(Path::new(&one), "cases/seed-50.json"));
+    let report: Value = serde_json::from_str(&file(all, "sweep.json")).unwrap();
+    assert_eq!(report["failures"][0]["case_file"], all.join("cases/seed-50.json").display().to_string());
+    let rows = |directory: &Path| file(directory, "runs.ndjson").lines().skip(1).map(without_time).collect::<Vec<_>>();
+    assert_eq!(rows(all), rows(Path::new(&one)));
+    let page = stdout(&kuzusync(&["merge", all.to_str().unwrap(), "--out", &path("again")]));
+    assert!(page.contains("1 failure crash//") && page.contains("30 passed, 1 failed"), "{page}");
+    assert_eq!(page.lines().last(), Some("FAIL  1 seed failed (crash)"));
+}
+
+/// A row of a seed without how long it took.
+fn without_time(line: &str) -> Value {
+    let mut row: Value = serde_json::from_str(line).unwrap();
+    row["wall_us"] = Value::Null;
+    row
+}
+
+#[test]
+fn a_missing_shard_is_told_and_what_is_no_part_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let options = ["--count", "8", "--store", "memory", "--check", "0", "--no-cases"];
+    let parts = make_shards(folder.path(), 3, &options);
+    let (out, absent) = (path("all"), path("absent"));
+    let output = kuzusync(&["merge", &parts[2], &absent, &parts[0], "--out", &out]);
+    assert_eq!(code(&output), 2, "{}", stdout(&output));
+    assert!(stderr(&output).contains("absent` has no runs.ndjson"), "{}", stderr(&output));
+    let page = stdout(&output);
+    assert!(page.contains("MISSING SHARDS") && page.contains("FAIL  1 shard missing: 1/3"), "{page}");
+    let report: Value = serde_json::from_str(&file(Path::new(&out), "sweep.json")).unwrap();
+    assert_eq!((&report["seeds"], &report["missing_shards"]), (&Value::from(5), &serde_json::json!(["1/3"])));
+    let other = kuzusync(&["sweep", "--count", "9", "--store", "memory", "--no-cases", "--out", &path("other")]);
+    assert_eq!(code(&other), 0);
+    assert_refused(&["merge", &parts[0], &parts[0], "--out", &out], &["shard 0/3 is given twice", &parts[0]]);
+    assert_refused(&["merge", &parts[0], &path("other"), "--out", &out], &["other`", "0..9 and not 0..8"]);
+    assert_refused(&["merge", &absent, "--out", &out], &["runs.ndjson", "sweep --shard I/N"]);
+    let rows = folder.path().join("shard-0/runs.ndjson");
+    fs::write(&rows, "{}").unwrap();
+    assert_refused(&["merge", &parts[0], "--out", &out], &["shard-0/runs.ndjson", "line 1"]);
+    assert_refused(&["sweep", "--shard", "3/3"], &["0/3 to 2/3"]);
+}
+
+#[test]
+fn a_sweep_with_a_limit_of_time_ends_with_the_last_seed_that_was_begun() {
+    let output = kuzusync(&["sweep", "--minutes", "0.02", "--store", "memory", "--no-cases", "--check", "0", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    let seeds = report["seeds"].as_u64().unwrap();
+    assert!(seeds >= 1, "{report}");
+    let again = kuzusync(&[
+        "sweep",
+        "--count",
+        &seeds.to_string(),
+        "--store",
+        "memory",
+        "--no-cases",
+        "--check",
+        "0",
+        "--json",
+    ]);
+    assert_eq!(json(&again)["results_digest"], report["results_digest"]);
+    let none = kuzusync(&["sweep", "--minutes", "0", "--store", "memory", "--no-cases", "--json"]);
+    assert_eq!(json(&none)["seeds"], 1);
+    assert_refused(&["sweep", "--minutes=-1"], &["--minutes", "for example 2.5"]);
+    assert_refused(&["sweep", "--minutes", "1", "--shard", "0/2"], &["--shard"]);
+}
+
+#[test]
+fn a_sweep_beside_an_earlier_one_names_what_is_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, now) = (folder.path().join("before"), folder.path().join("now"));
+    let (before, now) = (before.to_str().unwrap(), now.to_str().unwrap());
+    let options = ["sweep", "--count", "60", "--store", "memory", "--check", "0", "--no-cases"];
+    assert_eq!(code(&kuzusync(&[&options[..], &["--out", before]].concat())), 0);
+    let worse = ["--profile", "quiet", "--worker-dies-at", "3", "--baseline", before, "--out", now];
+    let output = kuzusync(&[&options[..], &worse].concat());
+    let page = stdout(&output);
+    assert!(page.contains("slower to reach") && page.contains("never, before one in"), "{page}");
+    assert!(page.contains("new signature     1 failure crash//"), "{page}");
+    let same = stdout(&kuzusync(&[&options[..], &["--baseline", before]].concat()));
+    assert!(same.contains("nothing is slower to reach") && !same.contains("new signature"), "{same}");
+    assert_refused(&["sweep", "--count", "1", "--baseline", "nowhere"], &["nowhere/runs.ndjson", "cannot be read"]);
+}
+
+#[test]
+fn documented_cases_are_told_in_four_formats() {
+    let told = |format: &str| stdout(&kuzusync(&["conformance", "D1.1", "C10", "--format", format]));
+    assert!(told("text").contains("D1.1"));
+    assert!(told("markdown").contains("| D1.1 | Distributed Sync Engine |"));
+    assert_eq!(serde_json::from_str::<Value>(&told("json")).unwrap()["cases"][1]["verdict"], "later");
+    let junit = quick_junit::Report::deserialize_from_str(&told("junit")).unwrap();
+    assert_eq!((junit.tests, junit.skipped, junit.test_suites.len()), (2, 1, 2));
+    assert_eq!(
+        junit.failures,
+        usize::from(cfg!(not(feature = "kuzu"))),
+        "without Kùzu a case that was asked for is missing"
+    );
+}
+
+#[test]
+fn a_job_on_github_gets_annotations_and_a_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = folder.path().join("summary.md");
+    fs::write(&summary, "before\n").unwrap();
+    let arguments = ["sweep", "--count", "4", "--store", "memory", "--no-cases", "--worker-dies-at", "2", "--json"];
+    let mut command = Command::new(KUZUSYNC);
+    command.args(arguments).env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    json(&output);
+    let annotations: Vec<String> =
+        stderr(&output).lines().filter(|line| line.starts_with("::error ")).map(str::to_owned).collect();
+    assert_eq!(annotations.len(), 1, "{}", stderr(&output));
+    assert!(annotations[0].starts_with("::error title=1 failure%3A seed 2::crash//"), "{annotations:?}");
+    let summary = fs::read_to_string(&summary).unwrap();
+    assert!(summary.starts_with("before\n### ❌ kuzusync sweep: 3 of 4 seeds passed"), "{summary}");
+    let elsewhere = stderr(&kuzusync(&arguments));
+    assert!(!elsewhere.contains("::error"), "{elsewhere}");
 }
 
 #[test]
@@ -479,7 +641,12 @@ fn conformance_judges_the_named_cases() {
     assert!(cases.iter().all(|case| keys(case) == expected));
     // Without Kùzu they are shown on one store only, and that is no pass.
     assert_eq!(code(&output), i32::from(!cfg!(feature = "kuzu")));
-    assert_eq!(code(&kuzusync(&["conformance"])), 0);
+
+    // All of them. How long the timed ones take is no matter for a test that runs beside others.
+    let report = json(&kuzusync(&["conformance", "--format", "json"]));
+    let failed = |case: &&Value| case["verdict"] == "fail" && case["measured"].is_null();
+    let failures = report["cases"].as_array().unwrap().iter().filter(failed).collect::<Vec<_>>();
+    assert!(failures.is_empty(), "{failures:?}");
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
         | Step::RefuseSchema { .. }
+        | Step::SettleMajority { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }

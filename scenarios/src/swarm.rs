@@ -92,6 +92,7 @@ impl Profile {
             injection: 0,
             clock: 0,
             retry: 0,
+            majority: 0,
             tables: 8,
             ddl: 30,
         };
@@ -123,6 +124,7 @@ impl Profile {
                 injection: 6,
                 clock: 4,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Flaky => Mix {
@@ -137,6 +139,7 @@ impl Profile {
                 link_cut: 20,
                 clog: 20,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Hostile => Mix {
@@ -160,11 +163,20 @@ impl Profile {
                 injection: 30,
                 clock: 15,
                 retry: 15,
+                majority: 6,
                 ..links
             },
-            Profile::Schema => {
-                Mix { crash: 8, refusal: 10, offline: 15, partition: 15, link_cut: 6, tables: 25, ddl: 120, ..links }
-            }
+            Profile::Schema => Mix {
+                crash: 8,
+                refusal: 10,
+                offline: 15,
+                partition: 15,
+                link_cut: 6,
+                majority: 4,
+                tables: 25,
+                ddl: 120,
+                ..links
+            },
             Profile::Offline => Mix {
                 wait_ms_max: 600_000,
                 loss: 50,
@@ -178,6 +190,7 @@ impl Profile {
                 partition: 5,
                 clock: 4,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Server => Mix {
@@ -197,6 +210,7 @@ impl Profile {
                 link_cut: 6,
                 clog: 6,
                 retry: 20,
+                majority: 6,
                 ..links
             },
         }
@@ -238,6 +252,8 @@ struct Mix {
     clock: u32,
     /// Clients that submit what they have an answer to.
     retry: u32,
+    /// A majority that heals and comes to rest while the others stay broken.
+    majority: u32,
     tables: u32,
     ddl: u32,
 }
@@ -379,6 +395,7 @@ struct Weights {
     injection: u32,
     clock: u32,
     retry: u32,
+    majority: u32,
     tables: u32,
     rule: u32,
     ddl: u32,
@@ -395,7 +412,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
     let keeps = (up_to(mix.disk), up_to(mix.store), up_to(mix.refusal));
     let network =
         (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
-    let clients = (up_to(mix.clock), up_to(mix.retry));
+    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
@@ -405,7 +422,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
             let (crash, pause, wipe, clone) = hosts;
             let (disk, store, refusal) = keeps;
             let (offline, partition, link_cut, clog, injection) = network;
-            let (clock, retry) = clients;
+            let (clock, retry, majority) = clients;
             Weights {
                 crash,
                 pause,
@@ -421,6 +438,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 injection,
                 clock,
                 retry,
+                majority,
                 tables,
                 rule,
                 ddl,
@@ -577,6 +595,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
         ),
         (weights.refusal, replica().prop_map(|replica| Step::AcceptSchema { replica }).boxed()),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
+        (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
         (
             weights.clog,
             (replica(), replica(), 1..6_000_u64)

@@ -22,7 +22,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 63] = [
+    const SITUATIONS: [&str; 64] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -86,6 +86,7 @@ pub fn all() -> Vec<&'static str> {
         "lease_expired",
         "participant_offline",
         "replica_restarted_prepared",
+        "majority_at_rest",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -119,6 +120,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             }
             EventKind::Accepting { parts: 1.. } => {
                 reached.insert("refused_schema_came_later");
+            }
+            EventKind::Settled { out } if !out.is_empty() => {
+                reached.insert("majority_at_rest");
             }
             EventKind::Returned { result: Err(_), .. } => {
                 reached.insert("transaction_refused");

@@ -9,14 +9,15 @@ use super::console::Console;
 use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::progress::Meter;
-use super::{End, Stop};
+use super::{End, Stop, github};
 use crate::conformance::{self, Verdict};
-use crate::measure;
+use crate::{junit, markdown, measure};
 
 const EXAMPLES: &str = "Examples:
   kuzusync conformance                 every documented case
   kuzusync conformance D1.1 C3         these two; both have to pass
   kuzusync conformance --format json
+  kuzusync conformance --format junit > conformance.xml
 
 Each scenario runs in a worker process, once per store. Exit code 1 if a case fails or one that was named does not pass, 4 if a \
 scenario crashes, 7 if one takes longer than --seconds-max.";
@@ -43,8 +44,14 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// A table
     Text,
+    /// A table for a pull request
+    Markdown,
+    /// For programs
     Json,
+    /// A suite per document, for pipelines
+    Junit,
 }
 
 /// Runs the command.
@@ -58,11 +65,14 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     });
     measure::judge(&mut conformance, &[StoreChoice::Memory, StoreChoice::Kuzu]);
     meter.finish();
-    if arguments.json || arguments.format == Format::Json {
-        console.json(&conformance)?;
-    } else {
-        console.print(&conformance::text(&conformance, console.columns()))?;
+    match arguments.format {
+        Format::Json => console.json(&conformance)?,
+        _ if arguments.json => console.json(&conformance)?,
+        Format::Text => console.print(&conformance::text(&conformance, console.columns()))?,
+        Format::Markdown => console.print(&markdown::cases(&conformance))?,
+        Format::Junit => console.print(&junit::cases(&conformance, !asked.is_empty()))?,
     }
+    github::cases(&conformance, &markdown::cases(&conformance))?;
     let missing = (!asked.is_empty() && conformance.count(Verdict::Missing) > 0).then_some(1);
     Ok(gravest([conformance.exit_code()].into_iter().chain(missing)))
 }

@@ -1,4 +1,14 @@
-//! The directory a sweep leaves behind: `sweep.json`, `cases/seed-N.json` for every failure, `junit.xml`.
+//! The directory a sweep leaves behind, with everything that is needed to tell of it, to put it together with others and
+//! to make every failure again elsewhere:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `sweep.json` | the report, as `sweep --json` prints it |
+//! | `runs.ndjson` | every seed: see [`crate::runs`] |
+//! | `cases/seed-N.json` | a failure, as `replay` takes it |
+//! | `cases/seed-N-smallest.json` | the smallest plan that fails so, of the first of each signature |
+//! | `junit.xml` | the same for continuous integration |
+//! | `summary.md` | the same for a pull request |
 //!
 //! Whether it can be written is found out before the first run. Every file is written beside its place and then renamed,
 //! so no reader ever sees half of one.
@@ -7,13 +17,18 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
+use kuzusync_sim::seed::Seed;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::Stop;
-use crate::conformance::{Conformance, Verdict};
-use crate::sweep::{FailureReport, Report};
+use crate::conformance::Conformance;
+use crate::runs::Runs;
+use crate::sweep::Report;
+use crate::{junit, markdown};
+
+/// The file with every seed.
+pub const RUNS: &str = "runs.ndjson";
 
 /// A directory that can be written.
 pub struct Directory {
@@ -32,14 +47,31 @@ impl Directory {
 
     /// The place of a stored case.
     pub fn case_file(&self, name: &str) -> PathBuf {
-        self.path.join("cases").join(format!("{name}.json"))
+        case_file(&self.path, name)
     }
 
-    /// Writes the report of a sweep.
-    pub fn write_report(&self, report: &Report, conformance: Option<&Conformance>) -> Result<(), Stop> {
+    /// Writes the report of a sweep, and its seeds.
+    pub fn write_report(&self, runs: &Runs, report: &Report, conformance: Option<&Conformance>) -> Result<(), Stop> {
         write_json(&self.path.join("sweep.json"), report)?;
-        write(&self.path.join("junit.xml"), &junit(report, conformance))
+        write(&self.path.join("junit.xml"), &junit::sweep(report, conformance))?;
+        write(&self.path.join("summary.md"), &markdown::sweep(&runs.header, report, conformance))?;
+        write(&self.path.join(RUNS), &runs.to_ndjson())
     }
+}
+
+/// The place of a stored case below a directory that a sweep left behind.
+pub fn case_file(directory: &Path, name: &str) -> PathBuf {
+    directory.join("cases").join(format!("{name}.json"))
+}
+
+/// The name of a failed seed's case.
+pub fn case_name(Seed(seed): Seed) -> String {
+    format!("seed-{seed}")
+}
+
+/// The name of the case with the smallest plan that fails as a seed does.
+pub fn smallest_name(Seed(seed): Seed) -> String {
+    format!("seed-{seed}-smallest")
 }
 
 /// Makes sure that a file can be written.
@@ -93,39 +125,4 @@ fn readable(_path: &Path) -> std::io::Result<()> {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
     Stop::usage(format!("`{}` cannot be written: {error}; choose another place", path.display()))
-}
-
-/// The sweep for continuous integration: a test per documented case, one per failed seed, one for all other seeds.
-fn junit(report: &Report, conformance: Option<&Conformance>) -> String {
-    let mut junit = Junit::new("kuzusync sweep");
-    if let Some(conformance) = conformance {
-        let mut suite = TestSuite::new("documented cases");
-        suite.add_test_cases(conformance.cases.iter().filter(|case| !case.stores.is_empty()).map(|case| {
-            let failed = (case.verdict == Verdict::Fail).then(|| case.reason.clone().unwrap_or_default());
-            test(case.id, failed)
-        }));
-        junit.add_test_suite(suite);
-    }
-    let mut suite = TestSuite::new("generated seeds");
-    suite.add_test_case(test(&format!("{} seeds without a failure", report.passed), None));
-    suite.add_test_cases(report.failures.iter().map(seed_test));
-    junit.add_test_suite(suite);
-    junit.to_string().expect("a report without control characters is valid XML")
-}
-
-fn seed_test(failure: &FailureReport) -> TestCase {
-    let FailureReport { seed, signature, replay, .. } = failure;
-    test(&format!("seed {seed}"), Some(format!("{signature}; replay with: {replay}")))
-}
-
-fn test(name: &str, failure: Option<String>) -> TestCase {
-    let status = match failure {
-        None => TestCaseStatus::success(),
-        Some(message) => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(message);
-            status
-        }
-    };
-    TestCase::new(name, status)
 }
