@@ -22,7 +22,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 64] = [
+    const SITUATIONS: [&str; 63] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -58,7 +58,6 @@ pub fn all() -> Vec<&'static str> {
         "schema_change_lost",
         "name_contested",
         "pair_dropped",
-        "pair_kept_by_an_addition",
         "types_united",
         "default_met_an_insert",
         "old_name_understood",
@@ -267,7 +266,6 @@ fn in_loss(loss: &Loss) -> [&'static str; 2] {
 fn in_schema_loss(loss: &SchemaLoss) -> &'static str {
     match loss.conflict {
         SchemaConflict::ContestedName => "name_contested",
-        SchemaConflict::ConcurrentSchemaChange if loss.resolution == Resolution::AddWins => "pair_kept_by_an_addition",
         SchemaConflict::ConcurrentSchemaChange => "schema_change_lost",
     }
 }
