@@ -114,8 +114,8 @@ fn is_fault(step: &Step) -> bool {
         | Step::FailDisk { .. }
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
-        | Step::SettleMajority { .. }
         | Step::RefuseSchema { .. }
+        | Step::SettleMajority { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }

@@ -638,7 +638,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
                 .prop_map(|(replica, refusal)| Step::RefuseSchema { replica, refusal })
                 .boxed(),
         ),
-        (weights.refusal, replica().prop_map(|replica| Step::AcceptSchema { replica }).boxed()),
+        (2 * weights.refusal, replica().prop_map(|replica| Step::AcceptSchema { replica }).boxed()),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
         (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
         (

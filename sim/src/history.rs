@@ -185,28 +185,6 @@ pub enum EventKind {
         /// Statements it had carried out.
         statements: u32,
     },
-    /// From now on the databases of the host refuse a part of the schema.
-    Refusing {
-        /// Which.
-        refusal: Refusal,
-    },
-    /// They refuse nothing any more.
-    Accepting {
-        /// How many parts of the schema they were without until now.
-        parts: u64,
-    },
-    /// A database refused a schema change half-way.
-    SchemaRefused {
-        /// What it said.
-        error: String,
-    },
-    /// A store was filled with all but what its database refuses.
-    HeldBack {
-        /// Which store.
-        store: String,
-        /// What it lacks.
-        parts: Vec<Unmaterialised>,
-    },
     /// The host stands still: nothing that reaches it is dealt with.
     Paused,
     /// The host goes on.
@@ -267,6 +245,28 @@ pub enum EventKind {
         store: String,
         /// The digest of what it holds.
         digest: Digest,
+    },
+    /// From now on the databases of the host refuse a part of the schema.
+    Refusing {
+        /// Which.
+        refusal: Refusal,
+    },
+    /// They refuse nothing any more.
+    Accepting {
+        /// How many parts of the schema they were without until now.
+        parts: u64,
+    },
+    /// A database refused a schema change half-way.
+    SchemaRefused {
+        /// What it said.
+        error: String,
+    },
+    /// A store was filled with all but what its database refuses.
+    HeldBack {
+        /// Which store.
+        store: String,
+        /// What it lacks.
+        parts: Vec<Unmaterialised>,
     },
 }
 
@@ -403,18 +403,16 @@ mod tests {
             (sent(1, fate(1)), sent(1, Fate { queued_us: 1, ..fate(1) })),
             (sent(1, fate(1)), sent(1, Fate { clogged_us: 1, ..fate(1) })),
             (EventKind::WentOffline, EventKind::WentOnline),
-            (EventKind::Settling { out: vec![1] }, EventKind::DiskReplaced),
-            (EventKind::Settling { out: vec![1] }, EventKind::Settling { out: vec![2] }),
-            (EventKind::Settled { out: vec![1] }, EventKind::Settled { out: Vec::new() }),
-            (EventKind::Settling { out: Vec::new() }, EventKind::Settled { out: Vec::new() }),
             (refusing("a"), refusing("b")),
             (EventKind::Accepting { parts: 1 }, EventKind::Accepting { parts: 2 }),
             (EventKind::SchemaRefused { error: "a".into() }, EventKind::SchemaRefused { error: "b".into() }),
             (held_back("a", Vec::new()), held_back("b", Vec::new())),
             (held_back("a", Vec::new()), held_back("a", vec![part.clone()])),
             (held_back("a", vec![part]), held_back("a", vec![other_part])),
-            (EventKind::Settling, EventKind::DiskReplaced),
-            (EventKind::Settling, EventKind::Settled),
+            (EventKind::Settling { out: vec![1] }, EventKind::DiskReplaced),
+            (EventKind::Settling { out: vec![1] }, EventKind::Settling { out: vec![2] }),
+            (EventKind::Settled { out: vec![1] }, EventKind::Settled { out: Vec::new() }),
+            (EventKind::Settling { out: Vec::new() }, EventKind::Settled { out: Vec::new() }),
             (EventKind::Synced, EventKind::Healed),
             (
                 EventKind::Compared { store: "memory".into(), digest: Digest([1; 16]) },

@@ -23,7 +23,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 74] = [
+    const SITUATIONS: [&str; 73] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -65,7 +65,6 @@ pub fn all() -> Vec<&'static str> {
         "schema_change_lost",
         "name_contested",
         "pair_dropped",
-        "pair_kept_by_an_addition",
         "types_united",
         "default_met_an_insert",
         "old_name_understood",
@@ -288,7 +287,6 @@ fn in_loss(loss: &Loss) -> [&'static str; 2] {
 fn in_schema_loss(loss: &SchemaLoss) -> &'static str {
     match loss.conflict {
         SchemaConflict::ContestedName => "name_contested",
-        SchemaConflict::ConcurrentSchemaChange if loss.resolution == Resolution::AddWins => "pair_kept_by_an_addition",
         SchemaConflict::ConcurrentSchemaChange => "schema_change_lost",
     }
 }

@@ -276,24 +276,24 @@ impl HeldBack {
             SchemaStep::AddPair { table, from, to } => vec![table.clone(), from.clone(), to.clone()],
             other => vec![other.table().to_owned()],
         };
-        let mut there: BTreeSet<&String> = accepted.tables.keys().collect();
-        let mut touches = |step: &&SchemaStep| {
-            let is_absent = match step {
+        let mut there: BTreeSet<&str> = accepted.tables.keys().map(String::as_str).collect();
+        for step in &delta.schema {
+            let is_there = match step {
                 SchemaStep::CreateTable { name, .. } => {
                     there.insert(name);
-                    false
+                    true
                 }
                 SchemaStep::RenameTable { from, to } => {
                     there.insert(to);
-                    !there.remove(from)
+                    there.remove(from.as_str())
                 }
-                SchemaStep::DropTable { name } => !there.remove(name),
-                other => !there.iter().any(|name| *name == other.table()),
+                SchemaStep::DropTable { name } => there.remove(name.as_str()),
+                other => there.contains(other.table()),
             };
-            is_absent || names(step).iter().any(is_held_back)
-        };
-        if let Some(step) = delta.schema.iter().find(&mut touches) {
-            return Err(StoreError { store, statement: step.to_string(), message: REFUSED_BEFORE.to_owned() });
+            if !is_there || names(step).iter().any(is_held_back) {
+                let (statement, message) = (step.to_string(), REFUSED_BEFORE.to_owned());
+                return Err(StoreError { store, statement, message });
+            }
         }
         let change = |table: &str, change: &RowChange| match change {
             RowChange::Create(row) => RowChange::Create(self.of_row(table, row)),

@@ -29,6 +29,7 @@ fn types() -> [Type; 7] {
 pub(super) fn change(table: u32, column: u32, change: u32, here: &Surroundings) -> Result<Statement, &'static str> {
     let view = &here.view;
     let names: Vec<&String> = view.tables.keys().collect();
+    let number = table;
     let table = (*pick(&names, table).ok_or("there is no table")?).clone();
     let (kind, choice) = (change % KINDS, change / KINDS);
     let property = || pick(&writable(&table, view), column).cloned().ok_or("the table has no property");
@@ -64,7 +65,11 @@ pub(super) fn change(table: u32, column: u32, change: u32, here: &Surroundings) 
             (table, None) => Ok(Statement::UndropTable { table }),
             (table, Some(column)) => Ok(Statement::UndropColumn { table, column }),
         },
-        16 => pair(&table, column, choice, view),
+        16 => {
+            let edges: Vec<&String> = view.edges.keys().collect();
+            let table = pick(&edges, number).ok_or("there is no edge table")?;
+            pair(table, column, choice, view)
+        }
         17 => {
             let (column, _) = property()?;
             let index = format!("by_{}", column.replace('~', "_"));
@@ -78,11 +83,11 @@ pub(super) fn change(table: u32, column: u32, change: u32, here: &Surroundings) 
     }
 }
 
-/// A pair that the edge table lacks, or every other time one it can spare.
+/// A pair that the edge table lacks, or most times one it can spare.
 fn pair(table: &str, column: u32, choice: u32, view: &View) -> Result<Statement, &'static str> {
     let TableKind::Edge { pairs } = &view.tables[table].kind else { return Err("only edge tables have pairs") };
     let table = table.to_owned();
-    if choice.is_multiple_of(2) && pairs.len() > 1 {
+    if !choice.is_multiple_of(3) && pairs.len() > 1 {
         let (from, to) =
             pick(&pairs.iter().collect::<Vec<_>>(), column).map(|pair| (*pair).clone()).ok_or("no pair")?;
         return Ok(Statement::DropPair { table, from, to });
