@@ -114,17 +114,6 @@ pub enum Input {
         /// A frame.
         bytes: Vec<u8>,
     },
-    /// What a file of another replica holds.
-    Import {
-        /// Whose file it is.
-        source: Source,
-        /// That replica's clock.
-        clock: VectorClock,
-        /// Some of its changes and rulings, causes before effects.
-        deliveries: Vec<Delivery>,
-    },
-    /// What another system's log says was done.
-    Foreign(Vec<ForeignTransaction>),
     /// A link to a peer came up, or may have come up: say hello.
     Connected(Peer),
     /// A link went down.
@@ -140,6 +129,17 @@ pub enum Input {
     PersistFailed,
     /// The store refused a delta or lost its contents.
     StoreFailed,
+    /// What a file of another replica holds.
+    Import {
+        /// Whose file it is.
+        source: Source,
+        /// That replica's clock.
+        clock: VectorClock,
+        /// Some of its changes and rulings, causes before effects.
+        deliveries: Vec<Delivery>,
+    },
+    /// What another system's log says was done.
+    Foreign(Vec<ForeignTransaction>),
 }
 
 /// What a replica wants done.
@@ -262,13 +262,6 @@ pub enum Notice {
         /// What is wrong with it.
         reason: String,
     },
-    /// A transaction of another system cannot be carried out.
-    LeftOut {
-        /// Which.
-        tx: TxId,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// A change arrived again and was passed over.
     Repeated {
         /// Which.
@@ -343,6 +336,13 @@ pub enum Notice {
         tx: TxId,
         /// How.
         decision: Decision,
+    },
+    /// A transaction of another system cannot be carried out.
+    LeftOut {
+        /// Which.
+        tx: TxId,
+        /// What is wrong with it.
+        problem: String,
     },
 }
 

@@ -58,7 +58,7 @@ fn with_main() -> (TempDir, PathBuf) {
 fn plain(rows: usize) -> String {
     let mut text = "{\"__meta__\":{\"client_id\":\"till\",\"source_node\":\"till\"}}\n".to_owned();
     for lsn in 1..=rows {
-        let (key, op) = if lsn % 4 == 0 { (lsn - 1, "U") } else { (lsn, "I") };
+        let (key, op) = if lsn.is_multiple_of(4) { (lsn - 1, "U") } else { (lsn, "I") };
         let payload = format!("{{\"name\":\"user {lsn}\",\"visits\":{}}}", i64::MAX - lsn as i64);
         let (minute, second) = (lsn / 60 % 60, lsn % 60);
         let _ = writeln!(
@@ -205,7 +205,7 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         start = opening.elapsed();
         let last_lsn = status["sync_state"][0]["last_lsn"].as_u64().unwrap_or(0);
         assert!(last_lsn >= acknowledged, "what was durable is: {acknowledged}, then {last_lsn}");
-        assert!(last_lsn % 100 == 0 || last_lsn == rows as u64, "whole batches: {last_lsn}");
+        assert!(last_lsn.is_multiple_of(100) || last_lsn == rows as u64, "whole batches: {last_lsn}");
         acknowledged = last_lsn;
     }
     assert!(deaths > 0, "none of {kills} was killed");
