@@ -75,6 +75,8 @@ pub enum Bug {
     NoDuplicateCheckAtMain,
     /// What was sent is never sent again.
     NoResend,
+    /// Nobody is sent anything new before everybody has acknowledged what came before, so one host that is away holds up all.
+    WaitsForAll,
     /// A participant votes to commit, and nothing durable tells of it before the decision.
     VoteBeforeDurable,
     /// A participant that hears of no decision commits.
@@ -87,7 +89,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 36] = [
+    pub const ALL: [Bug; 37] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -120,6 +122,7 @@ impl Bug {
         Bug::RejectedForgotten,
         Bug::NoDuplicateCheckAtMain,
         Bug::NoResend,
+        Bug::WaitsForAll,
         Bug::VoteBeforeDurable,
         Bug::CommitsOnTimeout,
         Bug::PreparedForgotten,
@@ -162,6 +165,7 @@ impl Bug {
             Bug::RejectedForgotten => "rejected-forgotten",
             Bug::NoDuplicateCheckAtMain => "no-duplicate-check-at-main",
             Bug::NoResend => "no-resend",
+            Bug::WaitsForAll => "waits-for-all",
             Bug::VoteBeforeDurable => "vote-before-durable",
             Bug::CommitsOnTimeout => "commits-on-timeout",
             Bug::PreparedForgotten => "prepared-forgotten",
@@ -205,6 +209,7 @@ impl Bug {
             Bug::RejectedForgotten => "Minimal Sync Guide, rollback",
             Bug::NoDuplicateCheckAtMain => "Minimal Sync Guide, retries",
             Bug::NoResend => "Minimal Sync Guide, broadcast",
+            Bug::WaitsForAll => "Minimal Sync Guide, broadcast",
             Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",

@@ -1390,6 +1390,9 @@ impl Replica {
 
     /// Sends every established peer what it lacks and is not on its way to it yet.
     fn send_changes(&mut self, now: Now) {
+        if is_planted(Bug::WaitsForAll) && self.sessions.values().any(Session::is_in_flight) {
+            return;
+        }
         let peers: Vec<Peer> = self.sessions.keys().copied().collect();
         for peer in peers {
             while self.send_batch(now, peer) {}

@@ -269,7 +269,7 @@ fn concerns(violation: &Violation, host: u32) -> bool {
 /// What happens to the network, and to the hosts that a violation concerns.
 fn is_context(event: &Event, violation: &Violation) -> bool {
     match &event.kind {
-        EventKind::Partitioned(_) | EventKind::LinkCut { .. } | EventKind::Healed | EventKind::Settling => true,
+        EventKind::Partitioned(_) | EventKind::LinkCut { .. } | EventKind::Healed | EventKind::Settling { .. } => true,
         EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
             event.host.is_some_and(|host| concerns(violation, host))
         }

@@ -279,8 +279,8 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         | EventKind::LinkCut { .. }
         | EventKind::Clogged { .. }
         | EventKind::Healed
-        | EventKind::Settling
-        | EventKind::Settled => Some((Place::Band, band(&event.kind, names))),
+        | EventKind::Settling { .. }
+        | EventKind::Settled { .. } => Some((Place::Band, band(&event.kind, names))),
         _ => None,
     }
 }
@@ -341,7 +341,11 @@ fn band(kind: &EventKind, names: &Names) -> String {
             format!("the link between {} and {} is clogged for {ms} ms", names.host(*one), names.host(*other))
         }
         EventKind::Healed => "the network is whole again".to_owned(),
-        EventKind::Settling => SETTLING.to_owned(),
+        EventKind::Settling { out } if out.is_empty() => SETTLING.to_owned(),
+        EventKind::Settling { out } => {
+            format!("no more faults but at {}, cut off; the others are given time", names.hosts(out.iter().copied()))
+        }
+        EventKind::Settled { out } if !out.is_empty() => "at rest: nothing is under way among the others".to_owned(),
         _ => AT_REST.to_owned(),
     }
 }

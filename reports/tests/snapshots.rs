@@ -170,7 +170,7 @@ fn a_failure_of_convergence_names_property_replicas_values_and_replay() {
 /// Lets the checkers judge a run again, after something in it was altered.
 fn judged(mut outcome: Outcome) -> Outcome {
     let mut checkers = Checkers::default();
-    checkers.judge(outcome.simulated_us, &outcome.replicas);
+    checkers.judge(outcome.simulated_us, &outcome.replicas, &BTreeSet::new());
     let violation = checkers.violation().cloned().expect("what was altered is found");
     outcome.failure = Some(Failure::Safety(violation));
     outcome

@@ -154,9 +154,9 @@ cases! {
     E14 = "E14", E, true, "REST over TLS with tokens.", [];
     H1 = "H1", H, false, "The sync core is compiled against a simulated network and clock: one code path, no double of the engine.", ["a change is stamped by the simulated clock with its skew", "timers fire at simulated times", "nothing passes a cut link", "whatever arrives was sent over the simulated network", "the engine makes the same replica of its records outside the simulation"];
     H2 = "H2", H, false, "Scripted scenarios cover every row that is not later, by id.", [];
-    H3 = "H3", H, false, "Property-generated scenarios by proptest; failing ones shrink to a small plan.", [];
-    H4 = "H4", H, false, "Seeded faults are injected: partitions, offline queues, concurrent DDL, aborts, crashes, disks, clocks.", [];
-    H5 = "H5", H, false, "Convergence invariants are checked in every run.", [];
+    H3 = "H3", H, false, "Property-generated scenarios by proptest; failing ones shrink to a small plan.", ["a seed and a profile give one plan, and another seed another", "every kind of step is drawn", "generated plans of every profile pass every checker", "a false claim is refuted by a plan", "it shrinks to at most 10 steps and 3 faults that refute the same"];
+    H4 = "H4", H, false, "Seeded faults are injected: partitions, offline queues, concurrent DDL, aborts, crashes, disks, clocks.", ["partitions cut hosts off, also one way", "hosts go offline, and their queues wait", "schema changes meet concurrently", "transactions that replicas vote on are aborted", "hosts die, also with what they had not synced", "disks fail, fill up and get slow", "clocks are wrong, and jump", "the same seed injects the same", "whatever is injected, no claim is broken"];
+    H5 = "H5", H, false, "Convergence invariants are checked in every run.", ["every run ends with a rest at which it is judged", "the replicas hold one graph, schema, cursor and audit", "a replica that differs in any of them is found", "a graph on which all agree is found if it is not the model's"];
     H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", ["the same seed gives a byte-equal history", "whatever ran before makes no difference", "another seed gives another history"];
     H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", [];
     H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", [];

@@ -3,14 +3,16 @@
 use kuzusync_core::replica::{Config, Replica};
 use kuzusync_sim::clock::START_MS;
 use kuzusync_sim::cluster::Cluster;
+use kuzusync_sim::disk::DiskFault;
 use kuzusync_sim::history::EventKind;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::Step;
 
 use crate::case::Case;
-use crate::sample::{create_user, create_user_table, set_email};
+use crate::sample::{connect, create_user, create_user_table, edge_table, set_email};
 use crate::scenario::Scenario;
+use crate::swarm::{self, Profile};
 
 /// The scenarios of this section.
 #[must_use]
@@ -26,6 +28,35 @@ pub fn scenarios() -> Vec<Scenario> {
             seed: Seed(81),
             options: Options { replicas: 2, skew_ms: vec![0, EDGE_SKEW_MS], ..Options::default() },
             body: |cluster| Box::pin(one_code_path(cluster)),
+        },
+        Scenario {
+            name: "generated-plans",
+            story: "A plan that proptest made of a seed; then others, and one that is made as small as it can be.",
+            cases: &[Case::H3],
+            claims: &[],
+            seed: Seed(83),
+            options: swarm::plan(Profile::Quiet, GENERATED).options,
+            body: |cluster| Box::pin(generated(cluster)),
+        },
+        Scenario {
+            name: "injected-faults",
+            story: "Everything that can go wrong around three replicas does, one thing after the other; then whatever \
+                    seeds draw.",
+            cases: &[Case::H4],
+            claims: &[],
+            seed: Seed(84),
+            options: Options { skew_ms: vec![0, 2_000, -2_000], drift_ppm: vec![0, 0, 50_000], ..Options::default() },
+            body: |cluster| Box::pin(faults(cluster)),
+        },
+        Scenario {
+            name: "every-run-is-judged",
+            story: "Two edges that are cut off from each other write to one row and come to rest; then what they ended \
+                    with is altered, and whatever seeds draw is judged.",
+            cases: &[Case::H5],
+            claims: &[],
+            seed: Seed(85),
+            options: Options::default(),
+            body: |cluster| Box::pin(disagreement(cluster)),
         },
         Scenario {
             name: "one-seed-one-history",
@@ -132,6 +163,65 @@ fn arrived_as_sent(cluster: &Cluster) -> (usize, usize) {
 fn reopened(first: &kuzusync_core::message::Record, records: &[kuzusync_core::message::Record]) -> Option<Replica> {
     let kuzusync_core::message::Record::Created { database, role, .. } = first else { return None };
     Replica::open(Config::new(*role, *database), [0; 32], records).ok()
+}
+
+/// The seed of the plan that is shown.
+const GENERATED: Seed = Seed(83);
+
+async fn generated(cluster: &mut Cluster) {
+    for step in swarm::plan(Profile::Quiet, GENERATED).steps {
+        cluster.step(&step).await;
+    }
+}
+
+async fn faults(cluster: &mut Cluster) {
+    let node = |replica, key| Step::CreateNode { replica, table: 0, key, value: key };
+    let update = |replica, value| Step::UpdateNode { replica, row: 0, column: 1, value };
+    let wait = |ms| Step::Wait { ms };
+    let column = |replica, change| Step::ChangeSchema { replica, table: 0, column: 0, change };
+    let steps = [
+        Step::CreateTable { replica: 0, table: 0 },
+        node(0, 1),
+        Step::Settle,
+        Step::PartitionOneWay { group: 0b010 },
+        update(1, 2),
+        column(1, 1),
+        column(2, 2),
+        wait(300),
+        Step::Heal,
+        Step::GoOffline { replica: 2 },
+        update(2, 3),
+        wait(300),
+        Step::GoOnline { replica: 2 },
+        wait(300),
+        Step::Isolate { replica: 2 },
+        Step::Transact { replica: 1, participants: 0b101, what: 0, row: 0, column: 1, value: 4 },
+        wait(6_000),
+        Step::Heal,
+        Step::Crash { replica: 1, after_outputs: 2, kept_bytes: 20 },
+        update(1, 5),
+        Step::Restart { replica: 1 },
+        Step::FailDisk { replica: 2, fault: DiskFault::Full, after: 0 },
+        update(2, 6),
+        Step::MendDisk { replica: 2 },
+        Step::Restart { replica: 2 },
+        Step::JumpClock { replica: 0, ms: -5_000 },
+        update(0, 7),
+    ];
+    for step in steps {
+        cluster.step(&step).await;
+    }
+}
+
+async fn disagreement(cluster: &mut Cluster) {
+    let people = vec![create_user_table(), create_user("ann", "Ann"), create_user("bob", "Bob")];
+    drop(cluster.submit(MAIN, people).await);
+    let knows = connect("KNOWS", ("User", "ann"), ("User", "bob"));
+    drop(cluster.submit(MAIN, vec![edge_table("KNOWS", "User", "User"), knows]).await);
+    cluster.settle().await;
+    cluster.isolate(EDGE);
+    drop(cluster.submit(EDGE, vec![set_email("ann", "ann@a.com")]).await);
+    drop(cluster.submit(EDGE + 1, vec![set_email("ann", "ann@b.com")]).await);
 }
 
 async fn trouble(cluster: &mut Cluster) {

@@ -7,6 +7,7 @@
 //! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`harness`] | the scenarios, a file per section |
 //! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
+//! | [`sampled`] | what the cases of the harness ask of many runs |
 //! | [`sample`] | the small graphs they use, and the verbs they share |
 //! | [`swarm`] | the generator of random plans |
 //! | [`shrink`] | a smaller plan that fails of the same thing |
@@ -24,6 +25,7 @@ pub mod offline;
 pub mod reconciliation;
 pub mod resend;
 pub mod sample;
+pub mod sampled;
 pub mod scenario;
 pub mod schema;
 pub mod schema_changes;

@@ -1,14 +1,14 @@
 //! Scenarios: scripted runs of documented cases, and of what else has to be shown.
 
-use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_sim::options::Options;
-use kuzusync_sim::outcome::{Check, Failure, Outcome, Property, Violation};
+use kuzusync_sim::outcome::{Failure, Outcome, Property, Violation};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Body, Run, Script, simulate};
 use kuzusync_sim::store::StoreChoice;
 
 use crate::case::Case;
+use crate::sampled;
 
 /// A scripted run of documented cases, or of claims of its own.
 #[derive(Clone)]
@@ -81,8 +81,8 @@ impl Scenario {
             simulate(&Run { seed, options: &self.options, store, script, bug })
         };
         let mut outcome = simulate(seed);
-        if self.cases.contains(&Case::H6) {
-            repeat(&mut outcome, simulate);
+        for case in self.cases {
+            sampled::check(*case, &mut outcome, store, bug, simulate);
         }
         if outcome.failure.is_none()
             && let Some(message) = self.mismatch(&outcome)
@@ -101,30 +101,6 @@ impl Scenario {
         let unknown = outcome.checks.iter().find(|check| self.clauses().all(|clause| clause != check.clause));
         let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
         unchecked.or_else(|| unknown.map(|check| format!("`{}` is none of its clauses", check.clause)))
-    }
-}
-
-/// What case H6 asks is seen only from outside of a run: by making it again, with another between.
-fn repeat(outcome: &mut Outcome, simulate: impl Fn(Seed) -> Outcome) {
-    let identity = |outcome: &Outcome| (outcome.digest, outcome.events.len());
-    let told = |(digest, events): (Digest, usize)| format!("history {digest} of {events} events");
-    let first = identity(outcome);
-    let second = identity(&simulate(outcome.seed));
-    let other = identity(&simulate(Seed(outcome.seed.0 + 1)));
-    let third = identity(&simulate(outcome.seed));
-    let mut check = |clause: &str, holds, found| {
-        outcome.checks.push(Check { clause: clause.to_owned(), holds, found });
-    };
-    check("the same seed gives a byte-equal history", first == second, format!("{}, twice", told(first)));
-    check("whatever ran before makes no difference", first == third, format!("{}, after another", told(third)));
-    check("another seed gives another history", other.0 != first.0, told(other));
-    if outcome.failure.is_none()
-        && let Some(check) = outcome.checks.iter().find(|check| !check.holds)
-    {
-        let message = format!("`{}` does not hold: {}", check.clause, check.found);
-        let (at_us, hosts, details) = (outcome.simulated_us, Vec::new(), Vec::new());
-        let violation = Violation { property: Property::Scenario, at_us, message, hosts, details };
-        outcome.failure = Some(Failure::Safety(violation));
     }
 }
 

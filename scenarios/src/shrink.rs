@@ -114,6 +114,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::FailDisk { .. }
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
+        | Step::SettleMajority { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }

@@ -89,6 +89,7 @@ impl Profile {
             injection: 0,
             clock: 0,
             retry: 0,
+            majority: 0,
             tables: 8,
             ddl: 30,
         };
@@ -119,6 +120,7 @@ impl Profile {
                 injection: 6,
                 clock: 4,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Flaky => Mix {
@@ -133,6 +135,7 @@ impl Profile {
                 link_cut: 20,
                 clog: 20,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Hostile => Mix {
@@ -155,9 +158,12 @@ impl Profile {
                 injection: 30,
                 clock: 15,
                 retry: 15,
+                majority: 6,
                 ..links
             },
-            Profile::Schema => Mix { crash: 8, offline: 15, partition: 15, link_cut: 6, tables: 25, ddl: 120, ..links },
+            Profile::Schema => {
+                Mix { crash: 8, offline: 15, partition: 15, link_cut: 6, majority: 4, tables: 25, ddl: 120, ..links }
+            }
             Profile::Offline => Mix {
                 wait_ms_max: 600_000,
                 loss: 50,
@@ -171,6 +177,7 @@ impl Profile {
                 partition: 5,
                 clock: 4,
                 retry: 6,
+                majority: 4,
                 ..links
             },
             Profile::Server => Mix {
@@ -189,6 +196,7 @@ impl Profile {
                 link_cut: 6,
                 clog: 6,
                 retry: 20,
+                majority: 6,
                 ..links
             },
         }
@@ -228,6 +236,8 @@ struct Mix {
     clock: u32,
     /// Clients that submit what they have an answer to.
     retry: u32,
+    /// A majority that heals and comes to rest while the others stay broken.
+    majority: u32,
     tables: u32,
     ddl: u32,
 }
@@ -368,6 +378,7 @@ struct Weights {
     injection: u32,
     clock: u32,
     retry: u32,
+    majority: u32,
     tables: u32,
     rule: u32,
     ddl: u32,
@@ -384,7 +395,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
         (up_to(mix.crash), up_to(mix.pause), up_to(mix.wipe), up_to(mix.clone), up_to(mix.disk), up_to(mix.store));
     let network =
         (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
-    let clients = (up_to(mix.clock), up_to(mix.retry));
+    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
@@ -393,7 +404,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
             let (tables, rule, ddl, increment, strict, again, delete) = writes;
             let (crash, pause, wipe, clone, disk, store) = hosts;
             let (offline, partition, link_cut, clog, injection) = network;
-            let (clock, retry) = clients;
+            let (clock, retry, majority) = clients;
             Weights {
                 crash,
                 pause,
@@ -408,6 +419,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 injection,
                 clock,
                 retry,
+                majority,
                 tables,
                 rule,
                 ddl,
@@ -557,6 +569,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
                 .boxed(),
         ),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
+        (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
         (
             weights.clog,
             (replica(), replica(), 1..6_000_u64)

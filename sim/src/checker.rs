@@ -4,6 +4,8 @@
 //! (`eventually`). It shares no code with the engine's rules, and each has a hand-made history in its tests that violates
 //! it.
 
+use std::collections::BTreeSet;
+
 use crate::history::Event;
 use crate::outcome::{Property, ReplicaState, Violation};
 
@@ -50,6 +52,14 @@ pub trait Checker {
     /// What is wrong.
     fn judge(&mut self, _replicas: &[ReplicaState]) -> Result<(), Finding> {
         Ok(())
+    }
+
+    /// Looks at a majority at rest while the others stay out. Most claims are made of any replicas that rest together.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn judge_majority(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
+        self.judge(replicas)
     }
 }
 
@@ -118,9 +128,10 @@ impl Checkers {
         self.ask(at_us, |checker| checker.inspect(replica));
     }
 
-    /// Shows a cluster at rest to every checker.
-    pub fn judge(&mut self, at_us: u64, replicas: &[ReplicaState]) {
-        self.ask(at_us, |checker| checker.judge(replicas));
+    /// Shows a cluster at rest to every checker, or what is at rest of one of which these hosts stay out.
+    pub fn judge(&mut self, at_us: u64, replicas: &[ReplicaState], out: &BTreeSet<u32>) {
+        let is_whole = out.is_empty();
+        self.ask(at_us, |checker| if is_whole { checker.judge(replicas) } else { checker.judge_majority(replicas) });
     }
 
     /// The first thing found wrong.

@@ -2,6 +2,7 @@
 //! clog, inject, heal, settle.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -180,6 +181,7 @@ impl Cluster {
                 }
             }
             Step::Settle => drop(self.settle().await),
+            Step::SettleMajority { out } => drop(self.settle_majority(*out).await),
         }
     }
 
@@ -618,13 +620,32 @@ impl Cluster {
     /// Ends every fault, starts what is down, waits until nothing is under way and lets the checkers judge. After that
     /// links misbehave again.
     pub async fn settle(&mut self) -> Vec<ReplicaState> {
-        let hosts = 0..self.hosts.len() as u32;
+        self.settle_all_but(&BTreeSet::new()).await
+    }
+
+    /// Like [`Cluster::settle`], for all but some hosts, which stay as broken as they are and are cut off from the rest. Of
+    /// those whose bit is set the first that leave a majority stay out, and never the main.
+    pub async fn settle_majority(&mut self, out: u64) -> Vec<ReplicaState> {
+        let hosts = self.hosts.len() as u32;
+        let first = u32::from(self.world.borrow().options().has_main);
+        let named = (first..hosts).filter(|host| out.checked_shr(*host).is_some_and(|bits| bits & 1 == 1));
+        let out: BTreeSet<u32> = named.take((hosts as usize - 1) / 2).collect();
+        if out.is_empty() {
+            self.skip(0, "nobody is to stay out, or none can without a majority");
+            return Vec::new();
+        }
+        self.settle_all_but(&out).await
+    }
+
+    async fn settle_all_but(&mut self, out: &BTreeSet<u32>) -> Vec<ReplicaState> {
+        let hosts = (0..self.hosts.len() as u32).filter(|host| !out.contains(host));
         let offline: Vec<u32> = hosts.clone().filter(|host| self.world.borrow().network.is_offline(*host)).collect();
+        let out_hosts: Vec<u32> = out.iter().copied().collect();
         self.world.borrow_mut().inspect();
-        self.world.borrow_mut().record(None, EventKind::Settling);
-        self.world.borrow_mut().heal_all();
+        self.world.borrow_mut().record(None, EventKind::Settling { out: out_hosts.clone() });
+        self.world.borrow_mut().heal_all_but(out);
         let doubled = self.world.borrow().doubled();
-        for host in doubled {
+        for host in doubled.into_iter().filter(|host| !out.contains(host)) {
             self.wipe(host).await;
         }
         for host in hosts.clone().filter(|host| self.world.borrow().is_paused(*host)).collect::<Vec<_>>() {
@@ -644,19 +665,19 @@ impl Cluster {
             if self.violation().is_some() {
                 return Vec::new();
             }
-            let pending = self.world.borrow().pending();
+            let pending = self.world.borrow().pending(out);
             polls_at_rest = if pending.is_empty() { polls_at_rest + 1 } else { 0 };
             let now_us = self.world.borrow().elapsed_us();
             if now_us >= deadline_us && !pending.is_empty() {
-                self.violation = liveness::judge(now_us, settle_ms_max, &pending);
+                self.violation = liveness::judge(now_us, settle_ms_max, &pending, out);
                 return Vec::new();
             }
             sleep(SETTLE_POLL).await;
         }
         let mut world = self.world.borrow_mut();
-        world.record(None, EventKind::Settled);
+        world.record(None, EventKind::Settled { out: out_hosts });
         world.network.end_healing();
-        world.judge()
+        world.judge(out)
     }
 
     // ---- what scenarios look at ----

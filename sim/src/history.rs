@@ -228,9 +228,15 @@ pub enum EventKind {
         ms: i64,
     },
     /// All faults ended; the cluster is given time.
-    Settling,
+    Settling {
+        /// The hosts that stay broken and are cut off from the others.
+        out: Vec<u32>,
+    },
     /// Nothing is under way any more.
-    Settled,
+    Settled {
+        /// The hosts that are still broken and cut off from the others.
+        out: Vec<u32>,
+    },
     /// A store was read back.
     Compared {
         /// Which store.
@@ -369,8 +375,10 @@ mod tests {
             (sent(1, fate(1)), sent(1, Fate { queued_us: 1, ..fate(1) })),
             (sent(1, fate(1)), sent(1, Fate { clogged_us: 1, ..fate(1) })),
             (EventKind::WentOffline, EventKind::WentOnline),
-            (EventKind::Settling, EventKind::DiskReplaced),
-            (EventKind::Settling, EventKind::Settled),
+            (EventKind::Settling { out: vec![1] }, EventKind::DiskReplaced),
+            (EventKind::Settling { out: vec![1] }, EventKind::Settling { out: vec![2] }),
+            (EventKind::Settled { out: vec![1] }, EventKind::Settled { out: Vec::new() }),
+            (EventKind::Settling { out: Vec::new() }, EventKind::Settled { out: Vec::new() }),
             (EventKind::Synced, EventKind::Healed),
             (
                 EventKind::Compared { store: "memory".into(), digest: Digest([1; 16]) },

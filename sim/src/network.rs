@@ -124,7 +124,8 @@ pub struct Network {
     offline: BTreeSet<u32>,
     /// How often each host's connections were broken.
     broken: BTreeMap<u32, u64>,
-    is_healed: bool,
+    /// While links are healed: the hosts whose links are not.
+    healed_but: Option<BTreeSet<u32>>,
 }
 
 impl Network {
@@ -144,21 +145,29 @@ impl Network {
             cut_links: BTreeMap::new(),
             offline: BTreeSet::new(),
             broken: BTreeMap::new(),
-            is_healed: false,
+            healed_but: None,
         }
     }
 
-    /// From now on nothing is lost, repeated, reordered, damaged or held back, and no host is cut off. Latencies stay.
-    pub fn heal_all(&mut self) {
-        self.is_healed = true;
-        self.clogged_until_us.clear();
+    /// From now on nothing is lost, repeated, reordered, damaged or held back, and no host is cut off, but for those that
+    /// stay out: they are cut off from all others. Latencies stay.
+    pub fn heal_all_but(&mut self, out: &BTreeSet<u32>) {
+        self.clogged_until_us.retain(|(one, other), _| out.contains(one) || out.contains(other));
         self.end_partition();
-        self.offline.clear();
+        self.offline.retain(|host| out.contains(host));
+        if !out.is_empty() {
+            self.partition(Partition::Split { group: out.iter().fold(0, |group, host| group | 1 << host) });
+        }
+        self.healed_but = Some(out.clone());
     }
 
-    /// Links misbehave again as their options say; nobody is cut off until somebody is again.
+    /// Links misbehave again as their options say; nobody else is cut off until somebody is again.
     pub fn end_healing(&mut self) {
-        self.is_healed = false;
+        self.healed_but = None;
+    }
+
+    fn is_healed(&self, from: u32, to: u32) -> bool {
+        self.healed_but.as_ref().is_some_and(|out| !out.contains(&from) && !out.contains(&to))
     }
 
     /// Splits the network. There is one partition at a time: a new one takes the place of the one before.
@@ -238,7 +247,7 @@ impl Network {
     /// How long a message waits for the link to carry what was sent before, and how long it takes to carry it.
     fn carrying_us(&mut self, leaves_us: u64, from: u32, to: u32, bytes: usize) -> (u64, u64) {
         let rate = self.options.bytes_per_second_max;
-        if rate == 0 || self.is_healed {
+        if rate == 0 || self.is_healed(from, to) {
             return (0, 0);
         }
         let busy_until_us = self.busy_until_us.entry((from, to)).or_default();
@@ -259,12 +268,13 @@ impl Network {
         let options = &self.options;
         let name = MessageName { from, to, number };
         let is_spared = options.faulty_messages.as_ref().is_some_and(|faulty| !faulty.contains(&name));
-        let can_go_wrong = !self.is_healed && !is_spared;
+        let is_healed = self.is_healed(from, to);
+        let can_go_wrong = !is_healed && !is_spared;
         let mut stream = self.seed.stream("network", &[u64::from(from), u64::from(to), number]);
         let [is_lost, is_repeated, is_reordered] =
             [options.loss_permille, options.repeat_permille, options.reorder_permille]
                 .map(|permille| stream.chance_permille(permille) && can_go_wrong);
-        let jitter_us_max = if self.is_healed { 0 } else { options.jitter_ms_max * 1_000 };
+        let jitter_us_max = if is_healed { 0 } else { options.jitter_ms_max * 1_000 };
         let held_us = clogged_us.saturating_add(queued_us).saturating_add(takes_us);
         let mut delay_us = || held_us.saturating_add(latency_us + stream.up_to(jitter_us_max));
         let first_us = delay_us() + if is_reordered { 3 * latency_us + 5_000 } else { 0 };
@@ -305,10 +315,11 @@ impl Network {
         !self.is_cut(packet.from, packet.to) && packet.connection == self.connection(packet.from, packet.to)
     }
 
-    /// How many copies are on their way.
+    /// How many copies are on their way between hosts that do not stay out.
     #[must_use]
-    pub fn on_their_way(&self) -> usize {
-        self.on_their_way.len()
+    pub fn on_their_way(&self, out: &BTreeSet<u32>) -> usize {
+        let concerns = |packet: &&Packet| !out.contains(&packet.from) && !out.contains(&packet.to);
+        self.on_their_way.values().filter(concerns).count()
     }
 }
 
@@ -392,7 +403,7 @@ mod tests {
         assert_eq!([waits(150_000, 1), waits(900_000, 1)], [50_000, 0]);
         let delayed = network.send(900_000, 0, 1, &[0; 100]).1;
         assert!(delayed.delays_us[0] > 200_000 && !delayed.is_faulty(), "{delayed:?}");
-        network.heal_all();
+        network.heal_all_but(&BTreeSet::new());
         assert_eq!(network.send(900_000, 0, 1, &[0; 100]).1.queued_us, 0);
     }
 
@@ -408,7 +419,7 @@ mod tests {
         );
         assert_eq!([delay_us(50_000, 0, 1), delay_us(0, 0, 2)], [1_000, 1_000]);
         network.clog(0, 1, u64::MAX);
-        network.heal_all();
+        network.heal_all_but(&BTreeSet::new());
         assert_eq!(network.send(0, 0, 1, b"x").1.clogged_us, 0);
     }
 
@@ -457,7 +468,7 @@ mod tests {
         network.end_partition();
         network.set_offline(1, true);
         assert!(network.is_cut(0, 1) && network.is_cut(1, 2) && !network.is_cut(0, 2));
-        network.heal_all();
+        network.heal_all_but(&BTreeSet::new());
         assert!(!network.is_cut(0, 1));
     }
 
@@ -499,7 +510,7 @@ mod tests {
         let mut network = network(LinkOptions { loss_permille: 1_000, ..LinkOptions::default() });
         let is_lost = |network: &mut Network| network.send(0, 0, 1, b"x").1.delays_us.is_empty();
         assert!(is_lost(&mut network));
-        network.heal_all();
+        network.heal_all_but(&BTreeSet::new());
         assert!(!is_lost(&mut network));
         network.end_healing();
         assert!(is_lost(&mut network));
@@ -515,6 +526,6 @@ mod tests {
             assert!(due_us >= last_us && network.take_due(due_us).is_some());
             last_us = due_us;
         }
-        assert_eq!(network.on_their_way(), 0);
+        assert_eq!(network.on_their_way(&BTreeSet::new()), 0);
     }
 }

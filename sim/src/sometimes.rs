@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 57] = [
+    const SITUATIONS: [&str; 58] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -77,6 +77,7 @@ pub fn all() -> Vec<&'static str> {
         "lease_expired",
         "participant_offline",
         "replica_restarted_prepared",
+        "majority_at_rest",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -107,6 +108,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             }
             EventKind::Rebuilt { is_opening: false, .. } => {
                 reached.insert("store_filled_anew");
+            }
+            EventKind::Settled { out } if !out.is_empty() => {
+                reached.insert("majority_at_rest");
             }
             EventKind::Returned { result: Err(_), .. } => {
                 reached.insert("transaction_refused");

@@ -339,6 +339,13 @@ pub enum Step {
     },
     /// Everything is healed and given time until nothing is under way; then links misbehave again.
     Settle,
+    /// A majority is healed and given time until nothing is under way among it. The rest stays as broken as it is, cut off
+    /// from the majority until the next partition or healing, and nobody is told.
+    SettleMajority {
+        /// Who stays out: bit n stands for host n. Of those the first that leave a majority; never the main, without
+        /// which edges cannot agree on anything.
+        out: u64,
+    },
 }
 
 /// Bytes as text, two digits each.
@@ -438,6 +445,7 @@ mod tests {
             Step::SubmitAgain,
             Step::PartitionOneWay { group: 5 },
             Step::PartitionRing,
+            Step::SettleMajority { out: 4 },
             Step::Inject { replica: 1, from: 0, bytes: vec![0x4B, 0x01, 0xFF] },
             Step::Settle,
         ];

@@ -565,10 +565,11 @@ impl World {
         self.record(Some(host), EventKind::ClockJumped { ms });
     }
 
-    /// Ends every fault: links deliver, nobody is about to die. Clocks stay as wrong as they are.
-    pub fn heal_all(&mut self) {
-        self.network.heal_all();
-        for state in &mut self.hosts {
+    /// Ends every fault: links deliver, nobody is about to die. Clocks stay as wrong as they are, and hosts that stay out
+    /// as broken, cut off from all others.
+    pub fn heal_all_but(&mut self, out: &BTreeSet<u32>) {
+        self.network.heal_all_but(out);
+        for (_, state) in (0..).zip(&mut self.hosts).filter(|(host, _)| !out.contains(host)) {
             (state.crash_after, state.store_fault) = (None, None);
             state.disk.mend();
         }
@@ -576,37 +577,61 @@ impl World {
 
     // ---- judging ----
 
-    /// Everything that is still under way; empty if the cluster is at rest.
+    /// Everything that is still under way among the hosts that do not stay out; empty if they are at rest.
     #[must_use]
-    pub fn pending(&self) -> Vec<Pending> {
+    pub fn pending(&self, out: &BTreeSet<u32>) -> Vec<Pending> {
         let mut pending = Vec::new();
-        for host in 0..self.options.replicas {
+        for host in self.hosts_but(out) {
             match self.replica(host) {
                 None => pending.push(Pending { host: Some(host), reason: "its host is down".into() }),
                 Some(replica) => {
-                    let reasons = replica.pending().into_iter().filter(|reason| !self.is_hopeless(*reason));
+                    let reasons =
+                        replica.pending().into_iter().filter(|reason| !self.is_unavailable(host, *reason, out));
                     pending.extend(reasons.map(|reason| Pending { host: Some(host), reason: reason.to_string() }));
                 }
             }
         }
-        let on_their_way = self.network.on_their_way();
+        let on_their_way = self.network.on_their_way(out);
         if on_their_way > 0 {
             pending.push(Pending { host: None, reason: format!("{on_their_way} messages are on their way") });
         }
         pending
     }
 
-    /// Whether a change waits for one that no replica holds any more: only disks that are gone held it. Nobody was
-    /// promised either, so nobody waits.
-    fn is_hopeless(&self, pending: replica::Pending) -> bool {
-        let replica::Pending::Cause { cause, .. } = pending else { return false };
-        let is_held = |host| self.replica(host).is_none_or(|replica| replica.log().seen().contains(cause));
-        !(0..self.options.replicas).any(is_held)
+    fn hosts_but(&self, out: &BTreeSet<u32>) -> impl Iterator<Item = u32> + use<> {
+        let out = out.clone();
+        (0..self.options.replicas).filter(move |host| !out.contains(host))
+    }
+
+    /// Whether a replica waits for what nobody can give it now, and no engine could do without:
+    /// * an answer of a host that stays out;
+    /// * a change that none of the others holds: it lies with those that stay out, or lay on disks that are gone;
+    /// * without a main, the decision of a coordinator that stays out, whose own log alone decides.
+    fn is_unavailable(&self, host: u32, pending: replica::Pending, out: &BTreeSet<u32>) -> bool {
+        use replica::Pending::{Cause, Handshake, InFlight, Prepared, Refused};
+        match pending {
+            Handshake(peer) | InFlight(peer) | Refused(peer) => out.contains(&peer.0),
+            Cause { cause, .. } => {
+                let is_held = |host| self.replica(host).is_none_or(|replica| replica.log().seen().contains(cause));
+                !self.hosts_but(out).any(is_held)
+            }
+            Prepared(tx) if !self.options.has_main && !out.is_empty() => {
+                let prepared = self.replica(host).into_iter().flat_map(Replica::prepared);
+                let coordinators = prepared.filter(|proposal| proposal.tx == tx).map(|proposal| proposal.coordinator);
+                let is_there = |id: ReplicaId| self.hosts_but(out).any(|host| self.identity(host) == Some(id));
+                !coordinators.into_iter().any(is_there)
+            }
+            _ => false,
+        }
     }
 
     /// What every running replica holds, its stores read back.
     pub fn states(&mut self) -> Vec<ReplicaState> {
-        (0..self.options.replicas).filter_map(|host| self.state(host)).collect()
+        self.states_but(&BTreeSet::new())
+    }
+
+    fn states_but(&mut self, out: &BTreeSet<u32>) -> Vec<ReplicaState> {
+        self.hosts_but(out).filter_map(|host| self.state(host)).collect()
     }
 
     fn state(&mut self, host: u32) -> Option<ReplicaState> {
@@ -663,10 +688,10 @@ impl World {
         }
     }
 
-    /// Lets the checkers judge a cluster at rest.
-    pub fn judge(&mut self) -> Vec<ReplicaState> {
-        let states = self.states();
-        self.checkers.judge(self.elapsed_us(), &states);
+    /// Lets the checkers judge a cluster at rest, or the majority that is while the others stay out.
+    pub fn judge(&mut self, out: &BTreeSet<u32>) -> Vec<ReplicaState> {
+        let states = self.states_but(out);
+        self.checkers.judge(self.elapsed_us(), &states, out);
         states
     }
 }

@@ -110,8 +110,8 @@ fn reached_by(writer: u32, split: Step, replicas: u32, has_main: bool) -> Vec<u3
     let plan = [steps(0), vec![Step::Settle, split, update, Step::Wait { ms: 20_000 }]].concat();
     let outcome = run(4, &options, Script::Plan(&plan));
     assert_eq!(outcome.failure, None, "what was cut off hears of it after healing");
-    let since = outcome.events.iter().skip_while(|event| event.kind != EventKind::Settled);
-    let until = since.take_while(|event| event.kind != EventKind::Settling);
+    let since = outcome.events.iter().skip_while(|event| !matches!(event.kind, EventKind::Settled { .. }));
+    let until = since.take_while(|event| !matches!(event.kind, EventKind::Settling { .. }));
     let applied = until.filter(|event| matches!(event.kind, EventKind::Notified(Notice::Applied { .. })));
     applied.filter_map(|event| event.host).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -156,7 +156,7 @@ fn a_message_that_arrives_wrong_is_refused_and_comes_again() {
         |event: &Event| matches!(&event.kind, EventKind::Refused { error } if error.contains("cannot be read"));
     assert!(outcome.events.iter().any(refused));
     assert!(sometimes::reached(&outcome).contains("message_refused"));
-    let arrived = outcome.events.iter().take_while(|event| event.kind != EventKind::Settling);
+    let arrived = outcome.events.iter().take_while(|event| !matches!(event.kind, EventKind::Settling { .. }));
     let arrived = arrived.filter(|event| matches!(event.kind, EventKind::Notified(Notice::Applied { .. }))).count();
     assert_eq!(arrived, 15, "five changes at three replicas, before anything was healed");
 }
@@ -168,7 +168,8 @@ fn injected_bytes_are_refused_and_nothing_comes_of_them() {
     let outcome = run(2, &Options::default(), Script::Plan(&plan));
     assert_eq!(outcome.failure, None);
     let since = outcome.events.iter().skip_while(|event| !matches!(event.kind, EventKind::Injected { .. }));
-    let kinds: Vec<_> = since.take_while(|event| event.kind != EventKind::Settling).map(|event| &event.kind).collect();
+    let kinds: Vec<_> =
+        since.take_while(|event| !matches!(event.kind, EventKind::Settling { .. })).map(|event| &event.kind).collect();
     let pairs: Vec<_> = kinds.chunks(2).collect();
     assert_eq!(pairs.len(), 3, "{kinds:?}");
     for pair in pairs {
@@ -232,6 +233,86 @@ fn a_host_that_stands_still_hears_nothing_and_its_client_asks_again_when_it_goes
     let answers = outcome.events.iter().filter(|event| matches!(event.kind, EventKind::Returned { .. })).count();
     assert_eq!(answers, 7, "the client that lost patience got its answer in the end");
     assert_eq!(outcome.replicas[0].log.len(), 7, "what it asked twice was done once");
+}
+
+#[test]
+fn a_majority_comes_to_rest_while_the_rest_stays_broken() {
+    for has_main in [true, false] {
+        let options = Options { replicas: 5, has_main, ..Options::default() };
+        let trouble = vec![
+            Step::Settle,
+            Step::Pause { replica: 1 },
+            Step::Crash { replica: 2, after_outputs: 0, kept_bytes: 0 },
+            Step::GoOffline { replica: 3 },
+            update(3, 5),
+            update(0, 6),
+            Step::SettleMajority { out: 0b110 },
+            update(4, 7),
+        ];
+        let outcome = passes(&[steps(0), trouble].concat(), &options);
+        let is_majority = |kind: &EventKind| *kind == EventKind::Settled { out: vec![1, 2] };
+        let is_whole = |kind: &EventKind| *kind == EventKind::Settling { out: Vec::new() };
+        let since = outcome.events.iter().skip_while(|event| event.kind != EventKind::Settling { out: vec![1, 2] });
+        let until_whole: Vec<&Event> = since.take_while(|event| !is_whole(&event.kind)).collect();
+        assert!(until_whole.iter().any(|event| is_majority(&event.kind)));
+        let is_alive =
+            |event: &Event| matches!(event.host, Some(1 | 2)) && !matches!(event.kind, EventKind::Missed { .. });
+        let alive: Vec<_> = until_whole.iter().filter(|event| is_alive(event)).collect();
+        assert!(alive.is_empty(), "they are broken all the while: {alive:?}");
+        assert!(until_whole.iter().any(|event| event.kind == EventKind::WentOnline), "host 3 heals with the majority");
+        assert!(sometimes::reached(&outcome).contains("majority_at_rest"));
+        assert!(outcome.replicas.iter().all(|replica| replica.log.len() == 8), "in the end all have everything");
+    }
+}
+
+#[test]
+fn a_majority_that_does_not_come_to_rest_in_time_is_told_with_what_it_waits_for() {
+    let links = LinkOptions { latency_ms_min: 100, latency_ms_max: 100, ..LinkOptions::default() };
+    let options = Options { settle_ms_max: 1, links, ..Options::default() };
+    let outcome = run(1, &options, Script::Plan(&[steps(0), vec![Step::SettleMajority { out: 0b100 }]].concat()));
+    let Some(Failure::Liveness(violation)) = &outcome.failure else { panic!("{:?}", outcome.failure) };
+    assert!(violation.message.starts_with("not at rest 1 ms after a majority healed: "), "{violation:?}");
+    assert!(!violation.hosts.contains(&2), "host 2 stays out: {violation:?}");
+}
+
+#[test]
+fn who_is_to_stay_out_leaves_a_majority_with_the_main() {
+    let out_of = |replicas, has_main, out| {
+        let options = Options { replicas, has_main, ..Options::default() };
+        let outcome = passes(&[Step::SettleMajority { out }], &options);
+        outcome.events.iter().find_map(|event| match &event.kind {
+            EventKind::Settled { out } if !out.is_empty() => Some(out.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(out_of(5, true, u64::MAX), Some(vec![1, 2]));
+    assert_eq!(out_of(5, false, u64::MAX), Some(vec![0, 1]));
+    assert_eq!(out_of(4, false, 0b1000), Some(vec![3]));
+    assert_eq!(out_of(4, true, 0b0001), None, "the main stays");
+    assert_eq!(out_of(2, false, 0b11), None, "one of two is no majority");
+}
+
+#[test]
+fn a_vote_in_doubt_whose_coordinator_stays_out_hinders_nobody() {
+    let links = LinkOptions { latency_ms_min: 10, latency_ms_max: 10, ..LinkOptions::default() };
+    let options = Options { has_main: false, links, ..Options::default() };
+    let transact = Step::Transact { replica: 2, participants: 0b011, what: 0, row: 0, column: 1, value: 9 };
+    let trouble = vec![
+        Step::Settle,
+        transact,
+        Step::Wait { ms: 15 },
+        Step::Crash { replica: 2, after_outputs: 0, kept_bytes: 0 },
+        Step::SettleMajority { out: 0b100 },
+    ];
+    let outcome = passes(&[steps(0), trouble].concat(), &options);
+    let of_votes = outcome.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Notified(Notice::Voted { .. }) if event.host != Some(2) => Some("voted"),
+        EventKind::Notified(Notice::Decided { .. }) if event.host != Some(2) => Some("decided"),
+        EventKind::Settled { out } if *out == [2] => Some("majority at rest"),
+        _ => None,
+    });
+    let of_votes: Vec<_> = of_votes.collect();
+    assert_eq!(of_votes, ["voted", "voted", "majority at rest", "decided", "decided"]);
 }
 
 #[test]
@@ -306,7 +387,7 @@ fn a_disk_that_cannot_be_read_keeps_its_host_down_until_the_next_attempt() {
 fn a_slow_disk_holds_up_answers_and_messages_alike() {
     let plan = [steps(1), vec![Step::Settle, Step::SlowDisk { replica: 1, sync_ms: 700 }, update(1, 5)]].concat();
     let outcome = passes(&plan, &Options::default());
-    let since = outcome.events.iter().skip_while(|event| event.kind != EventKind::Settled);
+    let since = outcome.events.iter().skip_while(|event| !matches!(event.kind, EventKind::Settled { .. }));
     let at = |pick: fn(&EventKind) -> bool, host| {
         let mut found = since.clone().filter(|event| event.host == Some(host) && pick(&event.kind));
         found.next().map(|event| event.at_us)

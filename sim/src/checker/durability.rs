@@ -71,14 +71,27 @@ impl Checker for Durability {
     }
 
     fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
+        self.judge_changes(replicas, &self.done.keys().copied().collect::<Vec<_>>())
+    }
+
+    /// Of those that stay out nothing need have arrived, but what clients were told by the others has.
+    fn judge_majority(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
+        let is_there = |teller: &Option<u32>| replicas.iter().any(|replica| Some(replica.host) == *teller);
+        let done = self.done.iter().filter(|(_, teller)| is_there(teller)).map(|(id, _)| *id);
+        self.judge_changes(replicas, &done.collect::<Vec<_>>())
+    }
+}
+
+impl Durability {
+    fn judge_changes(&self, replicas: &[ReplicaState], done: &[ChangeId]) -> Result<(), Finding> {
         for replica in replicas {
             let host = replica.host;
-            if let Some(id) = self.done.keys().find(|id| !replica.cursor.seen.contains(**id)) {
+            if let Some(id) = done.iter().find(|id| !replica.cursor.seen.contains(**id)) {
                 let message = format!("change {id} was accepted and never reached replica {host}");
                 return Err(Finding::new(message, &[host]));
             }
             let fates = Fates::at(replica);
-            for id in self.done.keys() {
+            for id in done {
                 let is_told = |id: ChangeId| {
                     let author = replicas.iter().find(|other| other.id == id.replica).map(|author| author.host);
                     self.told.contains(&id) || author.is_none_or(|author| self.crashed.contains(&author))
@@ -191,6 +204,15 @@ mod tests {
     }
 
     /// What an author's replica ends with: its first change rejected, the others applied but for `also_rejected`.
+    #[test]
+    fn what_the_majority_accepted_has_to_reach_it_all_and_nothing_of_the_others() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let judged =
+            |host| done(change.id).judge_majority(&[state(0, &[]), state(host, std::slice::from_ref(&change))]);
+        assert!(judged(1).unwrap_err().message.contains("never reached replica 0"));
+        assert_eq!(judged(2), Ok(()), "host 1 told its client, and stays out");
+    }
+
     fn ended(changes: &[Arc<Change>], rejected: &[(&Arc<Change>, Reason)]) -> ReplicaState {
         let mut state = state(1, changes);
         state.log.retain(|entry| rejected.iter().all(|(change, _)| change.id != entry.change.id));

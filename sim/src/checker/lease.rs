@@ -20,8 +20,8 @@ const SLACK_US: u64 = 4 * RESEND_AFTER_MAX.as_micros() as u64;
 pub struct Lease {
     /// Since when hosts are prepared.
     since_us: BTreeMap<(u32, TxId), u64>,
-    /// When faults ended, if they have.
-    healed_us: Option<u64>,
+    /// When faults ended, if they have, and for whom they have not.
+    healed: Option<(u64, Vec<u32>)>,
     /// The first that took too long. Only with a main is that wrong.
     late: Option<Finding>,
 }
@@ -34,8 +34,8 @@ impl Checker for Lease {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let at_us = event.at_us;
         match (&event.kind, event.host) {
-            (EventKind::Settling, _) => self.healed_us = Some(at_us),
-            (EventKind::Settled, _) => self.healed_us = None,
+            (EventKind::Settling { out }, _) => self.healed = Some((at_us, out.clone())),
+            (EventKind::Settled { .. }, _) => self.healed = None,
             (EventKind::Opened { prepared, .. }, Some(host)) => {
                 self.since_us.retain(|(of, _), _| *of != host);
                 self.since_us.extend(prepared.iter().map(|tx| ((host, *tx), at_us)));
@@ -45,8 +45,10 @@ impl Checker for Lease {
             }
             (EventKind::Notified(Notice::Decided { tx, .. } | Notice::Voted { tx, .. }), Some(host)) => {
                 let since_us = self.since_us.remove(&(host, *tx));
-                if let (Some(since_us), Some(healed_us)) = (since_us, self.healed_us) {
-                    self.check(host, *tx, at_us - since_us.max(healed_us));
+                if let (Some(since_us), Some((healed_us, out))) = (since_us, &self.healed)
+                    && !out.contains(&host)
+                {
+                    self.check(host, *tx, at_us - since_us.max(*healed_us));
                 }
             }
             _ => {}
@@ -91,7 +93,7 @@ mod tests {
         let decided = Notice::Decided { tx: TX, decision: Decision::RolledBack(abort) };
         let events = [
             at(0, Some(1), EventKind::Notified(Notice::Voted { tx: TX, vote: Vote::Commit })),
-            at(50_000, None, EventKind::Settling),
+            at(50_000, None, EventKind::Settling { out: Vec::new() }),
             at(decided_ms, Some(1), EventKind::Notified(decided)),
         ];
         let mut checker = Lease::default();
