@@ -27,6 +27,7 @@ const wait = (done) => new Promise((resolve) => setTimeout(resolve, done));
   seen.opened = location.hash.startsWith("#run-");
   seen.heading = document.querySelector("h2").textContent;
   location.hash = "run-" + (document.querySelectorAll("nav a[href^='#run-']").length - 1);
+  await wait(200);
   for (let turn = 0; turn < 400 && !document.querySelector(".state b"); turn += 1) await wait(25);
   const box = document.querySelector(".diagram");
   const at = () => document.querySelector(".state b").textContent;
@@ -73,7 +74,7 @@ fn the_page_opens_filters_and_shows_a_failure_without_an_error() {
     let html = fs::read_to_string(folder.path().join("report.html")).unwrap();
     fs::write(folder.path().join("visited.html"), html.replace("</body>", VISITOR)).unwrap();
     let (dom, log) = visit(&chromium, &folder.path().join("visited.html"), folder.path());
-    let told = dom.split("seen:").nth(1).and_then(|rest| rest.split(":seen").next());
+    let told = dom.split("<pre>seen:").nth(1).and_then(|rest| rest.split(":seen").next());
     let told = told.unwrap_or_else(|| panic!("the visitor did not come to an end: {log}"));
     let seen: serde_json::Value = serde_json::from_str(&told.replace("&amp;", "&").replace("&gt;", ">")).unwrap();
     for what in ["filtered", "opened", "moved", "drawn"] {

@@ -119,6 +119,8 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let bug = arguments.bug.as_deref().map(planted).transpose()?;
     let crew = arguments.limits.crew(arguments.jobs)?;
     let hunter = (!arguments.no_canary).then(|| hunter(&crew)).transpose()?;
+    let folder = arguments.cases.clone().unwrap_or_else(|| PathBuf::from(CASES));
+    let files = json_files(&folder)?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let first = arguments.from.unwrap_or_else(first_seed);
     let provenance =
@@ -134,8 +136,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         Some(conformance) => parts.push(cases_part(conformance, &mut not_covered)),
         None => not_covered.push("the documented cases (--no-cases)".to_owned()),
     }
-    let folder = arguments.cases.clone().unwrap_or_else(|| PathBuf::from(CASES));
-    parts.push(kept_part(&folder, &crew, &meter)?);
+    parts.push(kept_part(&folder, files, &crew, &meter)?);
     meter.finish();
     match &hunter {
         Some(hunter) => parts.push(canary_part(first, hunter)),
@@ -230,9 +231,9 @@ fn cases_part(conformance: &Conformance, not_covered: &mut Vec<String>) -> Part 
 }
 
 /// Every kept case ends as stored and reaches what it is kept for.
-fn kept_part(folder: &Path, crew: &Crew, meter: &Meter) -> Result<Part, Stop> {
+fn kept_part(folder: &Path, files: Vec<PathBuf>, crew: &Crew, meter: &Meter) -> Result<Part, Stop> {
     let (mut tried, mut skipped, mut problems) = (0, 0, Vec::new());
-    for file in json_files(folder)? {
+    for file in files {
         let stored = case_file(&file, &super::run::read(&file)?)?;
         if !stored.store.is_built() {
             skipped += 1;

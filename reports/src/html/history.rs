@@ -115,8 +115,10 @@ fn bands(events: &[Event], rows: usize, row_of: impl Fn(usize) -> usize) -> Vec<
             EventKind::WentOnline => (None, &["offline"]),
             EventKind::Partitioned(_) | EventKind::LinkCut { .. } => (Some("split"), &[]),
             EventKind::Healed => (None, &["split"]),
-            EventKind::Settling => (Some("settling"), &["split"]),
-            EventKind::Settled => (None, &["settling"]),
+            // Who stays out stays cut off.
+            EventKind::Settling { out } if !out.is_empty() => (Some("settling"), &[]),
+            EventKind::Settling { .. } => (Some("settling"), &["split"]),
+            EventKind::Settled { .. } => (None, &["settling"]),
             _ => continue,
         };
         for kind in ends {
