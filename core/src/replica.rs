@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
 use crate::message::{
-    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, Protocol, Record, Role, SyncMode, Tag,
 };
 use crate::planted::{Bug, is_planted};
 use crate::policy::Place;
@@ -62,6 +62,8 @@ pub struct Config {
     pub drift_ms_max: i64,
     /// Heads that a hello names one by one; more are summarised.
     pub whole_heads_max: usize,
+    /// The newest version of the protocol it speaks. It speaks the older ones too.
+    pub protocol: Protocol,
     /// How long a transaction stays prepared here before this replica asks the main to roll it back.
     pub lease: Duration,
 }
@@ -78,7 +80,8 @@ impl Config {
     pub fn new(role: Role, database: DatabaseId) -> Self {
         let (queue_operations_max, drift_ms_max) = (OPERATIONS_MAX, DRIFT_MS_MAX);
         let whole_heads_max = WHOLE_HEADS_MAX;
-        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max, lease: LEASE }
+        let protocol = Protocol::NEWEST;
+        Config { role, database, queue_operations_max, drift_ms_max, whole_heads_max, protocol, lease: LEASE }
     }
 }
 
@@ -235,6 +238,11 @@ pub enum Notice {
     Repeated {
         /// Which.
         id: ChangeId,
+    },
+    /// A message was passed over: a replica sent it, or was sent it, that is no longer at its address.
+    Late {
+        /// From which address it came.
+        peer: Peer,
     },
     /// A batch was not acknowledged in time and was sent again.
     Resent {
@@ -723,10 +731,36 @@ impl Replica {
     // ---- what arrives ----
 
     fn receive(&mut self, now: Now, from: Peer, bytes: &[u8]) -> Result<(), Error> {
-        match Message::decode(bytes)? {
-            Message::Hello(hello) => self.receive_hello(now, from, hello, bytes.len()),
+        let message = Message::decode(bytes)?;
+        if let Message::Tagged { by, to, .. } = &message {
+            if self.config.protocol < Protocol::V1_0 {
+                let (length, problem) = (bytes.len(), "it bears a tag, of which this version knows nothing".to_owned());
+                return Err(Error::Malformed { what: "message", length, problem });
+            }
+            if self.is_late(from, *by, *to) {
+                self.outputs.push_back(Output::Notify(Notice::Late { peer: from }));
+                return Ok(());
+            }
+        }
+        self.take_message(now, from, message, bytes.len())
+    }
+
+    /// Whether a message is of another replica than the one in session, or for another than this.
+    fn is_late(&self, from: Peer, by: Tag, to: Tag) -> bool {
+        if is_planted(Bug::LateMessageBelieved) {
+            return false;
+        }
+        let session = self.sessions.get(&from).map(|session| session.phase);
+        let is_of_another = matches!(session, Some(Phase::Established { replica }) if Tag::of(replica) != by);
+        is_of_another || to != Tag::of(self.id)
+    }
+
+    fn take_message(&mut self, now: Now, from: Peer, message: Message, bytes: usize) -> Result<(), Error> {
+        match message {
+            Message::Tagged { message, .. } => self.take_message(now, from, *message, bytes),
+            Message::Hello(hello) => self.receive_hello(now, from, hello, bytes),
             Message::Unclear { key, differences_min } => {
-                self.ask_again(now, from, bytes.len(), |asking| asking.continue_after(&key, differences_min));
+                self.ask_again(now, from, bytes, |asking| asking.continue_after(&key, differences_min));
                 Ok(())
             }
             Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
@@ -740,6 +774,10 @@ impl Replica {
                 Ok(())
             }
             Message::Refused(reason) => {
+                if let Some(older) = self.version_asked_for(&reason) {
+                    self.speak(now, from, older);
+                    return Ok(());
+                }
                 self.end_session(from);
                 self.outputs.push_back(Output::Notify(Notice::Refused { peer: from, reason }));
                 Ok(())
@@ -748,8 +786,14 @@ impl Replica {
     }
 
     fn receive_hello(&mut self, now: Now, from: Peer, mut hello: Hello, bytes: usize) -> Result<(), Error> {
-        if let Err(error) = self.check_hello(&hello) {
-            return self.refuse(from, error);
+        match self.check_hello(&hello) {
+            Ok(()) => {}
+            // It may be late, and of a peer that by now talks in a version that both speak: that goes on.
+            Err(error @ Error::ProtocolVersion { .. }) => {
+                self.transmit(from, &Message::Refused(error.to_string()));
+                return Err(error);
+            }
+            Err(error) => return self.refuse(from, hello_tag(&hello), error),
         }
         let mut answer = Told::Whole;
         let mut summary_key = None;
@@ -788,7 +832,7 @@ impl Replica {
             }
         }
         if let Err(error) = self.check_hello(&hello) {
-            return self.refuse(from, error);
+            return self.refuse(from, hello_tag(&hello), error);
         }
         if hello.role == Role::Main && self.main.is_none() {
             self.main = Some(hello.replica);
@@ -796,6 +840,8 @@ impl Replica {
         }
         let session = self.sessions.entry(from).or_default();
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
+        let protocol = spoken(&hello).unwrap_or(Protocol::V0_9);
+        let speaks_otherwise = std::mem::replace(&mut session.protocol, protocol) != protocol;
         if let Some(key) = summary_key {
             session.learn_summary(key, &hello.cursor);
         }
@@ -803,25 +849,46 @@ impl Replica {
         if is_news || !hello.is_reply {
             self.timers.remove(&Timer::Resend(from));
         }
-        if is_news {
-            let (protocol_version, mode) = (hello.protocol_version.clone(), hello.mode);
+        if is_news || speaks_otherwise {
+            let (protocol_version, mode) = (protocol.name().to_owned(), hello.mode);
             let notice = Notice::Established { peer: from, replica: hello.replica, protocol_version, mode };
             self.outputs.push_back(Output::Notify(notice));
+        }
+        if is_news {
             self.ask_for_decisions(now, from);
         }
         if summary_key.is_none() {
             self.acknowledge_held(&hello.cursor);
         }
         if !hello.is_reply {
-            let reply = self.hello(answer, true);
+            let reply = self.hello(protocol, answer, true);
             self.transmit(from, &reply);
         }
         Ok(())
     }
 
+    /// The older version that a peer speaks which refused this replica's, in the words of [`Error::ProtocolVersion`].
+    fn version_asked_for(&self, reason: &str) -> Option<Protocol> {
+        let found = self.config.protocol.name().to_owned();
+        let older = Protocol::ALL.into_iter().filter(|older| *older < self.config.protocol);
+        older.rev().find(|older| {
+            let (found, expected) = (found.clone(), older.name().to_owned());
+            Error::ProtocolVersion { found, expected }.to_string() == reason
+        })
+    }
+
+    /// Says hello again, in an older version.
+    fn speak(&mut self, now: Now, peer: Peer, protocol: Protocol) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            *session = Session::speaking(protocol);
+            self.timers.remove(&Timer::Resend(peer));
+            self.greet(now, peer);
+        }
+    }
+
     fn check_hello(&self, hello: &Hello) -> Result<(), Error> {
-        if hello.protocol_version != PROTOCOL_VERSION {
-            let (found, expected) = (hello.protocol_version.clone(), PROTOCOL_VERSION.to_owned());
+        if spoken(hello).is_none_or(|protocol| protocol > self.config.protocol) {
+            let (found, expected) = (hello.protocol_version.clone(), self.config.protocol.name().to_owned());
             return Err(Error::ProtocolVersion { found, expected });
         }
         if hello.database != self.config.database {
@@ -871,7 +938,8 @@ impl Replica {
         }
         self.commit(batch);
         if let Err(error) = result {
-            return self.refuse(from, error);
+            let to = self.tag_of(from);
+            return self.refuse(from, to, error);
         }
         // What a peer sends it holds, with all its author wrote before.
         self.advance(now, from, &sent);
@@ -879,7 +947,8 @@ impl Replica {
         if held.seen.heads().count() > self.config.whole_heads_max {
             held = held.of_authors(&sent.seen);
         }
-        self.transmit(from, &Message::Ack(held));
+        let to = self.tag_of(from);
+        self.transmit_tagged(from, to, Message::Ack(held));
         Ok(())
     }
 
@@ -1274,7 +1343,7 @@ impl Replica {
     // ---- sessions ----
 
     fn connect(&mut self, now: Now, peer: Peer) {
-        self.sessions.insert(peer, Session::new());
+        self.sessions.insert(peer, Session::speaking(self.config.protocol));
         self.timers.remove(&Timer::Resend(peer));
         self.greet(now, peer);
     }
@@ -1314,7 +1383,8 @@ impl Replica {
         self.keys_drawn += 1;
         let key = Digest::of(&[b"session", &self.secret.0, &self.keys_drawn.to_le_bytes()]).0;
         let told = session.asking.tell(self.log.seen(), key, self.config.whole_heads_max);
-        let hello = self.hello(told, false).encode();
+        let protocol = session.protocol;
+        let hello = self.hello(protocol, told, false).encode();
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.asking.note_bytes(hello.len());
         }
@@ -1332,13 +1402,13 @@ impl Replica {
         }
     }
 
-    fn hello(&self, heads: Told, is_reply: bool) -> Message {
+    fn hello(&self, protocol: Protocol, heads: Told, is_reply: bool) -> Message {
         let mut cursor = self.log.cursor();
         if heads != Told::Whole {
             cursor.seen = Seen::default();
         }
         Message::Hello(Hello {
-            protocol_version: PROTOCOL_VERSION.to_owned(),
+            protocol_version: protocol.name().to_owned(),
             mode: SyncMode::Incremental,
             database: self.config.database,
             replica: self.id,
@@ -1377,8 +1447,8 @@ impl Replica {
         }
     }
 
-    fn refuse(&mut self, peer: Peer, error: Error) -> Result<(), Error> {
-        self.transmit(peer, &Message::Refused(error.to_string()));
+    fn refuse(&mut self, peer: Peer, to: Option<Tag>, error: Error) -> Result<(), Error> {
+        self.transmit_tagged(peer, to, Message::Refused(error.to_string()));
         self.end_session(peer);
         Err(error)
     }
@@ -1415,7 +1485,8 @@ impl Replica {
             let writers = deliveries.iter().filter_map(change_of).chain([ChangeId { replica: self.id, seq: 1 }]);
             clock = clock.of(&writers.collect());
         }
-        self.transmit(peer, &Message::Changes { clock, deliveries });
+        let to = self.tag_of(peer);
+        self.transmit_tagged(peer, to, Message::Changes { clock, deliveries });
         true
     }
 
@@ -1447,6 +1518,24 @@ impl Replica {
 
     fn transmit(&mut self, to: Peer, message: &Message) {
         self.outputs.push_back(Output::Transmit { to, bytes: message.encode() });
+    }
+
+    /// Sends a message with tags, if who it is for is known and speaks a version that has them.
+    fn transmit_tagged(&mut self, peer: Peer, to: Option<Tag>, message: Message) {
+        match to {
+            Some(to) => {
+                let by = Tag::of(self.id);
+                self.transmit(peer, &Message::Tagged { by, to, message: Box::new(message) });
+            }
+            None => self.transmit(peer, &message),
+        }
+    }
+
+    /// The tag of the replica in a session that speaks of tags.
+    fn tag_of(&self, peer: Peer) -> Option<Tag> {
+        let session = self.sessions.get(&peer).filter(|session| session.protocol >= Protocol::V1_0)?;
+        let Phase::Established { replica } = session.phase else { return None };
+        Some(Tag::of(replica))
     }
 
     // ---- what people and tests ask ----
@@ -1590,6 +1679,16 @@ impl Replica {
         let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
         held.chain(sessions).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
+}
+
+/// The version of which a hello speaks, if this build knows it.
+fn spoken(hello: &Hello) -> Option<Protocol> {
+    Protocol::named(&hello.protocol_version)
+}
+
+/// The tag of who said hello, if it speaks of tags.
+fn hello_tag(hello: &Hello) -> Option<Tag> {
+    spoken(hello).filter(|protocol| *protocol >= Protocol::V1_0).map(|_| Tag::of(hello.replica))
 }
 
 /// The change that a delivery is, or stands in for.

@@ -156,7 +156,7 @@ impl Names {
     /// What a message is, in a few words: `hello`, `main:1…7`, `word that it has 7 changes`.
     #[must_use]
     pub fn message(&self, frame: &[u8]) -> String {
-        match Message::decode(frame) {
+        match Message::decode(frame).map(Message::untagged) {
             Ok(Message::Hello(Hello { is_reply, heads, .. })) => {
                 let heads = match heads {
                     Told::Whole => "",
@@ -183,6 +183,7 @@ impl Names {
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
             Ok(Message::TwoPhase(letter)) => self.letter(&letter),
+            Ok(Message::Tagged { .. }) => "a message".to_owned(),
             Err(_) => "what is no message".to_owned(),
         }
     }

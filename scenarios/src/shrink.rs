@@ -115,6 +115,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::SlowDisk { .. }
         | Step::FailStore { .. }
         | Step::SettleMajority { .. }
+        | Step::Upgrade { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }
@@ -244,7 +245,7 @@ impl<R: Replays> Shrinking<'_, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
-        let conditions: [fn(&mut Plan); 10] = [
+        let conditions: [fn(&mut Plan); 11] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
             |plan| plan.options.links.reorder_permille = 0,
@@ -259,6 +260,7 @@ impl<R: Replays> Shrinking<'_, R> {
             |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
             |plan| plan.options.skew_ms.clear(),
             |plan| plan.options.drift_ppm.clear(),
+            |plan| plan.options.older_hosts.clear(),
         ];
         if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan)))? {
             return Ok(());
@@ -271,6 +273,11 @@ impl<R: Replays> Shrinking<'_, R> {
         }
         for host in 0..self.best.options.drift_ppm.len() {
             self.keeps_with(|plan| plan.options.drift_ppm[host] = 0)?;
+        }
+        for host in self.best.options.older_hosts.clone() {
+            self.keeps_with(|plan| {
+                plan.options.older_hosts.remove(&host);
+            })?;
         }
         Ok(())
     }

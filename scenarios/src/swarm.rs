@@ -3,6 +3,7 @@
 //! Plans are swarms: each switches some faults off altogether and gives the rest wildly different rates, because a
 //! cluster in which everything always goes wrong a little seldom gets anywhere interesting.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +13,7 @@ use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::{Plan, Step};
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -90,6 +91,7 @@ impl Profile {
             clock: 0,
             retry: 0,
             majority: 0,
+            upgrade: 0,
             tables: 8,
             ddl: 30,
         };
@@ -121,6 +123,7 @@ impl Profile {
                 clock: 4,
                 retry: 6,
                 majority: 4,
+                upgrade: 4,
                 ..links
             },
             Profile::Flaky => Mix {
@@ -159,6 +162,7 @@ impl Profile {
                 clock: 15,
                 retry: 15,
                 majority: 6,
+                upgrade: 8,
                 ..links
             },
             Profile::Schema => {
@@ -197,6 +201,7 @@ impl Profile {
                 clog: 6,
                 retry: 20,
                 majority: 6,
+                upgrade: 8,
                 ..links
             },
         }
@@ -238,6 +243,8 @@ struct Mix {
     retry: u32,
     /// A majority that heals and comes to rest while the others stay broken.
     majority: u32,
+    /// Hosts that start with an older version and are upgraded.
+    upgrade: u32,
     tables: u32,
     ddl: u32,
 }
@@ -313,14 +320,17 @@ fn options(mix: Mix) -> BoxedStrategy<Options> {
     // A run has few authors; so that summaries are met at all, every other run sends nothing else.
     let whole_heads_max = prop_oneof![Just(0), Just(Options::default().whole_heads_max)];
     let (fewest, most) = mix.replicas;
-    (fewest..=most, has_main, links(mix), whole_heads_max, clocks(mix))
-        .prop_map(|(replicas, has_main, links, whole_heads_max, (skew_ms, drift_ppm))| Options {
+    let others = u32::from(mix.upgrade > 0);
+    let older_hosts = prop_oneof![3 => Just(BTreeSet::new()), others => btree_set(0..most, 1..4)];
+    (fewest..=most, has_main, links(mix), whole_heads_max, clocks(mix), older_hosts)
+        .prop_map(|(replicas, has_main, links, whole_heads_max, (skew_ms, drift_ppm), older_hosts)| Options {
             replicas,
             has_main,
             links,
             whole_heads_max,
             skew_ms,
             drift_ppm,
+            older_hosts,
             ..Options::default()
         })
         .boxed()
@@ -379,6 +389,7 @@ struct Weights {
     clock: u32,
     retry: u32,
     majority: u32,
+    upgrade: u32,
     tables: u32,
     rule: u32,
     ddl: u32,
@@ -395,7 +406,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
         (up_to(mix.crash), up_to(mix.pause), up_to(mix.wipe), up_to(mix.clone), up_to(mix.disk), up_to(mix.store));
     let network =
         (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
-    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
+    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority), up_to(mix.upgrade));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
@@ -404,7 +415,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
             let (tables, rule, ddl, increment, strict, again, delete) = writes;
             let (crash, pause, wipe, clone, disk, store) = hosts;
             let (offline, partition, link_cut, clog, injection) = network;
-            let (clock, retry, majority) = clients;
+            let (clock, retry, majority, upgrade) = clients;
             Weights {
                 crash,
                 pause,
@@ -420,6 +431,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 clock,
                 retry,
                 majority,
+                upgrade,
                 tables,
                 rule,
                 ddl,
@@ -570,6 +582,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
         ),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
         (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
+        (weights.upgrade, replica().prop_map(|replica| Step::Upgrade { replica }).boxed()),
         (
             weights.clog,
             (replica(), replica(), 1..6_000_u64)

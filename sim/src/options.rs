@@ -100,6 +100,9 @@ pub struct Options {
     /// have a true one.
     #[schemars(inner(range(min = -DRIFT_PPM_MAX, max = DRIFT_PPM_MAX)))]
     pub drift_ppm: Vec<i32>,
+    /// Hosts that speak the protocol's version before the newest until they are upgraded.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub older_hosts: BTreeSet<u32>,
     /// Simulated time within which a healed cluster must come to rest.
     #[schemars(range(min = 1, max = DAY_MS))]
     pub settle_ms_max: u64,
@@ -117,8 +120,17 @@ impl Options {
     /// # Errors
     /// The first option that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let Options { replicas, has_main: _, links, whole_heads_max: _, skew_ms, drift_ppm, settle_ms_max, turns_max } =
-            self;
+        let Options {
+            replicas,
+            has_main: _,
+            links,
+            whole_heads_max: _,
+            skew_ms,
+            drift_ppm,
+            older_hosts: _,
+            settle_ms_max,
+            turns_max,
+        } = self;
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         for (host, ms) in skew_ms.iter().enumerate() {
@@ -190,6 +202,7 @@ impl Default for Options {
             whole_heads_max: WHOLE_HEADS_MAX as u32,
             skew_ms: Vec::new(),
             drift_ppm: Vec::new(),
+            older_hosts: BTreeSet::new(),
             settle_ms_max: 60_000,
             turns_max: 1_000_000,
         }

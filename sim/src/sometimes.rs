@@ -6,6 +6,7 @@ use kuzusync_core::change::{Change, Op};
 use kuzusync_core::conflict::schema::{SchemaConflict, SchemaLoss};
 use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::Ddl;
+use kuzusync_core::message::PROTOCOL_VERSION;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::two_phase::{AbortReason, Decision, Vote};
@@ -19,7 +20,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 58] = [
+    const SITUATIONS: [&str; 59] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -78,6 +79,7 @@ pub fn all() -> Vec<&'static str> {
         "participant_offline",
         "replica_restarted_prepared",
         "majority_at_rest",
+        "session_in_an_older_version",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -145,6 +147,9 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         }
         Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropColumn { .. })) => {
             "column_came_back"
+        }
+        Notice::Established { protocol_version, .. } if protocol_version != PROTOCOL_VERSION => {
+            "session_in_an_older_version"
         }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",

@@ -11,7 +11,7 @@ use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
-use kuzusync_core::message::{Record, Role};
+use kuzusync_core::message::{Protocol, Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::{GraphStore, StoreError};
@@ -74,6 +74,8 @@ pub struct World {
     hosts: Vec<HostState>,
     /// The hosts whose identity another host has too. What they tell is outside every claim: nobody knows who they are.
     doubled: BTreeSet<u32>,
+    /// The hosts that speak an older version of the protocol.
+    older: BTreeSet<u32>,
     /// The links.
     pub network: Network,
     /// Tells the wire that a message was sent.
@@ -97,6 +99,7 @@ impl World {
             network: Network::new(seed, options.links.clone()),
             turns: Rc::new(Turns::new(options.turns_max)),
             doubled: BTreeSet::new(),
+            older: options.older_hosts.clone(),
             seed,
             options,
             stores,
@@ -250,7 +253,8 @@ impl World {
         let entropy = self.seed.bytes("replica", &[u64::from(host), state.openings]);
         let database = DatabaseId(Digest::of(&[b"database", &self.seed.0.to_le_bytes()]).0);
         let whole_heads_max = self.options.whole_heads_max as usize;
-        let config = Config { whole_heads_max, ..Config::new(self.role(host), database) };
+        let protocol = if self.older.contains(&host) { Protocol::V0_9 } else { Protocol::NEWEST };
+        let config = Config { whole_heads_max, protocol, ..Config::new(self.role(host), database) };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
         let prepared = replica.prepared().map(|proposal| proposal.tx).collect();
@@ -557,6 +561,15 @@ impl World {
     #[must_use]
     pub fn copy_disk(&self, host: u32) -> Disk {
         self.hosts[host as usize].disk.copy()
+    }
+
+    /// From its next start on a host speaks the newest version of the protocol. Says whether it did not before.
+    pub fn upgrade(&mut self, host: u32) -> bool {
+        let is_older = self.older.remove(&host);
+        if is_older {
+            self.record(Some(host), EventKind::Upgraded);
+        }
+        is_older
     }
 
     /// Sets a host's wall clock.
