@@ -21,8 +21,57 @@ use crate::snapshot::Manifest;
 use crate::summary::Told;
 use crate::two_phase::{Abort, Letter, Proposal};
 
-/// The version of the protocol, as document D names it.
-pub const PROTOCOL_VERSION: &str = "1.0";
+/// The newest version of the protocol, as document D names it.
+pub const PROTOCOL_VERSION: &str = Protocol::NEWEST.name();
+
+/// A version of the protocol, the oldest first.
+///
+/// Replicas of different versions talk in the older one. A hello names the sender's; who does not speak it refuses in words
+/// that name both versions, and the newer says hello again in the older one's. So a cluster is upgraded host by host, and what the older
+/// version cannot say is not said to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Protocol {
+    /// Messages do not say whose they are, so none may outlive the replica that sent it: see [`crate::session::Peer`].
+    V0_9,
+    /// Changes, acknowledgements and refusals bear [tags](Message::Tagged).
+    V1_0,
+}
+
+impl Protocol {
+    /// Every version.
+    pub const ALL: [Protocol; 2] = [Protocol::V0_9, Protocol::V1_0];
+
+    /// The newest.
+    pub const NEWEST: Protocol = Protocol::V1_0;
+
+    /// What a hello calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::V0_9 => "0.9",
+            Protocol::V1_0 => "1.0",
+        }
+    }
+
+    /// The version of that name, if this build knows it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Protocol> {
+        Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+}
+
+/// Enough of a replica's identity to tell it from those before and after it at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag([u8; 8]);
+
+impl Tag {
+    /// The tag of a replica.
+    #[must_use]
+    pub fn of(replica: ReplicaId) -> Tag {
+        let [first @ .., _, _, _, _, _, _, _, _] = replica.0;
+        Tag(first)
+    }
+}
 
 /// Bytes of one change at most, so that every change fits a message.
 pub const CHANGE_BYTES_MAX: usize = 4 << 20;
@@ -201,6 +250,16 @@ pub enum Message {
         /// What it was offered as.
         bytes: Vec<u8>,
     },
+    /// Changes, an acknowledgement or a refusal, with who says it and to whom: a host that lost its disk comes back as another
+    /// replica at the same address, and what the one before sent or was sent may still be on its way.
+    Tagged {
+        /// Who says it.
+        by: Tag,
+        /// To whom.
+        to: Tag,
+        /// What.
+        message: Box<Message>,
+    },
 }
 
 /// What a log remembers.
@@ -281,6 +340,9 @@ const LETTER: u8 = 5;
 /// The first byte of a [`Wire::Chunk`].
 const CHUNK: u8 = 8;
 
+/// The first byte of a [`Wire::Tagged`].
+const TAGGED: u8 = 9;
+
 /// A message as its bytes are laid out: the changes in a block.
 #[derive(Serialize, Deserialize)]
 enum Wire<'a> {
@@ -293,6 +355,7 @@ enum Wire<'a> {
     Offer(Cow<'a, Manifest>),
     Want { chunks: Cow<'a, [Lsn]> },
     Chunk { last: Lsn, clock: Cow<'a, VectorClock>, bytes: &'a [u8] },
+    Tagged { by: Tag, to: Tag, message: &'a [u8] },
 }
 
 impl Message {
@@ -305,8 +368,12 @@ impl Message {
     /// The message as a frame, its changes made smaller as hard as asked.
     #[must_use]
     pub fn encode_with(&self, compression: Compression) -> Vec<u8> {
-        let block;
+        let (block, inner);
         frame(&match self {
+            Message::Tagged { by, to, message } => {
+                inner = message.encode_with(compression).split_off(HEADER_BYTES);
+                Wire::Tagged { by: *by, to: *to, message: &inner }
+            }
             Message::Hello(hello) => Wire::Hello(Cow::Borrowed(hello)),
             Message::Changes { clock, deliveries } => {
                 block = block::encode(deliveries, compression);
@@ -334,6 +401,21 @@ impl Message {
         bytes.get(HEADER_BYTES) == Some(&CHUNK)
     }
 
+    /// What it says, whoever says it to whom.
+    #[must_use]
+    pub fn untagged(self) -> Message {
+        match self {
+            Message::Tagged { message, .. } => *message,
+            message => message,
+        }
+    }
+
+    /// Whether a frame says whose it is and for whom, without reading more of it.
+    #[must_use]
+    pub fn is_tagged(bytes: &[u8]) -> bool {
+        bytes.get(HEADER_BYTES) == Some(&TAGGED)
+    }
+
     /// Reads a frame.
     ///
     /// # Errors
@@ -345,7 +427,25 @@ impl Message {
         if bytes.len() > MESSAGE_BYTES_MAX {
             return Err(malformed("it is longer than 16 MiB"));
         }
-        let (clock, block) = match unframe("message", bytes)? {
+        match unframe("message", bytes)? {
+            Wire::Tagged { by, to, message } => {
+                let message = match parse("message", message)? {
+                    inner @ (Wire::Changes { .. } | Wire::Ack(_) | Wire::Refused(_)) => inner.into_message(bytes)?,
+                    _ => return Err(malformed("only changes, acknowledgements and refusals bear tags")),
+                };
+                Ok(Message::Tagged { by, to, message: Box::new(message) })
+            }
+            wire => wire.into_message(bytes),
+        }
+    }
+}
+
+impl Wire<'_> {
+    /// What it says; `bytes` is the frame it came in.
+    fn into_message(self, bytes: &[u8]) -> Result<Message, Error> {
+        let malformed =
+            |problem: &str| Error::Malformed { what: "message", length: bytes.len(), problem: problem.to_owned() };
+        let (clock, block) = match self {
             Wire::Hello(hello) => return Ok(Message::Hello(hello.into_owned())),
             Wire::Ack(cursor) => return Ok(Message::Ack(cursor.into_owned())),
             Wire::Refused(reason) => return Ok(Message::Refused(reason.into_owned())),
@@ -363,6 +463,7 @@ impl Message {
                 return Ok(Message::Chunk { last, clock: clock.into_owned(), bytes: bytes.to_vec() });
             }
             Wire::Changes { clock, block } => (clock.into_owned(), block),
+            Wire::Tagged { .. } => return Err(malformed("a tag stands within another")),
         };
         Ok(Message::Changes { clock, deliveries: read_block("message", block)? })
     }
@@ -426,6 +527,13 @@ fn unframe<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Resul
     if header[2..] != Digest::of(&[body]).0[..CHECKSUM_BYTES] {
         return Err(malformed("its checksum does not match"));
     }
+    parse(what, body)
+}
+
+/// Reads all of a body.
+fn parse<'a, T: Deserialize<'a>>(what: &'static str, body: &'a [u8]) -> Result<T, Error> {
+    let malformed =
+        |problem: &str| Error::Malformed { what, length: HEADER_BYTES + body.len(), problem: problem.to_owned() };
     match postcard::take_from_bytes(body) {
         Ok((content, [])) => Ok(content),
         Ok((_, rest)) => Err(malformed(&format!("{} bytes follow its end", rest.len()))),
@@ -491,6 +599,22 @@ mod tests {
         let chunk = Message::Chunk { last: 7, clock: VectorClock::default(), bytes: vec![1, 2] };
         assert!(Message::is_chunk(&chunk.encode()) && !Message::is_chunk(&sample().encode()));
         assert_eq!(Message::decode(&chunk.encode()), Ok(chunk));
+    }
+
+    #[test]
+    fn a_tag_says_whose_a_message_is_and_only_changes_acknowledgements_and_refusals_bear_one() {
+        let (by, to) = (Tag::of(ReplicaId([1; 16])), Tag::of(ReplicaId([2; 16])));
+        let tagged = |message| Message::Tagged { by, to, message: Box::new(message) };
+        for message in [sample(), Message::Ack(Cursor::default()), Message::Refused("no".into())] {
+            let tagged = tagged(message);
+            assert_eq!(Message::decode(&tagged.encode()), Ok(tagged.clone()));
+            assert!(Message::is_tagged(&tagged.encode()));
+        }
+        assert!(!Message::is_tagged(&sample().encode()) && !Message::is_tagged(&[]));
+        for message in [tagged(sample()), Message::Unclear { key: Key::default(), differences_min: 1 }] {
+            let refused = Message::decode(&tagged(message).encode()).unwrap_err();
+            assert!(refused.to_string().contains("bear tags"), "{refused}");
+        }
     }
 
     #[test]

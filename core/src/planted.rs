@@ -75,6 +75,8 @@ pub enum Bug {
     NoDuplicateCheckAtMain,
     /// What was sent is never sent again.
     NoResend,
+    /// What the replica sent that was at an address before is taken for the words of the one that is there now.
+    LateMessageBelieved,
     /// Nobody is sent anything new before everybody has acknowledged what came before, so one host that is away holds up all.
     WaitsForAll,
     /// A participant votes to commit, and nothing durable tells of it before the decision.
@@ -93,7 +95,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 39] = [
+    pub const ALL: [Bug; 40] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -126,6 +128,7 @@ impl Bug {
         Bug::RejectedForgotten,
         Bug::NoDuplicateCheckAtMain,
         Bug::NoResend,
+        Bug::LateMessageBelieved,
         Bug::WaitsForAll,
         Bug::VoteBeforeDurable,
         Bug::CommitsOnTimeout,
@@ -171,6 +174,7 @@ impl Bug {
             Bug::RejectedForgotten => "rejected-forgotten",
             Bug::NoDuplicateCheckAtMain => "no-duplicate-check-at-main",
             Bug::NoResend => "no-resend",
+            Bug::LateMessageBelieved => "late-message-believed",
             Bug::WaitsForAll => "waits-for-all",
             Bug::VoteBeforeDurable => "vote-before-durable",
             Bug::CommitsOnTimeout => "commits-on-timeout",
@@ -217,6 +221,7 @@ impl Bug {
             Bug::RejectedForgotten => "Minimal Sync Guide, rollback",
             Bug::NoDuplicateCheckAtMain => "Minimal Sync Guide, retries",
             Bug::NoResend => "Minimal Sync Guide, broadcast",
+            Bug::LateMessageBelieved => "Distributed Sync Engine, lastSyncedVersion",
             Bug::WaitsForAll => "Minimal Sync Guide, broadcast",
             Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",

@@ -33,7 +33,7 @@ use crate::foreign::ForeignTransaction;
 use crate::id::{DatabaseId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::log::{ChangeLog, Lsn};
 use crate::message::{
-    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, LogRecord, Message, Protocol, Record, Role, SyncMode, Tag,
 };
 use crate::planted::{Bug, is_planted};
 use crate::policy::Place;
@@ -69,6 +69,8 @@ pub struct Config {
     pub drift_ms_max: i64,
     /// Heads that a hello names one by one; more are summarised.
     pub whole_heads_max: usize,
+    /// The newest version of the protocol it speaks. It speaks the older ones too.
+    pub protocol: Protocol,
     /// How long a transaction stays prepared here before this replica asks the main to roll it back.
     pub lease: Duration,
     /// Tables that are sent over a slow link before all else. Without any nothing waits.
@@ -95,6 +97,7 @@ impl Config {
             queue_operations_max,
             drift_ms_max,
             whole_heads_max,
+            protocol: Protocol::NEWEST,
             lease: LEASE,
             critical_tables: BTreeSet::new(),
             chunk_numbers: CHUNK_NUMBERS,
@@ -266,6 +269,11 @@ pub enum Notice {
     Repeated {
         /// Which.
         id: ChangeId,
+    },
+    /// A message was passed over: a replica sent it, or was sent it, that is no longer at its address.
+    Late {
+        /// From which address it came.
+        peer: Peer,
     },
     /// A batch was not acknowledged in time and was sent again.
     Resent {
@@ -815,10 +823,36 @@ impl Replica {
     // ---- what arrives ----
 
     fn receive(&mut self, now: Now, from: Peer, bytes: &[u8]) -> Result<(), Error> {
-        match Message::decode(bytes)? {
-            Message::Hello(hello) => self.receive_hello(now, from, hello, bytes.len()),
+        let message = Message::decode(bytes)?;
+        if let Message::Tagged { by, to, .. } = &message {
+            if self.config.protocol < Protocol::V1_0 {
+                let (length, problem) = (bytes.len(), "it bears a tag, of which this version knows nothing".to_owned());
+                return Err(Error::Malformed { what: "message", length, problem });
+            }
+            if self.is_late(from, *by, *to) {
+                self.outputs.push_back(Output::Notify(Notice::Late { peer: from }));
+                return Ok(());
+            }
+        }
+        self.take_message(now, from, message, bytes.len())
+    }
+
+    /// Whether a message is of another replica than the one in session, or for another than this.
+    fn is_late(&self, from: Peer, by: Tag, to: Tag) -> bool {
+        if is_planted(Bug::LateMessageBelieved) {
+            return false;
+        }
+        let session = self.sessions.get(&from).map(|session| session.phase);
+        let is_of_another = matches!(session, Some(Phase::Established { replica }) if Tag::of(replica) != by);
+        is_of_another || to != Tag::of(self.id)
+    }
+
+    fn take_message(&mut self, now: Now, from: Peer, message: Message, bytes: usize) -> Result<(), Error> {
+        match message {
+            Message::Tagged { message, .. } => self.take_message(now, from, *message, bytes),
+            Message::Hello(hello) => self.receive_hello(now, from, hello, bytes),
             Message::Unclear { key, differences_min } => {
-                self.ask_again(now, from, bytes.len(), |asking| asking.continue_after(&key, differences_min));
+                self.ask_again(now, from, bytes, |asking| asking.continue_after(&key, differences_min));
                 Ok(())
             }
             Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
@@ -838,6 +872,10 @@ impl Replica {
             }
             Message::Chunk { last, clock, bytes } => self.receive_chunk(now, from, last, clock, bytes),
             Message::Refused(reason) => {
+                if let Some(older) = self.version_asked_for(&reason) {
+                    self.speak(now, from, older);
+                    return Ok(());
+                }
                 self.end_session(from);
                 self.outputs.push_back(Output::Notify(Notice::Refused { peer: from, reason }));
                 Ok(())
@@ -846,8 +884,14 @@ impl Replica {
     }
 
     fn receive_hello(&mut self, now: Now, from: Peer, mut hello: Hello, bytes: usize) -> Result<(), Error> {
-        if let Err(error) = self.check_hello(&hello) {
-            return self.refuse(from, error);
+        match self.check_hello(&hello) {
+            Ok(()) => {}
+            // It may be late, and of a peer that by now talks in a version that both speak: that goes on.
+            Err(error @ Error::ProtocolVersion { .. }) => {
+                self.transmit(from, &Message::Refused(error.to_string()));
+                return Err(error);
+            }
+            Err(error) => return self.refuse(from, hello_tag(&hello), error),
         }
         let mut answer = Told::Whole;
         let mut summary_key = None;
@@ -886,7 +930,7 @@ impl Replica {
             }
         }
         if let Err(error) = self.check_hello(&hello) {
-            return self.refuse(from, error);
+            return self.refuse(from, hello_tag(&hello), error);
         }
         if hello.role == Role::Main && self.main.is_none() {
             self.main = Some(hello.replica);
@@ -899,6 +943,8 @@ impl Replica {
         if let Some(greeted) = greeted {
             session.gauge.note_answer(greeted, now.monotonic, 0);
         }
+        let protocol = spoken(&hello).unwrap_or(Protocol::V0_9);
+        let speaks_otherwise = std::mem::replace(&mut session.protocol, protocol) != protocol;
         if let Some(key) = summary_key {
             session.learn_summary(key, &hello.cursor);
         }
@@ -907,25 +953,46 @@ impl Replica {
         if is_news || !hello.is_reply {
             self.timers.remove(&Timer::Resend(from));
         }
-        if is_news {
-            let (protocol_version, mode) = (hello.protocol_version.clone(), hello.mode);
+        if is_news || speaks_otherwise {
+            let (protocol_version, mode) = (protocol.name().to_owned(), hello.mode);
             let notice = Notice::Established { peer: from, replica: hello.replica, protocol_version, mode };
             self.outputs.push_back(Output::Notify(notice));
+        }
+        if is_news {
             self.ask_for_decisions(now, from);
         }
         if summary_key.is_none() {
             self.acknowledge_held(&hello.cursor);
         }
         if !hello.is_reply {
-            let reply = self.hello(answer, true);
+            let reply = self.hello(protocol, answer, true);
             self.transmit(from, &reply);
         }
         Ok(())
     }
 
+    /// The older version that a peer speaks which refused this replica's, in the words of [`Error::ProtocolVersion`].
+    fn version_asked_for(&self, reason: &str) -> Option<Protocol> {
+        let found = self.config.protocol.name().to_owned();
+        let older = Protocol::ALL.into_iter().filter(|older| *older < self.config.protocol);
+        older.rev().find(|older| {
+            let (found, expected) = (found.clone(), older.name().to_owned());
+            Error::ProtocolVersion { found, expected }.to_string() == reason
+        })
+    }
+
+    /// Says hello again, in an older version.
+    fn speak(&mut self, now: Now, peer: Peer, protocol: Protocol) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            *session = Session::speaking(protocol);
+            self.timers.remove(&Timer::Resend(peer));
+            self.greet(now, peer);
+        }
+    }
+
     fn check_hello(&self, hello: &Hello) -> Result<(), Error> {
-        if hello.protocol_version != PROTOCOL_VERSION {
-            let (found, expected) = (hello.protocol_version.clone(), PROTOCOL_VERSION.to_owned());
+        if spoken(hello).is_none_or(|protocol| protocol > self.config.protocol) {
+            let (found, expected) = (hello.protocol_version.clone(), self.config.protocol.name().to_owned());
             return Err(Error::ProtocolVersion { found, expected });
         }
         // Nobody can hold more of this replica's changes than it has written, unless a copy of it wrote them.
@@ -982,7 +1049,8 @@ impl Replica {
         }
         self.commit(batch);
         if let Err(error) = result {
-            return self.refuse(from, error);
+            let to = self.tag_of(from);
+            return self.refuse(from, to, error);
         }
         // What a peer sends it holds, with all its author wrote before.
         self.advance(now, from, &sent);
@@ -990,7 +1058,8 @@ impl Replica {
         if held.seen.heads().count() > self.config.whole_heads_max {
             held = held.of_authors(&sent.seen);
         }
-        self.transmit(from, &Message::Ack(held));
+        let to = self.tag_of(from);
+        self.transmit_tagged(from, to, Message::Ack(held));
         Ok(())
     }
 
@@ -1389,7 +1458,7 @@ impl Replica {
     // ---- sessions ----
 
     fn connect(&mut self, now: Now, peer: Peer) {
-        self.sessions.insert(peer, Session::new());
+        self.sessions.insert(peer, Session::speaking(self.config.protocol));
         self.timers.remove(&Timer::Resend(peer));
         self.timers.remove(&Timer::Probe(peer));
         self.timers.remove(&Timer::Fetch(peer));
@@ -1433,7 +1502,8 @@ impl Replica {
         self.keys_drawn += 1;
         let key = Digest::of(&[b"session", &self.secret.0, &self.keys_drawn.to_le_bytes()]).0;
         let told = session.asking.tell(self.log.seen(), key, self.config.whole_heads_max);
-        let hello = self.hello(told, false).encode();
+        let protocol = session.protocol;
+        let hello = self.hello(protocol, told, false).encode();
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.asking.note_bytes(hello.len());
         }
@@ -1451,13 +1521,13 @@ impl Replica {
         }
     }
 
-    fn hello(&self, heads: Told, is_reply: bool) -> Message {
+    fn hello(&self, protocol: Protocol, heads: Told, is_reply: bool) -> Message {
         let mut cursor = self.log.cursor();
         if heads != Told::Whole {
             cursor.seen = Seen::default();
         }
         Message::Hello(Hello {
-            protocol_version: PROTOCOL_VERSION.to_owned(),
+            protocol_version: protocol.name().to_owned(),
             mode: SyncMode::Incremental,
             database: self.config.database,
             replica: self.id,
@@ -1499,8 +1569,8 @@ impl Replica {
         }
     }
 
-    fn refuse(&mut self, peer: Peer, error: Error) -> Result<(), Error> {
-        self.transmit(peer, &Message::Refused(error.to_string()));
+    fn refuse(&mut self, peer: Peer, to: Option<Tag>, error: Error) -> Result<(), Error> {
+        self.transmit_tagged(peer, to, Message::Refused(error.to_string()));
         self.end_session(peer);
         Err(error)
     }
@@ -1545,7 +1615,8 @@ impl Replica {
             clock = clock.of(&writers.collect());
         }
         let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn };
-        let bytes = Message::Changes { clock, deliveries }.encode_with(strategy.compression());
+        let message = self.tagged(self.tag_of(peer), Message::Changes { clock, deliveries });
+        let bytes = message.encode_with(strategy.compression());
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.measure(now.monotonic, bytes.len(), &sent);
             session.note_sent(&sent);
@@ -1619,6 +1690,27 @@ impl Replica {
 
     fn transmit(&mut self, to: Peer, message: &Message) {
         self.outputs.push_back(Output::Transmit { to, bytes: message.encode() });
+    }
+
+    /// Sends a message with tags, if who it is for is known and speaks a version that has them.
+    fn transmit_tagged(&mut self, peer: Peer, to: Option<Tag>, message: Message) {
+        let message = self.tagged(to, message);
+        self.transmit(peer, &message);
+    }
+
+    /// A message with tags, if there is one for who it is for.
+    fn tagged(&self, to: Option<Tag>, message: Message) -> Message {
+        match to {
+            Some(to) => Message::Tagged { by: Tag::of(self.id), to, message: Box::new(message) },
+            None => message,
+        }
+    }
+
+    /// The tag of the replica in a session that speaks of tags.
+    fn tag_of(&self, peer: Peer) -> Option<Tag> {
+        let session = self.sessions.get(&peer).filter(|session| session.protocol >= Protocol::V1_0)?;
+        let Phase::Established { replica } = session.phase else { return None };
+        Some(Tag::of(replica))
     }
 
     // ---- what people and tests ask ----
@@ -1785,6 +1877,16 @@ impl Replica {
         let queued = Some(self.queue.operations()).filter(|queued| *queued > 0).map(Pending::Queued);
         held.chain(sessions).chain(fetched).chain(epoch).chain(anew).chain(self.undecided()).chain(queued).collect()
     }
+}
+
+/// The version of which a hello speaks, if this build knows it.
+fn spoken(hello: &Hello) -> Option<Protocol> {
+    Protocol::named(&hello.protocol_version)
+}
+
+/// The tag of who said hello, if it speaks of tags.
+fn hello_tag(hello: &Hello) -> Option<Tag> {
+    spoken(hello).filter(|protocol| *protocol >= Protocol::V1_0).map(|_| Tag::of(hello.replica))
 }
 
 /// The change that a delivery is, or stands in for.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Instant, Lsn};
 use crate::id::ReplicaId;
-use crate::message::Cursor;
+use crate::message::{Cursor, Protocol};
 use crate::planted::{Bug, is_planted};
 use crate::sketch::Key;
 use crate::strategy::Gauge;
@@ -18,9 +18,11 @@ use crate::summary::Asking;
 
 /// A peer's address, as the host numbers them.
 ///
-/// Messages from an address may be lost, repeated and late. But once another replica has said hello from there, as after
-/// its host lost its disk, none of the one before may arrive: what that one held would be taken for what this one
-/// holds. A transport with connections keeps to that; one without has to number its peers anew.
+/// Messages from an address may be lost, repeated and late. Once another replica has said hello from there, as after its
+/// host lost its disk, what the one before held must not be taken for what this one holds. Changes, acknowledgements and
+/// refusals say whose they are ([`crate::message::Message::Tagged`]), so late ones are known and passed over. Hellos are not: none of the
+/// one before may arrive, and in a session that speaks a version without tags nothing of it. A transport with
+/// connections keeps to that; one without has to number its peers anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Peer(pub u32);
 
@@ -61,6 +63,8 @@ pub const BATCHES_IN_FLIGHT_MAX: u32 = 4;
 pub struct Session {
     /// Where it stands.
     pub phase: Phase,
+    /// The version in which this side talks.
+    pub protocol: Protocol,
     /// What the peer holds durably, as far as it told.
     cursor: Cursor,
     /// What it will hold once everything on its way has arrived.
@@ -97,6 +101,7 @@ impl Session {
         let (cursor, sent) = (Cursor::default(), Cursor::default());
         Session {
             phase: Phase::Greeting,
+            protocol: Protocol::NEWEST,
             cursor,
             sent,
             batches_in_flight: 0,
@@ -114,6 +119,12 @@ impl Session {
         }
     }
 
+    /// A session that has yet to say hello, in this version.
+    #[must_use]
+    pub fn speaking(protocol: Protocol) -> Self {
+        Session { protocol, ..Session::new() }
+    }
+
     /// A session that one side has ended.
     #[must_use]
     pub fn refused() -> Self {
@@ -127,7 +138,8 @@ impl Session {
         if is_news {
             // What was asked before the peer's own hello came is still to be answered.
             let asking = std::mem::take(&mut self.asking);
-            *self = Session { phase: Phase::Established { replica }, asking, ..Session::new() };
+            let phase = Phase::Established { replica };
+            *self = Session { phase, asking, protocol: self.protocol, ..Session::new() };
         }
         if is_planted(Bug::QueueLostMidFlush) {
             self.cursor.merge(&self.sent);

@@ -70,7 +70,7 @@ impl Cluster {
         let mut on_their_way = VecDeque::new();
         let result = self.step(at, input, &mut on_their_way);
         while let Some((from, to, bytes)) = on_their_way.pop_front() {
-            let message = Message::decode(&bytes).unwrap();
+            let message = Message::decode(&bytes).unwrap().untagged();
             if self.nodes[to].replica.is_some() && !(self.is_lost)(from, to, &message) {
                 self.sent.push(message);
                 drop(self.step(to, Input::Receive { from: Peer(from as u32), bytes }, &mut on_their_way));

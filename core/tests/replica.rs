@@ -10,7 +10,7 @@ use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest, TxId};
 use kuzusync_core::message::{
-    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, Message, PROTOCOL_VERSION, Record, Role, SyncMode,
+    CHANGE_BYTES_MAX, Cursor, Delivery, Entry, Hello, Message, PROTOCOL_VERSION, Protocol, Record, Role, SyncMode,
 };
 use kuzusync_core::replica::{Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
@@ -34,7 +34,11 @@ struct Node {
 
 impl Node {
     fn open(role: Role, name: u8, records: Vec<Record>) -> Node {
-        let replica = Replica::open(Config::new(role, DATABASE), [name; 32], &records).unwrap();
+        Node::open_with(Config::new(role, DATABASE), name, records)
+    }
+
+    fn open_with(config: Config, name: u8, records: Vec<Record>) -> Node {
+        let replica = Replica::open(config, [name; 32], &records).unwrap();
         let mut node = Node { replica, records, notices: Vec::new(), outputs: Vec::new(), now_us: 0 };
         node.carry_out();
         node
@@ -383,6 +387,90 @@ fn strangers_are_refused_with_the_reason() {
         assert_eq!(node.outputs, ["transmit"], "the stranger is told");
     }
     assert!(node.input(Input::Receive { from: Peer(1), bytes: Message::Hello(good).encode() }).is_ok());
+}
+
+/// Delivers everything until nothing is on its way, also after refusals. Returns what was refused.
+fn converse(nodes: &mut [Node], at: usize, input: Input) -> Vec<Error> {
+    let mut refused = Vec::new();
+    let mut inputs = VecDeque::from([(at, input)]);
+    while let Some((at, input)) = inputs.pop_front() {
+        let now = Now { monotonic: Instant(nodes[at].now_us), wall_ms: 1_000 };
+        refused.extend(nodes[at].replica.handle_input(now, input).err());
+        for (Peer(to), bytes) in nodes[at].carry_out() {
+            inputs.push_back((to as usize, Input::Receive { from: Peer(at as u32), bytes }));
+        }
+    }
+    refused
+}
+
+/// The versions of the sessions that a replica told of.
+fn versions(node: &Node) -> Vec<&str> {
+    let version = |notice: &Notice| matches!(notice, Notice::Established { .. });
+    let told = node.notices.iter().filter(|notice| version(notice));
+    told.map(|notice| match notice {
+        Notice::Established { protocol_version, .. } => protocol_version.as_str(),
+        _ => "",
+    })
+    .collect()
+}
+
+#[test]
+fn replicas_of_two_versions_talk_in_the_older_until_both_are_upgraded() {
+    for older_greets in [false, true] {
+        let older = Config { protocol: Protocol::V0_9, ..Config::new(Role::Main, DATABASE) };
+        let mut nodes = vec![Node::open_with(older, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+        let refused = if older_greets {
+            converse(&mut nodes, 0, Input::Connected(Peer(1)))
+        } else {
+            converse(&mut nodes, 1, Input::Connected(Peer(0)))
+        };
+        let words: Vec<String> = refused.iter().map(Error::to_string).collect();
+        let expected = "the peer speaks protocol 1.0, this replica 0.9; upgrade the older";
+        assert!(words.iter().all(|words| words == expected) && words.is_empty() == older_greets, "{words:?}");
+        assert_eq!((versions(&nodes[0]), versions(&nodes[1])), (vec!["0.9"], vec!["0.9"]));
+        let frames = nodes[1].submit(1, vec![user_table()]).unwrap();
+        assert!(frames.iter().all(|(_, bytes)| !Message::is_tagged(bytes)), "the older knows no tags");
+        exchange(&mut nodes, frames.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
+        assert_eq!(nodes[0].view(), nodes[1].view());
+
+        nodes[0] = Node::open(Role::Main, 1, std::mem::take(&mut nodes[0].records));
+        connect(&mut nodes, 0, 1);
+        assert_eq!(versions(&nodes[0]), ["1.0"]);
+        let frames = nodes[1].submit(2, vec![user(1, "Alice")]).unwrap();
+        assert!(frames.iter().all(|(_, bytes)| Message::is_tagged(bytes)) && !frames.is_empty());
+        exchange(&mut nodes, frames.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
+        assert_eq!(nodes[0].view(), nodes[1].view());
+        assert!(nodes[0].view().node("User", &1.into()).is_some());
+    }
+}
+
+#[test]
+fn what_was_sent_by_or_to_the_replica_that_was_at_an_address_before_is_passed_over() {
+    let mut nodes = vec![Node::open(Role::Main, 1, vec![]), Node::open(Role::Edge, 2, vec![])];
+    connect(&mut nodes, 1, 0);
+    submit(&mut nodes, 0, 1, vec![user_table()]);
+    let of_the_one_before = nodes[1].submit(2, vec![user(1, "Alice")]).unwrap();
+    let for_the_one_before = nodes[0].submit(3, vec![user(2, "Bob")]).unwrap();
+    nodes[1] = Node::open(Role::Edge, 9, vec![]);
+    connect(&mut nodes, 1, 0);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+    let log = nodes[0].replica.log().seen().clone();
+    for (at, frames) in [(0, of_the_one_before), (1, for_the_one_before)] {
+        assert!(!frames.is_empty());
+        for (_, bytes) in frames {
+            let answers = nodes[at].input(Input::Receive { from: Peer(1 - at as u32), bytes }).unwrap();
+            assert!(answers.is_empty());
+            assert!(matches!(nodes[at].notices.last(), Some(Notice::Late { .. })));
+        }
+    }
+    assert_eq!(nodes[0].replica.log().seen(), &log, "nothing of it was taken in");
+    submit(&mut nodes, 1, 4, vec![user(3, "Carol")]);
+    assert_eq!(nodes[0].view(), nodes[1].view());
+    let mut older =
+        Node::open_with(Config { protocol: Protocol::V0_9, ..Config::new(Role::Edge, DATABASE) }, 5, vec![]);
+    let (_, tagged) = nodes[0].submit(5, vec![user(4, "Dan")]).unwrap().remove(0);
+    let refused = older.input(Input::Receive { from: Peer(0), bytes: tagged }).unwrap_err();
+    assert!(refused.to_string().contains("of which this version knows nothing"), "{refused}");
 }
 
 #[test]

@@ -406,6 +406,7 @@ pub(crate) fn options(options: &Options) -> String {
         chunk_numbers,
         skew_ms,
         drift_ppm,
+        older_hosts,
         settle_ms_max,
         turns_max,
     } = options;
@@ -465,6 +466,10 @@ pub(crate) fn options(options: &Options) -> String {
     if skew_ms.iter().any(|skew| *skew != 0) {
         let skews: Vec<String> = skew_ms.iter().take(*replicas as usize).map(|skew| format!("{skew:+}")).collect();
         words.push(format!("clocks off by {} ms", skews.join(", ")));
+    }
+    let older: Vec<String> = older_hosts.iter().filter(|host| *host < replicas).map(u32::to_string).collect();
+    if !older.is_empty() {
+        words.push(format!("an older protocol at {} until they are upgraded", older.join(", ")));
     }
     if *settle_ms_max != Options::default().settle_ms_max {
         words.push(format!("{settle_ms_max} ms to come to rest"));

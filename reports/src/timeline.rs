@@ -257,6 +257,7 @@ fn line(event: &Event, host: u32, is_again: bool, names: &Names) -> Option<(Plac
         }
         EventKind::Paused => at('○', "stands still".to_owned()),
         EventKind::Resumed => at('●', "goes on".to_owned()),
+        EventKind::Upgraded => at('○', "stops to be upgraded".to_owned()),
         EventKind::Wiped => at('○', "loses its disk and gets an empty one".to_owned()),
         EventKind::Cloned { from } => at('○', format!("gets a copy of the disk of {}", names.host(*from))),
         EventKind::Doubled => at('○', "is no longer alone with its identity".to_owned()),
@@ -345,6 +346,7 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
             let changes = plural(usize::try_from(*changes).unwrap_or(usize::MAX), "change");
             Some(format!("{changes} for {} can wait for a faster link", names.host(*peer)))
         }
+        Notice::Late { peer: Peer(peer) } => Some(format!("passes over a late message from {}", names.host(*peer))),
         Notice::Resent { peer: Peer(peer) } => Some(format!("has no answer from {} and repeats", names.host(*peer))),
         _ => None,
     }

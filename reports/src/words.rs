@@ -156,7 +156,7 @@ impl Names {
     /// What a message is, in a few words: `hello`, `main:1…7`, `word that it has 7 changes`.
     #[must_use]
     pub fn message(&self, frame: &[u8]) -> String {
-        match Message::decode(frame) {
+        match Message::decode(frame).map(Message::untagged) {
             Ok(Message::Hello(Hello { is_reply, heads, .. })) => {
                 let heads = match heads {
                     Told::Whole => "",
@@ -189,6 +189,7 @@ impl Names {
                 format!("a wish for the chunks up to {}", lasts.join(", "))
             }
             Ok(Message::Chunk { last, .. }) => format!("the chunk up to number {last}"),
+            Ok(Message::Tagged { .. }) => "a message".to_owned(),
             Err(_) => "what is no message".to_owned(),
         }
     }

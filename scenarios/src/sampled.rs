@@ -329,7 +329,7 @@ const INJECTED: [(&str, &[&str]); 7] = [
 ];
 
 /// The kinds of steps that generated plans are made of: all but what people write themselves.
-const GENERATED: [&str; 41] = [
+const GENERATED: [&str; 42] = [
     "wait",
     "create_table",
     "create_node",
@@ -371,6 +371,7 @@ const GENERATED: [&str; 41] = [
     "inject",
     "settle",
     "settle_majority",
+    "upgrade",
 ];
 
 /// The step's name in a plan file.

@@ -1,8 +1,11 @@
 //! Distributed Sync Engine §1: handshake, exchange under vector clocks, gossip; and who is refused a session.
 
+use std::collections::BTreeSet;
+
 use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::id::ReplicaId;
+use kuzusync_core::message::Message;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::value::Value;
 use kuzusync_sim::cluster::Cluster;
@@ -76,6 +79,22 @@ pub fn scenarios() -> Vec<Scenario> {
             body: |cluster| Box::pin(cloned_edge(cluster)),
         },
         Scenario {
+            name: "rolling-upgrade",
+            story: "The main and edge 1 speak protocol 0.9, edge 2 speaks 1.0. All write while the main is upgraded, and \
+                    then edge 1.",
+            cases: &[],
+            claims: &[
+                "the older refuses the newer's version by name",
+                "sessions of two versions talk in the older",
+                "nothing is said to the older that it does not understand",
+                "upgraded they talk in the newest",
+                "nothing is lost",
+            ],
+            seed: Seed(17),
+            options: Options { older_hosts: [0, 1].into(), ..Options::default() },
+            body: |cluster| Box::pin(rolling_upgrade(cluster)),
+        },
+        Scenario {
             name: "foreign-main",
             story: "While edge 1 has a change to tell, somebody starts the main from an empty disk. Then its own is \
                     put back.",
@@ -105,6 +124,71 @@ async fn handshake(cluster: &mut Cluster) {
     cluster.check("protocol version is 1.0", versions == ["1.0", "1.0"], versions.join(", "));
     let modes: Vec<_> = established.iter().map(|(_, mode)| *mode).collect();
     cluster.check("mode is incremental", modes == ["incremental", "incremental"], modes.join(", "));
+}
+
+async fn rolling_upgrade(cluster: &mut Cluster) {
+    let people = ["Ann", "Bob", "Cy", "Dan", "Eve"];
+    write(cluster, 2, create_user_table()).await;
+    cluster.wait(1_000).await;
+    write(cluster, 1, create_user("1", people[0])).await;
+    write(cluster, 2, create_user("2", people[1])).await;
+    cluster.wait(1_000).await;
+    let refused = cluster.events_at(0, |kind| match kind {
+        EventKind::Refused { error } => Some(error.clone()),
+        _ => None,
+    });
+    let expected = "the peer speaks protocol 1.0, this replica 0.9; upgrade the older";
+    let is_named = !refused.is_empty() && refused.iter().all(|words| words == expected);
+    cluster.check("the older refuses the newer's version by name", is_named, refused.join("; "));
+    let mixed: BTreeSet<String> = each(cluster, |host| versions(cluster, host)).concat().into_iter().collect();
+
+    for (host, person) in [(0, people[2]), (1, people[3])] {
+        // On its way while the host stops.
+        write(cluster, 2, create_user(person, person)).await;
+        cluster.upgrade(host).await;
+        cluster.wait(2_000).await;
+    }
+    write(cluster, 1, create_user("5", people[4])).await;
+    cluster.settle().await;
+    let upgraded: Vec<String> = each(cluster, |host| versions(cluster, host).pop().unwrap_or_default());
+    check_list(cluster, "sessions of two versions talk in the older", mixed, ["0.9"]);
+    let misunderstood = cluster.events(|kind| match kind {
+        EventKind::Refused { error } if !error.contains("speaks protocol") => Some(error.clone()),
+        _ => None,
+    });
+    let (tagged, before) = sent_to_the_older(cluster);
+    let found = format!("{tagged} of {before} messages to hosts before their upgrade bear tags; {misunderstood:?}");
+    let clause = "nothing is said to the older that it does not understand";
+    cluster.check(clause, tagged == 0 && before > 4 && misunderstood.is_empty(), found);
+    check_list(cluster, "upgraded they talk in the newest", upgraded, ["1.0"; 3]);
+    let found = each(cluster, |host| rows(cluster, host, "User"));
+    check_list(cluster, "nothing is lost", found, [people.len(); 3]);
+}
+
+/// The versions of the sessions that a host told of, in order.
+fn versions(cluster: &Cluster, host: u32) -> Vec<String> {
+    cluster.events_at(host, |kind| match kind {
+        EventKind::Notified(Notice::Established { protocol_version, .. }) => Some(protocol_version.clone()),
+        _ => None,
+    })
+}
+
+/// How many messages with tags, and how many messages, were sent to hosts that had yet to be upgraded.
+fn sent_to_the_older(cluster: &Cluster) -> (usize, usize) {
+    let world = cluster.world().borrow();
+    let mut older = world.options().older_hosts.clone();
+    let (mut tagged, mut all) = (0, 0);
+    for event in world.events() {
+        match &event.kind {
+            EventKind::Upgraded => drop(event.host.map(|host| older.remove(&host))),
+            EventKind::Sent { to, frame, .. } if older.contains(to) => {
+                all += 1;
+                tagged += usize::from(Message::is_tagged(frame));
+            }
+            _ => {}
+        }
+    }
+    (tagged, all)
 }
 
 async fn vector_clock_exchange(cluster: &mut Cluster) {

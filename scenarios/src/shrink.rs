@@ -116,6 +116,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::FailStore { .. }
         | Step::RefuseSchema { .. }
         | Step::SettleMajority { .. }
+        | Step::Upgrade { .. }
         | Step::Clog { .. } => true,
         Step::Wait { .. }
         | Step::Submit { .. }
@@ -246,7 +247,7 @@ impl<R: Replays> Shrinking<'_, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
-        let conditions: [fn(&mut Plan); 12] = [
+        let conditions: [fn(&mut Plan); 13] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
             |plan| plan.options.links.reorder_permille = 0,
@@ -263,6 +264,7 @@ impl<R: Replays> Shrinking<'_, R> {
             |plan| plan.options.chunk_numbers = Options::default().chunk_numbers,
             |plan| plan.options.skew_ms.clear(),
             |plan| plan.options.drift_ppm.clear(),
+            |plan| plan.options.older_hosts.clear(),
         ];
         if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan)))? {
             return Ok(());
@@ -275,6 +277,11 @@ impl<R: Replays> Shrinking<'_, R> {
         }
         for host in 0..self.best.options.drift_ppm.len() {
             self.keeps_with(|plan| plan.options.drift_ppm[host] = 0)?;
+        }
+        for host in self.best.options.older_hosts.clone() {
+            self.keeps_with(|plan| {
+                plan.options.older_hosts.remove(&host);
+            })?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Plans are swarms: each switches some faults off altogether and gives the rest wildly different rates, because a
 //! cluster in which everything always goes wrong a little seldom gets anywhere interesting.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::options::{LinkOptions, Options};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::step::{Plan, Step};
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::{Union, ValueTree};
@@ -97,6 +98,7 @@ impl Profile {
             clock: 0,
             retry: 0,
             majority: 0,
+            upgrade: 0,
             tables: 8,
             ddl: 30,
             is_voting: false,
@@ -130,6 +132,7 @@ impl Profile {
                 clock: 4,
                 retry: 6,
                 majority: 4,
+                upgrade: 4,
                 ..links
             },
             Profile::Flaky => Mix {
@@ -169,6 +172,7 @@ impl Profile {
                 clock: 15,
                 retry: 15,
                 majority: 6,
+                upgrade: 8,
                 ..links
             },
             Profile::Schema => Mix {
@@ -216,6 +220,7 @@ impl Profile {
                 clog: 6,
                 retry: 20,
                 majority: 6,
+                upgrade: 8,
                 ..links
             },
             Profile::Transactions => Mix {
@@ -281,6 +286,8 @@ struct Mix {
     retry: u32,
     /// A majority that heals and comes to rest while the others stay broken.
     majority: u32,
+    /// Hosts that start with an older version and are upgraded.
+    upgrade: u32,
     tables: u32,
     ddl: u32,
     /// Most writes are voted on, in most plans under constraints, with values that meet.
@@ -362,9 +369,18 @@ fn options(mix: Mix) -> BoxedStrategy<Options> {
     let chunk_numbers = prop_oneof![Just(Options::default().chunk_numbers), 1..4_u32];
     let critical_tables = prop_oneof![3 => Just(Vec::new()), 1 => Just(vec!["City".to_owned()])];
     let transfer = (whole_heads_max, critical_tables, chunk_numbers);
-    (fewest..=most, has_main, links(mix), transfer, clocks(mix))
+    let others = u32::from(mix.upgrade > 0);
+    let older_hosts = prop_oneof![3 => Just(BTreeSet::new()), others => btree_set(0..most, 1..4)];
+    (fewest..=most, has_main, links(mix), transfer, clocks(mix), older_hosts)
         .prop_map(
-            |(replicas, has_main, links, (whole_heads_max, critical_tables, chunk_numbers), (skew_ms, drift_ppm))| {
+            |(
+                replicas,
+                has_main,
+                links,
+                (whole_heads_max, critical_tables, chunk_numbers),
+                (skew_ms, drift_ppm),
+                older_hosts,
+            )| {
                 Options {
                     replicas,
                     has_main,
@@ -374,6 +390,7 @@ fn options(mix: Mix) -> BoxedStrategy<Options> {
                     chunk_numbers,
                     skew_ms,
                     drift_ppm,
+                    older_hosts,
                     ..Options::default()
                 }
             },
@@ -435,6 +452,7 @@ struct Weights {
     clock: u32,
     retry: u32,
     majority: u32,
+    upgrade: u32,
     tables: u32,
     rule: u32,
     ddl: u32,
@@ -451,7 +469,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
     let keeps = (up_to(mix.disk), up_to(mix.store), up_to(mix.refusal));
     let network =
         (up_to(mix.offline), up_to(mix.partition), up_to(mix.link_cut), up_to(mix.clog), up_to(mix.injection));
-    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
+    let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority), up_to(mix.upgrade));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
     let votes = if mix.is_voting {
@@ -465,7 +483,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
             let (crash, pause, wipe, clone) = hosts;
             let (disk, store, refusal) = keeps;
             let (offline, partition, link_cut, clog, injection) = network;
-            let (clock, retry, majority) = clients;
+            let (clock, retry, majority, upgrade) = clients;
             Weights {
                 crash,
                 pause,
@@ -482,6 +500,7 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
                 clock,
                 retry,
                 majority,
+                upgrade,
                 tables,
                 rule,
                 ddl,
@@ -641,6 +660,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
         (2 * weights.refusal, replica().prop_map(|replica| Step::AcceptSchema { replica }).boxed()),
         (weights.retry, Just(Step::SubmitAgain).boxed()),
         (weights.majority, (1..256_u64).prop_map(|out| Step::SettleMajority { out }).boxed()),
+        (weights.upgrade, replica().prop_map(|replica| Step::Upgrade { replica }).boxed()),
         (
             weights.clog,
             (replica(), replica(), 1..6_000_u64)

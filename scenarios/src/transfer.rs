@@ -133,10 +133,11 @@ fn sent(cluster: &Cluster, from: u32, to: u32) -> Vec<Vec<u8>> {
 fn sizes(frames: &[Vec<u8>]) -> [usize; 3] {
     let mut sizes = [0; 3];
     for frame in frames {
-        let Ok(message @ Message::Changes { .. }) = Message::decode(frame) else { continue };
+        let Ok(message) = Message::decode(frame) else { continue };
+        let uncompressed = message.encode_with(Compression::None).len();
+        let Message::Changes { deliveries, .. } = message.untagged() else { continue };
         sizes[0] += frame.len();
-        sizes[1] += message.encode_with(Compression::None).len();
-        let Message::Changes { deliveries, .. } = message else { continue };
+        sizes[1] += uncompressed;
         let changes = deliveries.iter().filter_map(Delivery::change);
         let json = changes.map(|entry| serde_json::to_value(entry).unwrap_or_default().to_string().len());
         sizes[2] += json.sum::<usize>();
@@ -215,7 +216,7 @@ type Said = (usize, Vec<ChangeId>, Vec<(u64, Cost)>);
 
 fn said(cluster: &Cluster, one: u32, other: u32) -> Said {
     let frames = [sent(cluster, one, other), sent(cluster, other, one)].concat();
-    let changes = |frame: &Vec<u8>| match Message::decode(frame) {
+    let changes = |frame: &Vec<u8>| match Message::decode(frame).map(Message::untagged) {
         Ok(Message::Changes { deliveries, .. }) => {
             deliveries.iter().filter_map(Delivery::change).map(|entry| entry.change.id).collect()
         }

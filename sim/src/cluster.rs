@@ -167,6 +167,7 @@ impl Cluster {
                     None => self.skip(one, "there is no other host"),
                 }
             }
+            Step::Upgrade { replica } => self.upgrade(self.host(*replica)).await,
             Step::Restart { replica } => self.restart(self.host(*replica)).await,
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
             Step::GoOnline { replica } => self.go_online(self.host(*replica)).await,
@@ -495,6 +496,18 @@ impl Cluster {
         let until_us = world.elapsed_us().saturating_add(ms.saturating_mul(1_000));
         world.network.clog(one, other, until_us);
         world.record(None, EventKind::Clogged { one, other, ms });
+    }
+
+    /// Stops a host that speaks an older version of the protocol and starts it again with the newest.
+    pub async fn upgrade(&mut self, host: u32) {
+        if !self.world.borrow_mut().upgrade(host) {
+            self.skip(host, "the host has the newest version");
+            return;
+        }
+        if self.world.borrow().replica(host).is_some() {
+            self.crash(host, 0);
+        }
+        self.restart(host).await;
     }
 
     /// Starts a crashed host again from its disk.

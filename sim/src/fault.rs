@@ -1,5 +1,7 @@
 //! The faults: what can go wrong around a replica, and where the history shows that it did.
 
+use kuzusync_core::replica::Notice;
+
 use crate::disk::DiskFault;
 use crate::engine::StoreFault;
 use crate::history::EventKind;
@@ -68,11 +70,15 @@ pub enum Fault {
     DuplicateSubmission,
     /// A client gives up waiting, and will ask again.
     ClientTimeout,
+    /// A message outlives the replica that sent it, or that it was sent to.
+    LateMessage,
+    /// A host is upgraded while others are not.
+    Upgrade,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 30] = [
+    pub const ALL: [Fault; 32] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Reorder,
@@ -103,6 +109,8 @@ impl Fault {
         Fault::SchemaRefusal,
         Fault::DuplicateSubmission,
         Fault::ClientTimeout,
+        Fault::LateMessage,
+        Fault::Upgrade,
     ];
 
     /// The fault's name in reports.
@@ -139,6 +147,8 @@ impl Fault {
             Fault::SchemaRefusal => "schema_refusal",
             Fault::DuplicateSubmission => "duplicate_submission",
             Fault::ClientTimeout => "client_timeout",
+            Fault::LateMessage => "late_message",
+            Fault::Upgrade => "upgrade",
         }
     }
 
@@ -181,6 +191,8 @@ impl Fault {
             EventKind::HeldBack { .. } => vec![Fault::SchemaRefusal],
             EventKind::SubmittedAgain { .. } => vec![Fault::DuplicateSubmission],
             EventKind::TimedOut { .. } => vec![Fault::ClientTimeout],
+            EventKind::Notified(Notice::Late { .. }) => vec![Fault::LateMessage],
+            EventKind::Upgraded => vec![Fault::Upgrade],
             _ => Vec::new(),
         }
     }

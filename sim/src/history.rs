@@ -222,6 +222,8 @@ pub enum EventKind {
         /// In milliseconds.
         ms: u64,
     },
+    /// The host has the newest version of the protocol, and is about to start again.
+    Upgraded,
     /// Every partition and cut ended.
     Healed,
     /// The host's wall clock was set.
@@ -414,6 +416,7 @@ mod tests {
             (EventKind::Settled { out: vec![1] }, EventKind::Settled { out: Vec::new() }),
             (EventKind::Settling { out: Vec::new() }, EventKind::Settled { out: Vec::new() }),
             (EventKind::Synced, EventKind::Healed),
+            (EventKind::Upgraded, EventKind::Healed),
             (
                 EventKind::Compared { store: "memory".into(), digest: Digest([1; 16]) },
                 EventKind::Compared { store: "memory".into(), digest: Digest([2; 16]) },

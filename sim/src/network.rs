@@ -318,7 +318,8 @@ impl Network {
         Some(entry.remove())
     }
 
-    /// What is on its way from a host and to it is lost, because its connections are: it comes back as another replica.
+    /// What is on its way from a host and to it is lost, because its connections are: it comes back as another replica. But
+    /// messages that say whose they are and for whom may be late: that is what they say it for.
     pub fn break_connections(&mut self, host: u32) {
         *self.broken.entry(host).or_default() += 1;
     }
@@ -331,7 +332,8 @@ impl Network {
     /// Whether a message can still be handed over: nothing cuts its hosts off, and its connection is whole.
     #[must_use]
     pub fn reaches(&self, packet: &Packet) -> bool {
-        !self.is_cut(packet.from, packet.to) && packet.connection == self.connection(packet.from, packet.to)
+        let is_whole = packet.connection == self.connection(packet.from, packet.to);
+        !self.is_cut(packet.from, packet.to) && (is_whole || Message::is_tagged(&packet.bytes))
     }
 
     /// How many copies are on their way between hosts that do not stay out.

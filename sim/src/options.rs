@@ -107,6 +107,9 @@ pub struct Options {
     /// have a true one.
     #[schemars(inner(range(min = -DRIFT_PPM_MAX, max = DRIFT_PPM_MAX)))]
     pub drift_ppm: Vec<i32>,
+    /// Hosts that speak the protocol's version before the newest until they are upgraded.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub older_hosts: BTreeSet<u32>,
     /// Simulated time within which a healed cluster must come to rest.
     #[schemars(range(min = 1, max = DAY_MS))]
     pub settle_ms_max: u64,
@@ -133,6 +136,7 @@ impl Options {
             chunk_numbers,
             skew_ms,
             drift_ppm,
+            older_hosts: _,
             settle_ms_max,
             turns_max,
         } = self;
@@ -210,6 +214,7 @@ impl Default for Options {
             chunk_numbers: CHUNK_NUMBERS as u32,
             skew_ms: Vec::new(),
             drift_ppm: Vec::new(),
+            older_hosts: BTreeSet::new(),
             settle_ms_max: 60_000,
             turns_max: 1_000_000,
         }

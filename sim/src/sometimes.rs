@@ -7,6 +7,7 @@ use kuzusync_core::conflict::schema::{SchemaConflict, SchemaLoss};
 use kuzusync_core::conflict::{ConflictType, Loss, Resolution, Written};
 use kuzusync_core::ddl::{Ddl, column_born, same_name};
 use kuzusync_core::id::ColumnId;
+use kuzusync_core::message::PROTOCOL_VERSION;
 use kuzusync_core::replica::{EPOCH_WINDOW, Notice};
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::statement::Statement;
@@ -23,7 +24,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 73] = [
+    const SITUATIONS: [&str; 74] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -97,6 +98,7 @@ pub fn all() -> Vec<&'static str> {
         "change_rejected_for_a_constraint",
         "replica_restarted_prepared",
         "majority_at_rest",
+        "session_in_an_older_version",
     ];
     SITUATIONS.into_iter().chain(Fault::ALL.map(Fault::name)).collect()
 }
@@ -174,6 +176,9 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         }
         Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::DropPair { .. })) => {
             "pair_dropped"
+        }
+        Notice::Established { protocol_version, .. } if protocol_version != PROTOCOL_VERSION => {
+            "session_in_an_older_version"
         }
         Notice::Repeated { .. } => "change_repeated",
         Notice::Resent { .. } => "batch_resent",

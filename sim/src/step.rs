@@ -290,6 +290,11 @@ pub enum Step {
         #[schemars(range(max = PAUSE_MS_MAX))]
         ms: u64,
     },
+    /// A host stops and starts again with the newest version of the protocol, on the disk it has.
+    Upgrade {
+        /// Which of those that have an older one.
+        replica: u32,
+    },
     /// A crashed host starts again from its disk.
     Restart {
         /// Which host.
@@ -466,6 +471,7 @@ mod tests {
             Step::PartitionOneWay { group: 5 },
             Step::PartitionRing,
             Step::SettleMajority { out: 4 },
+            Step::Upgrade { replica: 1 },
             Step::Inject { replica: 1, from: 0, bytes: vec![0x4B, 0x01, 0xFF] },
             Step::Settle,
         ];

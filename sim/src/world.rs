@@ -11,7 +11,7 @@ use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
-use kuzusync_core::message::{Record, Role};
+use kuzusync_core::message::{Protocol, Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::refusing::{REFUSED_ON_PURPOSE, Refusal};
@@ -78,6 +78,8 @@ pub struct World {
     hosts: Vec<HostState>,
     /// The hosts whose identity another host has too. What they tell is outside every claim: nobody knows who they are.
     doubled: BTreeSet<u32>,
+    /// The hosts that speak an older version of the protocol.
+    older: BTreeSet<u32>,
     /// The links.
     pub network: Network,
     /// Tells the wire that a message was sent.
@@ -101,6 +103,7 @@ impl World {
             network: Network::new(seed, options.links.clone()),
             turns: Rc::new(Turns::new(options.turns_max)),
             doubled: BTreeSet::new(),
+            older: options.older_hosts.clone(),
             seed,
             options,
             stores,
@@ -284,8 +287,9 @@ impl World {
         let whole_heads_max = self.options.whole_heads_max as usize;
         let critical_tables = self.options.critical_tables.iter().cloned().collect();
         let chunk_numbers = u64::from(self.options.chunk_numbers);
-        let config =
-            Config { whole_heads_max, critical_tables, chunk_numbers, ..Config::new(self.role(host), database) };
+        let protocol = if self.older.contains(&host) { Protocol::V0_9 } else { Protocol::NEWEST };
+        let defaults = Config::new(self.role(host), database);
+        let config = Config { whole_heads_max, critical_tables, chunk_numbers, protocol, ..defaults };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
         let prepared = replica.prepared().map(|proposal| proposal.tx).collect();
@@ -618,6 +622,15 @@ impl World {
     #[must_use]
     pub fn copy_disk(&self, host: u32) -> Disk {
         self.hosts[host as usize].disk.copy()
+    }
+
+    /// From its next start on a host speaks the newest version of the protocol. Says whether it did not before.
+    pub fn upgrade(&mut self, host: u32) -> bool {
+        let is_older = self.older.remove(&host);
+        if is_older {
+            self.record(Some(host), EventKind::Upgraded);
+        }
+        is_older
     }
 
     /// Sets a host's wall clock.

@@ -7,9 +7,9 @@ use super::{Batch, Notice, Output, Replica, Timer, change_of};
 use crate::clock::{Lsn, Now, VectorClock};
 use crate::error::Error;
 use crate::id::{Digest, Role};
-use crate::message::{Cursor, Message};
+use crate::message::{Cursor, Message, Protocol};
 use crate::planted::{Bug, is_planted};
-use crate::session::{Peer, Phase, resend_after};
+use crate::session::{Peer, Phase, Session, resend_after};
 use crate::snapshot::{self, CHUNKS_MIN, CHUNKS_WANTED_MAX, Chunk, Manifest, SyncPoint};
 use crate::strategy::Strategy;
 
@@ -45,11 +45,12 @@ impl Replica {
         self.log.seals().tip()
     }
 
-    /// Offers a peer a snapshot if it lacks much of the log. Says whether it is to be sent nothing else for now.
+    /// Offers a peer a snapshot if it lacks much of the log and speaks a version that has snapshots. Says whether it is to be
+    /// sent nothing else for now.
     pub(super) fn offers_snapshot(&mut self, now: Now, peer: Peer) -> bool {
-        let Some(session) = self.sessions.get_mut(&peer).filter(|_| self.config.role == Role::Main) else {
-            return false;
-        };
+        let is_main = self.config.role == Role::Main;
+        let knows_snapshots = |session: &&mut Session| is_main && session.protocol >= Protocol::V1_0;
+        let Some(session) = self.sessions.get_mut(&peer).filter(knows_snapshots) else { return false };
         let is_taking = session.is_taking_snapshot();
         if is_taking && session.is_in_flight() {
             return true;
@@ -82,7 +83,7 @@ impl Replica {
     pub(super) fn receive_offer(&mut self, now: Now, from: Peer, manifest: Manifest) -> Result<(), Error> {
         let lsn = manifest.sync_point.lsn;
         if self.config.role != Role::Edge {
-            return self.refuse(from, Error::ForeignNumber { what: "a snapshot".to_owned(), lsn });
+            return self.refuse(from, self.tag_of(from), Error::ForeignNumber { what: "a snapshot".to_owned(), lsn });
         }
         if !self.is_main(from) {
             self.greet_stranger(now, from);
@@ -181,7 +182,7 @@ impl Replica {
             fetching.attempt = fetching.attempt.saturating_sub(1);
             if let Err(error) = self.take_in_chunk(now, from, &clock, &bytes, (first, last)) {
                 self.fetching = None;
-                return self.refuse(from, error);
+                return self.refuse(from, self.tag_of(from), error);
             }
         }
         self.ask_for_chunks(now, from, false);
@@ -228,7 +229,7 @@ impl Replica {
         // What was received meanwhile may have led beyond it; then there is an end of a chunk there all the same.
         let found = self.log.seals().end_at(lsn).map_or(self.sync_point(), |end| end);
         if found != manifest.sync_point && !is_planted(Bug::SnapshotUnchecked) {
-            return self.refuse(from, Error::OtherHistory { lsn, found: found.checksum, expected });
+            return self.refuse(from, self.tag_of(from), Error::OtherHistory { lsn, found: found.checksum, expected });
         }
         let chunks = manifest.chunks.len() as u64;
         self.outputs.push_back(Output::Notify(Notice::SnapshotTaken { peer: from, lsn, chunks }));

@@ -248,7 +248,7 @@ fn event_json(event: &Event) -> Json {
 
 /// The kind of a message and the changes it carries.
 fn message_json(frame: &[u8]) -> Json {
-    match Message::decode(frame) {
+    match Message::decode(frame).map(Message::untagged) {
         Ok(Message::Hello(hello)) => {
             let heads = match hello.heads {
                 Told::Whole => "whole",
@@ -273,6 +273,7 @@ fn message_json(frame: &[u8]) -> Json {
         Ok(Message::Want { chunks }) => json!({"kind": "want", "chunks": chunks}),
         Ok(Message::Chunk { last, bytes, .. }) => json!({"kind": "chunk", "last": last, "bytes": bytes.len()}),
         Ok(Message::TwoPhase(letter)) => json!({"kind": "two_phase", "letter": letter}),
+        Ok(Message::Tagged { .. }) => json!({"kind": "tagged"}),
         Err(error) => json!({"kind": "none", "error": error.to_string()}),
     }
 }
