@@ -587,11 +587,13 @@ impl Replica {
         self.agreements.participant.prepared().map(|held| &held.proposal)
     }
 
-    /// What it waits for, of all undecided transactions.
-    pub(super) fn undecided(&self) -> Option<Pending> {
-        let prepared = self.agreements.participant.prepared().map(|held| held.proposal.tx);
-        let mut waiting = prepared.filter(|tx| self.is_waited_for(*tx));
-        waiting.next().map(Pending::Prepared).or_else(|| self.agreements.coordinator.first().map(Pending::Undecided))
+    /// What it waits for, of all undecided transactions. One may be waited for in vain where another is not.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = Pending> {
+        let Agreements { coordinator, participant, .. } = &self.agreements;
+        let prepared = participant.prepared().map(|held| held.proposal.tx);
+        let rolling_back = coordinator.first().filter(|tx| participant.get(*tx).is_none());
+        let waiting = prepared.filter(|tx| self.is_waited_for(*tx)).map(Pending::Prepared);
+        waiting.chain(rolling_back.map(Pending::Undecided))
     }
 
     /// Whether a prepared transaction is still waited for. Without a main it is not while nobody that can be asked knows of a
