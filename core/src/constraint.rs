@@ -10,14 +10,15 @@
 //! before it votes; and where there is a main, it looks once more before it appends. Without a main a promise holds among
 //! transactions that have a participant in common. Whoever votes also refuses to write over what the coordinator had not
 //! seen: then what it predicts is what will be shown. Constraints are rules of the schema and merge like policies
-//! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is.
+//! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is. A deleted row gives its values back: if a
+//! rule revives it, it may show what was taken meanwhile.
 
 use std::collections::BTreeSet;
 
 use crate::change::{Element, Op};
 use crate::clock::Seen;
 use crate::error::Error;
-use crate::id::ColumnId;
+use crate::id::{ColumnId, TableId};
 use crate::schema::{ColumnState, Schema};
 use crate::state::State;
 use crate::value::Value;
@@ -72,9 +73,22 @@ pub fn check(state: &State, seen: &Seen, ops: &[Op]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The unique values that operations would give to rows. Two transactions that claim the same one are not both prepared,
+/// though they write to different rows and neither is applied.
+#[must_use]
+pub fn claims(state: &State, ops: &[Op]) -> BTreeSet<(TableId, ColumnId, Value)> {
+    let (schema, after) = (state.schema(), After { state, ops });
+    let is_unique = |(element, column): &(&Element, ColumnId)| {
+        protected(schema, element, *column).is_some_and(ColumnState::is_unique)
+    };
+    let claim =
+        |(element, column): (&Element, ColumnId)| Some((element.table(), column, after.value(element, column)?));
+    ops.iter().flat_map(written).filter(is_unique).filter_map(claim).collect()
+}
+
 fn is_below(value: &Value, bound: i64, column: &ColumnState) -> bool {
-    let addend = |value: &Value| value.cast(column.column_type()).and_then(|value| value.addend());
-    matches!((addend(value), addend(&Value::from(bound))), (Some(value), Some(bound)) if value < bound)
+    let bound = Value::from(bound).cast(column.column_type()).and_then(|bound| bound.addend());
+    matches!((value.addend(), bound), (Some(value), Some(bound)) if value < bound)
 }
 
 /// The cells an operation writes.
@@ -99,7 +113,7 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    /// What a cell would hold.
+    /// What a cell would show, as a value of its column's type.
     fn value(&self, element: &Element, column: ColumnId) -> Option<Value> {
         let mut value = self.state.held_value(element, column);
         for op in self.ops.iter().filter(|op| op.element() == Some(element)) {
@@ -114,7 +128,8 @@ impl After<'_> {
                 Op::Delete { .. } => value = None,
             }
         }
-        value.filter(|value| *value != Value::Null)
+        let column = self.state.schema().table(element.table())?.column(column)?;
+        value?.cast(column.column_type()).filter(|value| *value != Value::Null)
     }
 
     /// Another row that would hold the same.

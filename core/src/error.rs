@@ -326,7 +326,9 @@ pub enum Error {
         participant: ReplicaId,
     },
     /// Rows that another transaction is being voted on.
-    #[error("transaction {with} is being voted on and touches the same rows; submit again when it is decided")]
+    #[error(
+        "transaction {with} is being voted on and touches the same rows or values; submit again when it is decided"
+    )]
     Overlap {
         /// The other transaction.
         with: TxId,

@@ -83,13 +83,15 @@ pub enum Bug {
     CommitsOnTimeout,
     /// What is prepared is not read back when a replica starts.
     PreparedForgotten,
+    /// Of what is prepared only the rows count, so that two of them may be given one unique value.
+    ClaimsIgnored,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 37] = [
+    pub const ALL: [Bug; 38] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -126,6 +128,7 @@ impl Bug {
         Bug::VoteBeforeDurable,
         Bug::CommitsOnTimeout,
         Bug::PreparedForgotten,
+        Bug::ClaimsIgnored,
         Bug::Canary,
     ];
 
@@ -169,6 +172,7 @@ impl Bug {
             Bug::VoteBeforeDurable => "vote-before-durable",
             Bug::CommitsOnTimeout => "commits-on-timeout",
             Bug::PreparedForgotten => "prepared-forgotten",
+            Bug::ClaimsIgnored => "claims-ignored",
             Bug::Canary => "canary",
         }
     }
@@ -213,6 +217,7 @@ impl Bug {
             Bug::VoteBeforeDurable => "Distributed Sync Engine, prepare",
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
+            Bug::ClaimsIgnored => "ours, until the checker of constraints looked at votes",
             Bug::Canary => "made for the gate",
         }
     }

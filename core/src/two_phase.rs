@@ -25,7 +25,7 @@
 //! # What a vote looks at
 //!
 //! A schema that lacks what the proposal names, a [constraint](crate::constraint) that it would break, another prepared
-//! transaction over the same rows, a disk that refuses the record: each is a reason to vote abort ([`AbortReason`]). Of two
+//! transaction over the same rows or for the same unique value, a disk that refuses the record: each is a reason to vote abort ([`AbortReason`]). Of two
 //! transactions over the same rows the one with the smaller identity is not voted against but waits for the other to end:
 //! so one of two that meet goes on, and nobody waits in a circle.
 //! Readers and ordinary changes go on meanwhile; what they write concurrently merges by the rules. (Distributed Sync
@@ -144,7 +144,7 @@ pub enum AbortReason {
         /// Which, and how.
         problem: String,
     },
-    /// Another transaction is prepared over the same rows.
+    /// Another transaction is prepared over the same rows, or for the same unique value.
     Overlap {
         /// That transaction.
         with: TxId,

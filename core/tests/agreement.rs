@@ -515,6 +515,36 @@ fn constraints_hold_among_transactions_and_ordinary_changes_are_refused() {
 }
 
 #[test]
+fn two_rows_are_not_both_promised_one_unique_value() {
+    for has_main in CLUSTERS {
+        let mut cluster = Cluster::open(has_main, 3);
+        let unique = Rule::Unique { column: "email".into(), is_on: true };
+        cluster.submit(0, 3, &[], vec![constrain(unique)]).unwrap();
+        // Replica 0 is prepared for the first when it hears of the second; neither coordinator knows of the other.
+        cluster.is_lost =
+            Box::new(|_, to, message| to == 1 && is_letter(message, |says| matches!(says, Says::Vote(_))));
+        cluster.submit(1, 4, &[0, 1], vec![set(1, "email", "a@b.com")]).unwrap();
+        cluster.submit(2, 5, &[0, 2], vec![set(2, "email", "b@b.com")]).unwrap();
+        assert_eq!(cluster.decisions(5), [Some("committed"); 3], "another value is free");
+        cluster.submit(2, 6, &[0, 2], vec![set(2, "email", "a@b.com")]).unwrap();
+        assert_eq!(cluster.reason(2, 6), AbortReason::Overlap { with: TxId([4; 16]) });
+        cluster.is_lost = Box::new(|_, _, _| false);
+        cluster.pass(std::time::Duration::from_secs(3));
+        assert_eq!(cluster.decisions(4), [Some("committed"); 3]);
+        cluster.assert_at_rest();
+    }
+}
+
+#[test]
+fn a_value_is_compared_as_what_its_column_shows() {
+    let mut cluster = Cluster::open(false, 2);
+    cluster.submit(0, 3, &[], vec![constrain(Rule::Unique { column: "stock".into(), is_on: true })]).unwrap();
+    cluster.submit(0, 4, &[0, 1], vec![set(1, "stock", 5)]).unwrap();
+    let refused = cluster.submit(1, 5, &[0, 1], vec![set(2, "stock", Value::Int8(5))]).unwrap_err();
+    assert!(matches!(refused, Error::NotUnique { .. }), "{refused}");
+}
+
+#[test]
 fn a_participant_that_knows_better_votes_against_a_broken_constraint() {
     for has_main in CLUSTERS {
         let mut cluster = Cluster::open(has_main, 3);

@@ -99,7 +99,7 @@ impl Replica {
         }
         let participants = participants.into_iter().collect();
         let proposal = Proposal { tx, coordinator: self.id, participants, depends_on, seen, ops };
-        if let Some(with) = self.agreements.participant.overlapping(&proposal) {
+        if let Some(with) = self.rival(&proposal) {
             return Err(Error::Overlap { with });
         }
         if others.is_empty() {
@@ -274,7 +274,7 @@ impl Replica {
             return None;
         } else if let Err(error) = constraint::check(&self.state, &proposal.seen, &proposal.ops) {
             AbortReason::ConstraintViolated { problem: error.to_string() }
-        } else if let Some(with) = self.agreements.participant.overlapping(proposal) {
+        } else if let Some(with) = self.rival(proposal) {
             if tx < with {
                 return None;
             }
@@ -283,6 +283,17 @@ impl Replica {
             return Some(Vote::Commit);
         };
         Some(Vote::Abort(reason))
+    }
+
+    /// A prepared transaction over the same rows, or that gives another row a value that only one may have.
+    fn rival(&self, proposal: &Proposal) -> Option<TxId> {
+        let claims = |proposal: &Proposal| constraint::claims(&self.state, &proposal.ops);
+        let claimed = claims(proposal);
+        let overlaps = |held: &&Proposal| {
+            held.tx != proposal.tx
+                && (held.overlaps(proposal) || (!is_planted(Bug::ClaimsIgnored) && !claims(held).is_disjoint(&claimed)))
+        };
+        self.prepared().find(overlaps).map(|held| held.tx)
     }
 
     /// The disk refused a record. If that was the record of a vote, this replica votes abort instead, and unsays what
@@ -576,11 +587,13 @@ impl Replica {
         self.agreements.participant.prepared().map(|held| &held.proposal)
     }
 
-    /// What it waits for, of all undecided transactions.
-    pub(super) fn undecided(&self) -> Option<Pending> {
-        let prepared = self.agreements.participant.prepared().map(|held| held.proposal.tx);
-        let mut waiting = prepared.filter(|tx| self.is_waited_for(*tx));
-        waiting.next().map(Pending::Prepared).or_else(|| self.agreements.coordinator.first().map(Pending::Undecided))
+    /// What it waits for, of all undecided transactions. One may be waited for in vain where another is not.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = Pending> {
+        let Agreements { coordinator, participant, .. } = &self.agreements;
+        let prepared = participant.prepared().map(|held| held.proposal.tx);
+        let rolling_back = coordinator.first().filter(|tx| participant.get(*tx).is_none());
+        let waiting = prepared.filter(|tx| self.is_waited_for(*tx)).map(Pending::Prepared);
+        waiting.chain(rolling_back.map(Pending::Undecided))
     }
 
     /// Whether a prepared transaction is still waited for. Without a main it is not while nobody that can be asked knows of a

@@ -54,13 +54,6 @@ impl Participant {
         self.prepared.get_mut(&tx)
     }
 
-    /// A prepared transaction over the same rows.
-    #[must_use]
-    pub fn overlapping(&self, proposal: &Proposal) -> Option<TxId> {
-        let overlaps = |held: &&Prepared| held.proposal.tx != proposal.tx && held.proposal.overlaps(proposal);
-        self.prepared().find(overlaps).map(|held| held.proposal.tx)
-    }
-
     /// A peer came back, perhaps with news.
     pub fn note_news_of(&mut self, peer: Peer) {
         for held in self.prepared.values_mut() {
@@ -75,13 +68,11 @@ mod tests {
     use crate::two_phase::tests::{proposal, tx, update};
 
     #[test]
-    fn what_is_prepared_keeps_others_off_its_rows_until_it_is_decided() {
+    fn what_is_prepared_is_held_until_it_is_decided() {
         let mut participant = Participant::default();
         participant.hold(proposal(1, vec![update(1)]), None);
-        assert_eq!(participant.overlapping(&proposal(2, vec![update(1)])), Some(tx(1)));
-        assert_eq!(participant.overlapping(&proposal(2, vec![update(2)])), None);
-        assert_eq!(participant.overlapping(&proposal(1, vec![update(1)])), None, "it is no other");
+        assert!(participant.get(tx(1)).is_some() && participant.get(tx(2)).is_none());
         assert!(participant.release(tx(1)) && !participant.release(tx(1)));
-        assert_eq!(participant.overlapping(&proposal(2, vec![update(1)])), None);
+        assert_eq!(participant.prepared().count(), 0);
     }
 }
