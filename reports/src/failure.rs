@@ -297,9 +297,11 @@ fn step(step: &Step, replicas: u32, names: &Names) -> String {
         Step::Inject { from, bytes, .. } => {
             format!("{at} as if from {}: {}", host(*from), plural(bytes.len(), "byte"))
         }
-        Step::Submit { statements, .. } => {
+        Step::Submit { statements, participants, .. } => {
             let statements: Vec<String> = statements.iter().map(|asked| names.statement(asked)).collect();
-            format!("{at}: {}", statements.join("; "))
+            let voters: Vec<String> = participants.iter().map(|other| host(*other)).collect();
+            let voters = if voters.is_empty() { String::new() } else { format!(" with {}", voters.join(", ")) };
+            format!("{at}{voters}: {}", statements.join("; "))
         }
         Step::Crash { after_outputs, kept_bytes, .. } => {
             let after = match after_outputs {

@@ -91,7 +91,7 @@ fn a_transaction_survives_a_crash_of_one_or_two_replicas_at_any_point() {
 // ---- a plan with faults ----
 
 fn submit(replica: u32, statements: &[Statement]) -> Step {
-    Step::Submit { replica, statements: statements.to_vec() }
+    Step::Submit { replica, statements: statements.to_vec(), participants: Vec::new() }
 }
 
 fn rename(id: &str, name: &str) -> Statement {

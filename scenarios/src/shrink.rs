@@ -537,8 +537,9 @@ mod tests {
                 |step: &Step| matches!(step, Step::Submit { statements, .. } if statements.contains(&needed));
             plan.steps.iter().any(is_there).then_some("safety")
         };
-        let plan = Plan::new(Options::default(), vec![Step::Submit { replica: 0, statements }]);
+        let submit = |statements| Step::Submit { replica: 0, statements, participants: Vec::new() };
+        let plan = Plan::new(Options::default(), vec![submit(statements)]);
         let shrunk = shrink(&plan, "safety", &mut Pretended::new(fails)).unwrap();
-        assert_eq!(shrunk.plan.steps, [Step::Submit { replica: 0, statements: vec![statement("B")] }]);
+        assert_eq!(shrunk.plan.steps, [submit(vec![statement("B")])]);
     }
 }

@@ -34,11 +34,13 @@ pub enum Profile {
     Offline,
     /// A main with many edges that keeps dying, on disks and stores that fail.
     Server,
+    /// Most of what clients want is voted on, under constraints, while hosts die and links fail.
+    Transactions,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 7] = [
+    pub const ALL: [Profile; 8] = [
         Profile::Default,
         Profile::Quiet,
         Profile::Flaky,
@@ -46,6 +48,7 @@ impl Profile {
         Profile::Schema,
         Profile::Offline,
         Profile::Server,
+        Profile::Transactions,
     ];
 
     /// The profile's name on the command line.
@@ -59,6 +62,7 @@ impl Profile {
             Profile::Schema => "schema",
             Profile::Offline => "offline",
             Profile::Server => "server",
+            Profile::Transactions => "transactions",
         }
     }
 
@@ -92,6 +96,7 @@ impl Profile {
             majority: 0,
             tables: 8,
             ddl: 30,
+            is_voting: false,
         };
         let links = Mix {
             loss: 250,
@@ -199,6 +204,28 @@ impl Profile {
                 majority: 6,
                 ..links
             },
+            Profile::Transactions => Mix {
+                replicas: (3, 5),
+                loss: 100,
+                repeat: 100,
+                reorder: 100,
+                corrupt: 50,
+                crash: 20,
+                pause: 6,
+                wipe: 3,
+                clone: 3,
+                disk: 15,
+                store: 3,
+                offline: 12,
+                partition: 12,
+                link_cut: 12,
+                clog: 6,
+                clock: 3,
+                retry: 10,
+                majority: 4,
+                is_voting: true,
+                ..links
+            },
         }
     }
 }
@@ -240,6 +267,8 @@ struct Mix {
     majority: u32,
     tables: u32,
     ddl: u32,
+    /// Most writes are voted on, in most plans under constraints, with values that meet.
+    is_voting: bool,
 }
 
 impl fmt::Display for Profile {
@@ -398,7 +427,11 @@ fn weights(mix: Mix) -> BoxedStrategy<Weights> {
     let clients = (up_to(mix.clock), up_to(mix.retry), up_to(mix.majority));
     let ddl = sometimes(2..mix.ddl);
     let writes = (1..mix.tables, sometimes(1..6), ddl, sometimes(1..40), sometimes(1..12), sometimes(1..6), 1..12_u32);
-    let votes = (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]);
+    let votes = if mix.is_voting {
+        (80..250_u32, prop_oneof![1 => Just(0_u32), 4 => 2..16_u32]).boxed()
+    } else {
+        (sometimes(8..60), prop_oneof![3 => Just(0_u32), 1 => Just(2)]).boxed()
+    };
     (hosts, network, clients, writes, votes)
         .prop_map(|(hosts, network, clients, writes, (transaction, constraint))| {
             let (tables, rule, ddl, increment, strict, again, delete) = writes;
@@ -442,6 +475,8 @@ fn addend() -> impl Strategy<Value = i64> {
 fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
     let replica = || 0..64_u32;
     let number = || 0..1_000_u32;
+    // Numbers a little above and below 0, and few of them.
+    let voted = if mix.is_voting { 492..512_u32 } else { number() };
     let choices: Vec<(u32, BoxedStrategy<Step>)> = vec![
         (2, (300..mix.wait_ms_max).prop_map(|ms| Step::Wait { ms }).boxed()),
         (
@@ -505,7 +540,7 @@ fn step(weights: &Weights, mix: Mix) -> Union<BoxedStrategy<Step>> {
         ),
         (
             weights.transaction,
-            (replica(), 0..32_u64, number(), 0..3_u32, 0..3_u32, number())
+            (replica(), 0..32_u64, number(), 0..3_u32, 0..3_u32, voted)
                 .prop_map(|(replica, participants, what, row, column, value)| Step::Transact {
                     replica,
                     participants,

@@ -12,6 +12,7 @@ use crate::outcome::{Property, ReplicaState, Violation};
 mod atomicity;
 mod audit;
 mod causality;
+mod constraints;
 mod convergence;
 mod decision;
 mod deletion;
@@ -112,6 +113,7 @@ impl Default for Checkers {
             Box::new(decision::OneDecision::default()),
             Box::new(atomicity::Atomicity::default()),
             Box::new(lease::Lease::default()),
+            Box::new(constraints::Constraints::default()),
         ];
         Checkers { checkers, violation: None }
     }

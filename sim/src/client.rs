@@ -240,13 +240,26 @@ fn together(what: u32, row: u32, column: u32, value: u32, view: &View) -> Result
         Ok(Statement::IncrementNode { table, key, column, by: Value::from(i64::from(value % 11) - 5) })
     };
     let connect = || create_edge(value, row, column, value, view);
-    let statements = match what % 4 {
+    let statements = match what % 6 {
         0 => vec![update()?],
         1 => connect()?,
         2 => vec![add()?],
-        _ => [connect()?, vec![update()?]].concat(),
+        3 => [connect()?, vec![update()?]].concat(),
+        4 => create_node(row, column, value, view)?,
+        _ => give(row, column, value, view)?,
     };
     if statements.iter().all(is_data) { Ok(statements) } else { Err("there is no edge table yet") }
+}
+
+/// One row has less of something, and the next has it.
+fn give(row: u32, column: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {
+    let by = i64::from(value % 5) + 1;
+    let add = |row: u32, by: i64| {
+        let (table, key) = node(row, view)?;
+        let column = number(&table, column, view)?;
+        Ok(Statement::IncrementNode { table, key, column, by: Value::from(by) })
+    };
+    Ok(vec![add(row, -by)?, add(row + 1, by)?])
 }
 
 fn create_node(table: u32, key: u32, value: u32, view: &View) -> Result<Vec<Statement>, &'static str> {

@@ -113,7 +113,13 @@ impl Cluster {
     pub async fn step(&mut self, step: &Step) {
         match step {
             Step::Wait { ms } => self.wait(*ms).await,
-            Step::Submit { replica, statements } => drop(self.submit(self.host(*replica), statements.clone()).await),
+            Step::Submit { replica, statements, participants } if participants.is_empty() => {
+                drop(self.submit(self.host(*replica), statements.clone()).await);
+            }
+            Step::Submit { replica, statements, participants } => {
+                let participants: Vec<u32> = participants.iter().map(|other| self.host(*other)).collect();
+                drop(self.transact(self.host(*replica), &participants, statements.clone()).await);
+            }
             Step::CreateTable { replica, .. }
             | Step::CreateNode { replica, .. }
             | Step::UpdateNode { replica, .. }
@@ -407,10 +413,10 @@ impl Cluster {
 
     /// Like [`Cluster::crash`]; of what the host had written and not synced so many bytes stay on its disk.
     pub fn tear(&mut self, host: u32, after_outputs: u32, kept_bytes: u64) {
-        if self.world.borrow().replica(host).is_none() {
-            self.skip(host, "the host is down already");
-        } else if after_outputs > 0 {
+        if after_outputs > 0 {
             self.world.borrow_mut().crash_after(host, after_outputs, kept_bytes);
+        } else if self.world.borrow().replica(host).is_none() {
+            self.skip(host, "the host is down already");
         } else {
             self.world.borrow_mut().crash(host, kept_bytes);
             Handle::current().kill(self.hosts[host as usize].id());

@@ -6,7 +6,8 @@
 //! * here, what outranks what, and what had been seen;
 //! * [`tables`], what the schema operations make;
 //! * [`rows`], what exists, what is shown, and what a cell holds;
-//! * [`audit`], which writes lost to a concurrent one.
+//! * [`audit`], which writes lost to a concurrent one;
+//! * [`promises`], which cells break a constraint.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use kuzusync_core::view::View;
 use tables::Tables;
 
 mod audit;
+pub mod promises;
 mod rows;
 mod schema_audit;
 mod tables;

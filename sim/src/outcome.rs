@@ -52,13 +52,15 @@ pub enum Property {
     OneDecision,
     /// Nobody stays prepared for ever.
     Lease,
+    /// What a column promises holds for what was voted on.
+    Constraints,
     /// What a scripted scenario checks.
     Scenario,
 }
 
 impl Property {
     /// Every property a generated run is checked for.
-    pub const ALL: [Property; 15] = [
+    pub const ALL: [Property; 16] = [
         Property::Convergence,
         Property::Oracle,
         Property::Audit,
@@ -74,6 +76,7 @@ impl Property {
         Property::Atomicity,
         Property::OneDecision,
         Property::Lease,
+        Property::Constraints,
     ];
 
     /// The property's name.
@@ -95,6 +98,7 @@ impl Property {
             Property::Atomicity => "atomicity",
             Property::OneDecision => "one_decision",
             Property::Lease => "lease",
+            Property::Constraints => "constraints",
             Property::Scenario => "scenario",
         }
     }
@@ -128,6 +132,9 @@ impl Property {
             }
             Property::OneDecision => "A transaction is decided once, and nobody ever hears of another decision.",
             Property::Lease => "With a main nobody stays prepared longer than a lease, once it can reach the main.",
+            Property::Constraints => {
+                "Transactions keep the constraints that whoever voted for them knew of, and nothing else writes to those columns."
+            }
             Property::Scenario => "Every clause of the documented case holds.",
         }
     }

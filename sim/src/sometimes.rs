@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 58] = [
+    const SITUATIONS: [&str; 62] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -71,11 +71,15 @@ pub fn all() -> Vec<&'static str> {
         "transaction_committed",
         "transaction_rolled_back",
         "vote_to_abort",
+        "disk_too_full_to_vote",
         "vote_missing",
         "prepared_overlap",
         "coordinator_restarted",
         "lease_expired",
         "participant_offline",
+        "transaction_rejected_by_the_main",
+        "protected_column_not_written",
+        "change_rejected_for_a_constraint",
         "replica_restarted_prepared",
         "majority_at_rest",
     ];
@@ -112,8 +116,9 @@ pub fn reached(outcome: &Outcome) -> BTreeSet<&'static str> {
             EventKind::Settled { out } if !out.is_empty() => {
                 reached.insert("majority_at_rest");
             }
-            EventKind::Returned { result: Err(_), .. } => {
-                reached.insert("transaction_refused");
+            EventKind::Returned { result: Err(error), .. } => {
+                let is_protected = error.contains("submit the transaction with participants");
+                reached.insert(if is_protected { "protected_column_not_written" } else { "transaction_refused" });
             }
             _ => {}
         }
@@ -156,6 +161,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         Notice::Drifted { .. } => "clock_far_ahead_without_a_main",
         Notice::WrittenAnew { .. } => "rejected_change_written_anew",
         Notice::Voted { vote: Vote::Abort(AbortReason::Overlap { .. }), .. } => "prepared_overlap",
+        Notice::Voted { vote: Vote::Abort(AbortReason::DiskFull), .. } => "disk_too_full_to_vote",
         Notice::Voted { vote: Vote::Abort(_), .. } => "vote_to_abort",
         Notice::Decided { decision: Decision::Committed(_), .. } => "transaction_committed",
         Notice::Decided { decision: Decision::RolledBack(abort), .. } => match abort.reason {
@@ -163,6 +169,7 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             AbortReason::CoordinatorRestarted => "coordinator_restarted",
             AbortReason::LeaseExpired => "lease_expired",
             AbortReason::ParticipantOffline => "participant_offline",
+            AbortReason::Rejected { .. } => "transaction_rejected_by_the_main",
             _ => "transaction_rolled_back",
         },
         Notice::Ruled { ruling: Ruling::Epoch(_), .. } => "epoch_began",
@@ -172,7 +179,8 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             Reason::Duplicate { .. } => "change_rejected_as_a_duplicate",
             // Too seldom for a sweep: two changes must arrive on either side of the bound within one round trip.
             Reason::Follows { .. } => return None,
-            Reason::Invalid { .. } | Reason::RolledBack | Reason::Constraint { .. } => return None,
+            Reason::Constraint { .. } => "change_rejected_for_a_constraint",
+            Reason::Invalid { .. } | Reason::RolledBack => return None,
         },
         _ => return None,
     })

@@ -29,6 +29,9 @@ pub enum Step {
         replica: u32,
         /// What.
         statements: Vec<Statement>,
+        /// Who votes on it besides; nobody if it is an ordinary change, which merges.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        participants: Vec<u32>,
     },
     /// A client creates a table of the sample schema.
     CreateTable {
@@ -171,7 +174,7 @@ pub enum Step {
         replica: u32,
         /// Who takes part besides: bit n stands for host n.
         participants: u64,
-        /// What it does: update a node, connect two, add to a number, or several of that.
+        /// What it does: update a node, connect two, add to a number, create a node, take from one what another gets.
         what: u32,
         /// Which node.
         row: u32,
@@ -202,7 +205,7 @@ pub enum Step {
     Crash {
         /// Which host.
         replica: u32,
-        /// How many more outputs it carries out before it dies.
+        /// How many more outputs it carries out before it dies; if it is down, after it starts again.
         after_outputs: u32,
         /// How many bytes stay on its disk of what it had written and not synced; the record they end in is torn.
         #[serde(default)]

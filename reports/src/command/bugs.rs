@@ -35,8 +35,15 @@ const SEEDS: u64 = 200;
 /// Seeds without faults that are tried.
 const QUIET_SEEDS: u64 = 50;
 
-/// Where planted bugs are looked for.
-const PROFILE: Profile = Profile::Default;
+/// Where a bug is looked for: what replicas vote on, among plans that vote.
+fn profile(bug: Bug) -> Profile {
+    match bug {
+        Bug::VoteBeforeDurable | Bug::CommitsOnTimeout | Bug::PreparedForgotten | Bug::ClaimsIgnored => {
+            Profile::Transactions
+        }
+        _ => Profile::Default,
+    }
+}
 
 const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carries them):
   kuzusync-planted bugs
@@ -110,7 +117,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let crew = arguments.limits.crew(arguments.jobs)?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
     let (start, end, jobs) = (seeds.start, seeds.end, crew.jobs);
-    let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [profile {PROFILE}, store memory]");
+    let first_line = format!("kuzusync bugs --seeds {start}..{end} --jobs {jobs} [store memory]");
     console.note(&first_line, arguments.json)?;
     let meter = Meter::new();
     let hunts: Vec<Hunt> = Bug::ALL.into_iter().map(|bug| hunt(bug, &seeds, &crew, &meter)).collect();
@@ -130,7 +137,7 @@ fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew, meter: &Meter) -> Hunt {
     let mut next = seeds.start;
     while next < seeds.end {
         let size = batch.min(seeds.end - next);
-        let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), PROFILE);
+        let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), profile(bug));
         let answers = crew.answers(size as usize, request);
         let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew, meter));
         if let Some(found) = found {
@@ -148,11 +155,11 @@ fn with_bug(seed: Seed, bug: Option<Bug>, profile: Profile) -> Request {
 /// A run shows a bug when it fails with it and passes without it.
 fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> {
     let failure = answer.failure.clone()?;
-    let clean = crew.launcher.ask(&with_bug(answer.seed, None, PROFILE)).ok()?;
+    let clean = crew.launcher.ask(&with_bug(answer.seed, None, profile(bug))).ok()?;
     if clean.failure.is_some() {
         return None;
     }
-    let again = crew.launcher.ask(&with_bug(answer.seed, Some(bug), PROFILE));
+    let again = crew.launcher.ask(&with_bug(answer.seed, Some(bug), profile(bug)));
     let replays = again.is_ok_and(|again| again.digest == answer.digest && again.failure == answer.failure);
     let stored = StoredCase {
         case_version: STORED_VERSION,
@@ -160,7 +167,7 @@ fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> 
         seed: answer.seed,
         store: StoreChoice::Memory,
         bug: Some(bug.name().to_owned()),
-        plan: swarm::plan(PROFILE, answer.seed),
+        plan: swarm::plan(profile(bug), answer.seed),
         failure: Some(failure.clone()),
         reaches: Vec::new(),
         digest: Some(answer.digest),
@@ -201,7 +208,7 @@ fn bug_report(hunt: &Hunt) -> BugReport {
     BugReport {
         id: hunt.bug.name(),
         origin: hunt.bug.origin(),
-        profile: PROFILE.to_string(),
+        profile: profile(hunt.bug).to_string(),
         found: found.is_some(),
         seeds: hunt.seeds,
         property: found.and_then(|found| found.failure.property()).map(Property::name),
@@ -248,8 +255,8 @@ fn replay(bug: Bug, Seed(seed): Seed, file: Option<&PathBuf>) -> String {
     if let Some(file) = file {
         return format!("{} replay {}", program(), quoted(file));
     }
-    let (name, end) = (bug.name(), seed + 1);
-    format!("{} sweep --seeds {seed}..{end} --profile {PROFILE} --store memory --no-cases --bug {name}", program())
+    let (name, profile, end) = (bug.name(), profile(bug), seed + 1);
+    format!("{} sweep --seeds {seed}..{end} --profile {profile} --store memory --no-cases --bug {name}", program())
 }
 
 /// Whether arrival order matters where nothing goes wrong.

@@ -44,7 +44,7 @@ pub struct Arguments {
     /// The name of a scenario, a file with a plan, or a stored case
     #[arg(value_name = "SCENARIO|PLAN.json", required_unless_present = "profile", conflicts_with = "profile")]
     what: Option<String>,
-    /// Run the plan that this profile makes of the seed: default, quiet, flaky, hostile, schema, offline or server
+    /// Run the plan that this profile makes of the seed: default, quiet, flaky, hostile, schema, offline, server or transactions
     #[arg(long, value_name = "P", value_parser = str::parse::<Profile>)]
     profile: Option<Profile>,
     /// From which everything is drawn [default: the scenario's or the case's own, 0 for a plan]

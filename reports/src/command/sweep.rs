@@ -41,7 +41,7 @@ Without --store every fiftieth seed feeds both stores and the others the memory 
 pub struct Arguments {
     #[command(flatten)]
     seeds: SeedArguments,
-    /// What kind of trouble the plans make: default, quiet, flaky, hostile, schema, offline or server
+    /// What kind of trouble the plans make: default, quiet, flaky, hostile, schema, offline, server or transactions
     #[arg(long, value_name = "P", default_value = "default", value_parser = str::parse::<Profile>)]
     profile: Profile,
     /// What all replicas feed: memory, kuzu, kuzu-disk or both

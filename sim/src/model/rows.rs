@@ -158,7 +158,7 @@ impl<'a> Model<'a> {
     /// What a cell of an existing row shows: its greatest value, and what was added that the value's author had not seen.
     ///
     /// Without a value it starts from the column's default.
-    fn cell(&self, element: &Element, of: &Shown<'_>) -> Option<Value> {
+    pub(super) fn cell(&self, element: &Element, of: &Shown<'_>) -> Option<Value> {
         let Shown { id: column, column_type, default, .. } = *of;
         let (base, increments) = self.counted(element, column);
         let base = base.map(|(_, value)| value).or(default).unwrap_or(&Value::Null);

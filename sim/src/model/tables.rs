@@ -71,6 +71,10 @@ pub struct Rules {
     pub update_revives: bool,
     pub revive: bool,
     pub multiplicity: Multiplicity,
+    /// Columns of which no two rows show one value.
+    pub unique: BTreeSet<ColumnId>,
+    /// What the numbers of columns may not fall below.
+    pub at_least: BTreeMap<ColumnId, i64>,
 }
 
 impl Rules {
@@ -131,7 +135,10 @@ impl Tables {
                     Rule::Revive(is_on) => rules.revive = *is_on,
                     Rule::Multiplicity(multiplicity) => rules.multiplicity = *multiplicity,
                     // What a constraint forbids is never written, so it shapes no view.
-                    Rule::Unique { .. } | Rule::AtLeast { .. } => {}
+                    Rule::Unique { column, is_on: true } => drop(rules.unique.insert(*column)),
+                    Rule::Unique { column, is_on: false } => drop(rules.unique.remove(column)),
+                    Rule::AtLeast { column, bound: Some(bound) } => drop(rules.at_least.insert(*column, *bound)),
+                    Rule::AtLeast { column, bound: None } => drop(rules.at_least.remove(column)),
                 }
             }
             _ => {
