@@ -9,23 +9,23 @@ use crate::text;
 pub fn page(rows: &[Row]) -> String {
     let mut lines = vec![
         "A transaction of three replicas, interrupted between any two outputs of the replicas that die.".to_owned(),
-        "Replica 1 coordinates. They start again before or after the lease of the others ends.".to_owned(),
+        "Replica 1 coordinates, or the main. They start again before or after the others' lease ends.".to_owned(),
+        "Who stands there twice has started before that, and dies again between any two outputs.".to_owned(),
         String::new(),
         format!(
-            "{:<8} {:<24} {:<8} {:>6} {:>10} {:>12} {:>12} {:>7}",
+            "{:<11} {:<28} {:<7} {:>5} {:>9} {:>11} {:>11} {:>5}",
             "main", "dies", "restart", "runs", "committed", "rolled_back", "never began", "wrong"
         ),
     ];
     for row in rows {
-        let name = |host: &u32| match host {
-            1 => "coordinator".to_owned(),
-            0 if row.has_main => "main".to_owned(),
-            host => format!("participant {host}"),
+        let dying = row.dying.iter().map(|host| row.cluster.name(*host)).collect::<Vec<_>>().join(", ");
+        let has_main = match (row.cluster.has_main, row.cluster.coordinator) {
+            (false, _) => "without",
+            (true, 0) => "coordinates",
+            (true, _) => "with",
         };
-        let dying = row.dying.iter().map(name).collect::<Vec<_>>().join(", ");
-        let has_main = if row.has_main { "with" } else { "without" };
         lines.push(format!(
-            "{has_main:<8} {dying:<24} {:<8} {:>6} {:>10} {:>12} {:>12} {:>7}",
+            "{has_main:<11} {dying:<28} {:<7} {:>5} {:>9} {:>11} {:>11} {:>5}",
             row.restart.name(),
             row.runs,
             row.committed,
