@@ -99,3 +99,30 @@ impl Agreeing {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages of one transaction at three, five and nine participants.
+    fn messages(coordinator: Role) -> [usize; 3] {
+        [3, 5, 9].map(|participants| {
+            let mut cluster = Agreeing::open(participants, coordinator);
+            cluster.transact();
+            let one = cluster.transact();
+            assert_eq!(cluster.transact(), one, "each takes as many");
+            one
+        })
+    }
+
+    #[test]
+    fn a_main_saves_the_messages_with_which_peers_tell_each_other() {
+        assert_eq!(messages(Role::Main), [2, 4, 8].map(|others| 4 * others));
+        assert_eq!(
+            messages(Role::Edge),
+            [2, 4, 8].map(|others| 6 * others),
+            "letters between edges go through the main"
+        );
+        assert_eq!(messages(Role::Peer), [3, 5, 9].map(|all| 2 * all * (all - 1)), "all pass the change on to all");
+    }
+}
