@@ -56,7 +56,7 @@ pub enum RequestedScript {
     /// The plan that the profile of this name makes of the seed.
     Generated(String),
     /// This plan.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// The scenario of this name.
     Scenario(String),
 }
@@ -72,7 +72,7 @@ impl Request {
     /// A run of this plan.
     #[must_use]
     pub fn plan(plan: Plan, seed: Seed, store: StoreChoice) -> Self {
-        Request { seed, store, script: RequestedScript::Plan(plan), bug: None, wants_events: false }
+        Request { seed, store, script: RequestedScript::Plan(Box::new(plan)), bug: None, wants_events: false }
     }
 
     /// The run of a stored case.
@@ -100,7 +100,7 @@ impl Request {
     fn work(&self) -> Result<Work, String> {
         Ok(match &self.script {
             RequestedScript::Generated(profile) => Work::Plan(Box::new(swarm::plan(profile.parse()?, self.seed))),
-            RequestedScript::Plan(plan) => Work::Plan(Box::new(plan.clone())),
+            RequestedScript::Plan(plan) => Work::Plan(plan.clone()),
             RequestedScript::Scenario(name) => Work::Scenario(Box::new(Scenario::named(name)?)),
         })
     }
