@@ -538,9 +538,13 @@ fn two_rows_are_not_both_promised_one_unique_value() {
 #[test]
 fn a_value_is_compared_as_what_its_column_shows() {
     let mut cluster = Cluster::open(false, 2);
-    cluster.submit(0, 3, &[], vec![constrain(Rule::Unique { column: "stock".into(), is_on: true })]).unwrap();
-    cluster.submit(0, 4, &[0, 1], vec![set(1, "stock", 5)]).unwrap();
-    let refused = cluster.submit(1, 5, &[0, 1], vec![set(2, "stock", Value::Int8(5))]).unwrap_err();
+    let narrow = Statement::AddColumn { table: "User".into(), column: Column::new("code", Type::Int8) };
+    let unique = constrain(Rule::Unique { column: "code".into(), is_on: true });
+    let wide = Statement::AlterColumnType { table: "User".into(), column: "code".into(), column_type: Type::Int64 };
+    cluster.submit(0, 3, &[], vec![narrow, unique]).unwrap();
+    cluster.submit(0, 4, &[0, 1], vec![set(1, "code", Value::Int8(5))]).unwrap();
+    cluster.submit(0, 6, &[], vec![wide]).unwrap();
+    let refused = cluster.submit(1, 5, &[0, 1], vec![set(2, "code", 5)]).unwrap_err();
     assert!(matches!(refused, Error::NotUnique { .. }), "{refused}");
 }
 

@@ -148,7 +148,12 @@ impl Attack {
                 sealed(&frame, &body)
             }
             Attack::Forge(which, other, forgeries) => {
-                let sent = |which: &Index| Message::decode(&frames[which.index(frames.len())]).unwrap();
+                // Half of them without the tags, behind which few forgeries would be looked at.
+                let has_tags = other.index(2) == 0;
+                let sent = |which: &Index| {
+                    let message = Message::decode(&frames[which.index(frames.len())]).unwrap();
+                    if has_tags { message } else { message.untagged() }
+                };
                 let [mut json, other] = [which, other].map(|which| tree(&sent(which)));
                 for (place, choice) in forgeries {
                     let before = json.clone();
@@ -264,5 +269,5 @@ fn attacks_reach_the_rules_behind_the_parser() {
         taken += usize::from(result.is_ok());
         changed += usize::from(meeting.hosts[0].replica.log().len() > before);
     }
-    assert!(refused > 30 && taken > 300 && changed > 15, "{refused} refused, {taken} taken, {changed} changed");
+    assert!(refused > 30 && taken > 300 && changed > 10, "{refused} refused, {taken} taken, {changed} changed");
 }
