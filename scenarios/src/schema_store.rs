@@ -105,8 +105,14 @@ async fn in_batches(cluster: &mut Cluster) {
         write(cluster, author, rename("ann", &format!("Ann {number}"))).await;
     }
     let found = asked(&before, &cluster.store_counts(author));
-    let is_once = |counts: &StoreCounts| counts.prepared == 0 && [0, 40].contains(&counts.statements);
-    let words = found.iter().map(|counts| format!("{} statements, {} prepared", counts.statements, counts.prepared));
+    // A new database, which an update in forty may well ask for, prepares it once more.
+    let is_once = |counts: &StoreCounts| counts.prepared <= counts.new_databases;
+    let words = found.iter().map(|counts| {
+        format!(
+            "{} statements, {} prepared, {} new databases",
+            counts.statements, counts.prepared, counts.new_databases
+        )
+    });
     let words: Vec<String> = words.collect();
     let clause = "a statement that comes again is prepared once";
     cluster.check(clause, found.len() == stores && found.iter().all(is_once), words.join(", "));
