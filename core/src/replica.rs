@@ -849,13 +849,16 @@ impl Replica {
 
     fn take_message(&mut self, now: Now, from: Peer, message: Message, bytes: usize) -> Result<(), Error> {
         match message {
-            Message::Tagged { message, .. } => self.take_message(now, from, *message, bytes),
+            Message::Tagged { by, message, .. } => match *message {
+                Message::Changes { clock, deliveries } => self.receive_changes(now, from, Some(by), &clock, deliveries),
+                message => self.take_message(now, from, message, bytes),
+            },
             Message::Hello(hello) => self.receive_hello(now, from, hello, bytes),
             Message::Unclear { key, differences_min } => {
                 self.ask_again(now, from, bytes, |asking| asking.continue_after(&key, differences_min));
                 Ok(())
             }
-            Message::Changes { clock, deliveries } => self.receive_changes(now, from, &clock, deliveries),
+            Message::Changes { clock, deliveries } => self.receive_changes(now, from, None, &clock, deliveries),
             Message::Ack(cursor) => {
                 self.greet_stranger(now, from);
                 self.advance(now, from, &cursor);
@@ -1024,12 +1027,14 @@ impl Replica {
         &mut self,
         now: Now,
         from: Peer,
+        by: Option<Tag>,
         clock: &VectorClock,
         deliveries: Vec<Delivery>,
     ) -> Result<(), Error> {
         if self.sessions.get(&from).is_some_and(|session| session.phase == Phase::Refused) {
-            // What it was told before was lost.
-            self.transmit(from, &Message::Refused("the session was ended before; connect again".to_owned()));
+            // What it was told before was lost. Whoever is at its address by now is not to believe it.
+            let reason = "the session was ended before; connect again".to_owned();
+            self.transmit_tagged(from, by, Message::Refused(reason));
             return Ok(());
         }
         if !self.sessions.get(&from).is_some_and(Session::is_established) {

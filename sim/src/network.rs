@@ -319,7 +319,8 @@ impl Network {
     }
 
     /// What is on its way from a host and to it is lost, because its connections are: it comes back as another replica. But
-    /// messages that say whose they are and for whom may be late: that is what they say it for.
+    /// messages that say whose they are and for whom may be late: that is what they say it for. Not a refusal: it does not say
+    /// which session it ends.
     pub fn break_connections(&mut self, host: u32) {
         *self.broken.entry(host).or_default() += 1;
     }
@@ -333,7 +334,7 @@ impl Network {
     #[must_use]
     pub fn reaches(&self, packet: &Packet) -> bool {
         let is_whole = packet.connection == self.connection(packet.from, packet.to);
-        !self.is_cut(packet.from, packet.to) && (is_whole || Message::is_tagged(&packet.bytes))
+        !self.is_cut(packet.from, packet.to) && (is_whole || outlives_its_connection(&packet.bytes))
     }
 
     /// How many copies are on their way between hosts that do not stay out.
@@ -347,6 +348,12 @@ impl Network {
 /// Both directions of a link are one.
 fn link(one: u32, other: u32) -> (u32, u32) {
     (one.min(other), one.max(other))
+}
+
+/// Whether a frame may still arrive when the connection it was sent over is broken.
+fn outlives_its_connection(frame: &[u8]) -> bool {
+    Message::is_tagged(frame)
+        && matches!(Message::decode(frame).map(Message::untagged), Ok(Message::Changes { .. } | Message::Ack(_)))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 74] = [
+    const SITUATIONS: [&str; 73] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -65,7 +65,6 @@ pub fn all() -> Vec<&'static str> {
         "value_did_not_fit_its_column",
         "schema_change_lost",
         "name_contested",
-        "pair_dropped",
         "types_united",
         "default_met_an_insert",
         "old_name_understood",
@@ -173,9 +172,6 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
         }
         Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::UndropColumn { .. })) => {
             "column_came_back"
-        }
-        Notice::Applied { entry } if has_ddl(&entry.change, |ddl| matches!(ddl, Ddl::DropPair { .. })) => {
-            "pair_dropped"
         }
         Notice::Established { protocol_version, .. } if protocol_version != PROTOCOL_VERSION => {
             "session_in_an_older_version"

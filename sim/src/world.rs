@@ -333,6 +333,8 @@ impl World {
     fn carry_out(&mut self, host: u32, is_opening: bool) -> (bool, Option<ChangeId>) {
         let mut own_change = None;
         let mut has_stopped = false;
+        // A store that failed is asked for nothing before it is filled anew.
+        let mut is_in_doubt = false;
         loop {
             let Some(running) = &mut self.hosts[host as usize].running else { return (false, None) };
             let own = running.replica.id();
@@ -378,6 +380,7 @@ impl World {
                     }
                     self.record(Some(host), EventKind::Notified(notice));
                 }
+                Output::View(delta) if is_in_doubt => self.record(Some(host), EventKind::Viewed(delta)),
                 Output::View(delta) => {
                     let is_broken = self.breaks_stores(host, &delta);
                     let mut result = Ok(());
@@ -386,6 +389,7 @@ impl World {
                     }
                     self.record(Some(host), EventKind::Viewed(delta));
                     if self.note_failure(host, result) || is_broken {
+                        is_in_doubt = true;
                         self.tell(host, Input::StoreFailed);
                     }
                 }
@@ -417,6 +421,7 @@ impl World {
                     }
                     // To ask for another would bring the same answer, unless the store was made to fail.
                     self.note_failure(host, result);
+                    is_in_doubt = is_broken;
                     if is_broken {
                         self.tell(host, Input::StoreFailed);
                     }
