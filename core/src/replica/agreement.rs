@@ -290,8 +290,7 @@ impl Replica {
         let claims = |proposal: &Proposal| constraint::claims(&self.state, &proposal.ops);
         let claimed = claims(proposal);
         let overlaps = |held: &&Proposal| {
-            held.tx != proposal.tx
-                && (held.overlaps(proposal) || (!is_planted(Bug::ClaimsIgnored) && !claims(held).is_disjoint(&claimed)))
+            held.tx != proposal.tx && (held.overlaps(proposal) || !claims(held).is_disjoint(&claimed))
         };
         self.prepared().find(overlaps).map(|held| held.tx)
     }

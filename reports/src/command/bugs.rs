@@ -38,9 +38,7 @@ const QUIET_SEEDS: u64 = 50;
 /// Where a bug is looked for: what replicas vote on, among plans that vote.
 fn profile(bug: Bug) -> Profile {
     match bug {
-        Bug::VoteBeforeDurable | Bug::CommitsOnTimeout | Bug::PreparedForgotten | Bug::ClaimsIgnored => {
-            Profile::Transactions
-        }
+        Bug::VoteBeforeDurable | Bug::CommitsOnTimeout | Bug::PreparedForgotten => Profile::Transactions,
         _ => Profile::Default,
     }
 }
