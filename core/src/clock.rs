@@ -236,6 +236,16 @@ impl Seen {
         self.gaps.remove(&id);
     }
 
+    /// Takes a change out, and all that its author wrote after it.
+    pub fn forget_from(&mut self, id: ChangeId) {
+        let is_later = |other: ChangeId| other.replica == id.replica && other.seq >= id.seq;
+        self.gaps.retain(|gap| !is_later(*gap));
+        match id.seq {
+            0 | 1 => drop(self.heads.remove(&id.replica)),
+            seq => drop(self.heads.entry(id.replica).and_modify(|head| *head = seq.saturating_sub(1).min(*head))),
+        }
+    }
+
     /// Adds what `other` has applied.
     pub fn merge(&mut self, other: &Seen) {
         let is_gap = |id: &ChangeId| !self.contains(*id) && !other.contains(*id);
@@ -320,6 +330,19 @@ mod tests {
 
     fn id(replica: u8, seq: u64) -> ChangeId {
         ChangeId { replica: ReplicaId([replica; 16]), seq }
+    }
+
+    #[test]
+    fn forgetting_a_change_forgets_what_came_after_it_and_nothing_else() {
+        let id = |replica: u8, seq| ChangeId { replica: ReplicaId([replica; 16]), seq };
+        let mut seen: Seen = [id(1, 4), id(2, 2)].into_iter().collect();
+        seen.pass(id(1, 5));
+        seen.forget_from(id(1, 6));
+        assert_eq!((seen.head(id(1, 1).replica), seen.gaps().count()), (5, 1), "it was not there");
+        seen.forget_from(id(1, 3));
+        assert_eq!((seen.head(id(1, 1).replica), seen.gaps().count()), (2, 0));
+        seen.forget_from(id(1, 1));
+        assert_eq!(seen.heads().collect::<Vec<_>>(), [id(2, 2)]);
     }
 
     #[test]

@@ -939,6 +939,11 @@ impl Replica {
             self.main = Some(hello.replica);
             self.outputs.push_back(Output::Persist(Record::Main(hello.replica)));
         }
+        if let Some(seq) = self.queue.seqs().next().filter(|_| summary_key.is_some() && self.config.role == Role::Peer)
+        {
+            // A summary may be mistaken and is no acknowledgement. What waits for one is sent again, to be given one.
+            hello.cursor.seen.forget_from(ChangeId { replica: self.id, seq });
+        }
         let session = self.sessions.entry(from).or_default();
         let greeted = session.greeted.take().filter(|_| hello.is_reply);
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
@@ -1044,6 +1049,20 @@ impl Replica {
         let sent: Cursor = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
         let mut batch = Batch::new(now);
         let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
+        self.commit_received(clock, batch);
+        if let Err(error) = result {
+            let to = self.tag_of(from);
+            return self.refuse(from, to, error);
+        }
+        // What a peer sends it holds, with all its author wrote before.
+        self.advance(now, from, &sent);
+        let to = self.tag_of(from);
+        self.transmit_tagged(from, to, Message::Ack(self.held_of(&sent)));
+        Ok(())
+    }
+
+    /// Commits what came from another replica, with its clock.
+    fn commit_received(&mut self, clock: &VectorClock, mut batch: Batch) {
         self.write_anew(&mut batch);
         if is_planted(Bug::RemoteLoggedAgain) {
             self.log_again(&mut batch);
@@ -1053,19 +1072,12 @@ impl Replica {
             self.clock.tick(self.id);
         }
         self.commit(batch);
-        if let Err(error) = result {
-            let to = self.tag_of(from);
-            return self.refuse(from, to, error);
-        }
-        // What a peer sends it holds, with all its author wrote before.
-        self.advance(now, from, &sent);
-        let mut held = self.log.cursor();
-        if held.seen.heads().count() > self.config.whole_heads_max {
-            held = held.of_authors(&sent.seen);
-        }
-        let to = self.tag_of(from);
-        self.transmit_tagged(from, to, Message::Ack(held));
-        Ok(())
+    }
+
+    /// What is held, as an acknowledgement of what was sent: of many authors, only those of `sent`.
+    fn held_of(&self, sent: &Cursor) -> Cursor {
+        let held = self.log.cursor();
+        if held.seen.heads().count() > self.config.whole_heads_max { held.of_authors(&sent.seen) } else { held }
     }
 
     /// What only a planted bug does.

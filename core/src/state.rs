@@ -535,11 +535,11 @@ impl<'a> Reading<'a> {
     }
 
     fn miscasts_of(self, element: &Element) -> Vec<Miscast> {
-        let (found, life) = match element {
-            Element::Node(node) => (self.node_registers(node), self.node_life(node)),
-            Element::Edge(edge) => (self.edge_registers(edge), self.edge_life(edge)),
+        let Some((table, registers)) = self.registers_of(element) else { return Vec::new() };
+        let life = match element {
+            Element::Node(node) => self.node_life(node),
+            Element::Edge(edge) => self.edge_life(edge),
         };
-        let Some((table, registers)) = found else { return Vec::new() };
         let miscast = |(column, state): (ColumnId, &ColumnState)| {
             let column_type = state.column_type().clone();
             let (rank, value) = registers.kept_value(table, column, life == Life::Revived)?;

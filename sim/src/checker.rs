@@ -172,7 +172,7 @@ pub(crate) mod samples {
     use kuzusync_core::ruling::{Reason, Rejection, Ruling};
     use kuzusync_core::value::{Type, Value};
 
-    use crate::history::{Event, EventKind};
+    use crate::history::{EpochsKnown, Event, EventKind};
     use crate::model;
     use crate::outcome::ReplicaState;
 
@@ -294,7 +294,8 @@ pub(crate) mod samples {
     pub fn opened_with(host: u32, seen: &[ChangeId], lsn: Lsn) -> Event {
         let cursor = Cursor { seen: seen.iter().copied().collect(), lsn };
         let (rejected, prepared, decided) = (Vec::new(), Vec::new(), Vec::new());
-        event(host, EventKind::Opened { replica: ReplicaId([host as u8; 16]), cursor, rejected, prepared, decided })
+        let (replica, epochs) = (ReplicaId([host as u8; 16]), EpochsKnown::default());
+        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs })
     }
 
     pub fn applied(host: u32, change: &Arc<Change>) -> Event {

@@ -2,12 +2,14 @@
 //!
 //! Two runs are the same run exactly when their histories are byte-equal; the digest covers every byte of every event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kuzusync_core::change::ChangeId;
-use kuzusync_core::id::{Digest, ReplicaId, TxId, canonical_bytes};
-use kuzusync_core::message::Cursor;
+use kuzusync_core::change::{Change, ChangeId};
+use kuzusync_core::id::{Digest, ReplicaId, TableId, TxId, canonical_bytes};
+use kuzusync_core::message::{Cursor, LogRecord, Record};
 use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::Statement;
 use kuzusync_core::store::Unmaterialised;
 use kuzusync_core::store::refusing::Refusal;
@@ -30,6 +32,50 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// The greatest epochs of the changes and rulings that somebody has applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochsKnown {
+    /// Of links.
+    pub link: u64,
+    /// Of the main's authority over each table.
+    pub authority: BTreeMap<TableId, u64>,
+}
+
+impl EpochsKnown {
+    /// Those that a change carries.
+    #[must_use]
+    pub fn of(change: &Change) -> Self {
+        EpochsKnown { link: change.link_epoch, authority: change.authority_epochs.clone() }
+    }
+
+    /// Those in what a replica has written down.
+    #[must_use]
+    pub fn of_records(records: &[Record]) -> Self {
+        let mut known = EpochsKnown::default();
+        let batches = records.iter().filter_map(|record| match record {
+            Record::Batch { log, .. } => Some(log),
+            Record::Created { .. } | Record::Main(_) => None,
+        });
+        for record in batches.flatten() {
+            match record {
+                LogRecord::Append(entry) => known.merge(&EpochsKnown::of(&entry.change)),
+                LogRecord::Ruling { ruling: Ruling::Epoch(epoch), .. } => known.link = known.link.max(*epoch),
+                _ => {}
+            }
+        }
+        known
+    }
+
+    /// Takes the greater of both.
+    pub fn merge(&mut self, other: &EpochsKnown) {
+        self.link = self.link.max(other.link);
+        for (table, epoch) in &other.authority {
+            let known = self.authority.entry(*table).or_insert(0);
+            *known = (*known).max(*epoch);
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +92,8 @@ pub enum EventKind {
         prepared: Vec<TxId>,
         /// What it knows to be decided of what replicas voted on.
         decided: Vec<TxId>,
+        /// The greatest epochs in its records.
+        epochs: EpochsKnown,
     },
     /// A client submitted a transaction.
     Invoked {
@@ -346,8 +394,9 @@ mod tests {
             let frame = Arc::clone(&frame);
             EventKind::Sent { to: 1, number: 1, bytes: 9, checksum, frame, is_cut: false, fate }
         };
-        let opened = |lsn, rejected| EventKind::Opened {
+        let opened = |lsn: u64, rejected| EventKind::Opened {
             replica: ReplicaId([1; 16]),
+            epochs: EpochsKnown { link: lsn, ..EpochsKnown::default() },
             cursor: Cursor { lsn, ..Cursor::default() },
             rejected,
             prepared: vec![TxId([lsn as u8; 16])],

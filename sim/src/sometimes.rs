@@ -322,12 +322,14 @@ fn schema_operations(replica: &ReplicaState) -> impl Iterator<Item = (&Change, &
 fn unites_types(replica: &ReplicaState) -> bool {
     let mut claims: BTreeMap<ColumnId, Vec<(&Change, &Type)>> = BTreeMap::new();
     for (change, ddl) in schema_operations(replica) {
-        let claim = match ddl {
-            Ddl::AddColumn { table, column, birth } => (column_born(*table, &column.name, *birth), &column.column_type),
-            Ddl::AlterColumnType { column, column_type, .. } => (*column, column_type),
-            _ => continue,
-        };
-        claims.entry(claim.0).or_default().push((change, claim.1));
+        let birth = if let Ddl::AddColumn { birth, .. } = ddl { *birth } else { 0 };
+        for column in ddl.columns() {
+            let id = column_born(ddl.table_id(), &column.name, birth);
+            claims.entry(id).or_default().push((change, &column.column_type));
+        }
+        if let Ddl::AlterColumnType { column, column_type, .. } = ddl {
+            claims.entry(*column).or_default().push((change, column_type));
+        }
     }
     let unite = |(change, of): &(&Change, &Type), (other, other_of): &(&Change, &Type)| {
         of != other_of && of.widening().contains(other_of) && change.is_concurrent_with(other)

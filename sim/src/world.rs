@@ -27,7 +27,7 @@ use crate::client::Surroundings;
 use crate::clock::HostClock;
 use crate::disk::{Disk, DiskFault};
 use crate::engine::{self, StoreFault};
-use crate::history::{Event, EventKind, History, frame_checksum};
+use crate::history::{EpochsKnown, Event, EventKind, History, frame_checksum};
 use crate::network::Network;
 use crate::options::Options;
 use crate::outcome::{Check, ReplicaState};
@@ -296,7 +296,8 @@ impl World {
         self.hosts[host as usize].identity = Some(replica.id());
         let decided = replica.decisions().map(|(tx, _)| tx).collect();
         let (replica_id, cursor) = (replica.id(), replica.log().cursor());
-        let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided };
+        let epochs = EpochsKnown::of_records(&records);
+        let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided, epochs };
         self.record(Some(host), opened);
         let refusals = &self.hosts[host as usize].refusals;
         let opened = self.stores.open(host, refusals);

@@ -53,12 +53,7 @@ impl Replica {
                 }
             }
         }
-        self.write_anew(&mut batch);
-        if !batch.records.is_empty() {
-            self.clock.merge(&clock.of(self.log.seen()));
-            self.clock.tick(self.id);
-        }
-        self.commit(batch);
+        self.commit_received(clock, batch);
         result
     }
 

@@ -122,12 +122,13 @@ impl Replica {
         let window = fetching.manifest.lacking(known).take(CHUNKS_WANTED_MAX).map(|chunk| chunk.last);
         let mut chunks: Vec<Lsn> = window.filter(|last| !fetching.arrived.contains_key(last)).collect();
         if is_again {
+            // Once this one comes the link works again, and all that was asked for after it is taken for lost.
             fetching.attempt = fetching.attempt.saturating_add(1);
             chunks.truncate(1);
         } else {
             chunks.retain(|last| *last > fetching.asked);
         }
-        fetching.asked = chunks.last().map_or(fetching.asked, |last| fetching.asked.max(*last));
+        fetching.asked = chunks.last().copied().unwrap_or(fetching.asked);
         self.timers.insert(Timer::Fetch(peer), now.monotonic.after(fetch_after(fetching.attempt)));
         if !chunks.is_empty() {
             self.transmit(peer, &Message::Want { chunks });
@@ -201,23 +202,14 @@ impl Replica {
         let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
         let mut batch = Batch::new(now);
         let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
-        self.write_anew(&mut batch);
-        if !batch.records.is_empty() {
-            self.clock.merge(&clock.of(self.log.seen()));
-            self.clock.tick(self.id);
-        }
-        self.commit(batch);
+        self.commit_received(clock, batch);
         result?;
         if self.log.lsn_known() < last {
             let problem = format!("the numbers from {first} to {last} cannot be taken in");
             return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
         }
         self.advance(now, from, &sent);
-        let mut held = self.log.cursor();
-        if held.seen.heads().count() > self.config.whole_heads_max {
-            held = held.of_authors(&sent.seen);
-        }
-        self.transmit(from, &Message::Ack(held));
+        self.transmit(from, &Message::Ack(self.held_of(&sent)));
         Ok(())
     }
 
@@ -227,7 +219,7 @@ impl Replica {
         let Some(Fetching { manifest, .. }) = self.fetching.take() else { return Ok(()) };
         let SyncPoint { lsn, checksum: expected, .. } = manifest.sync_point;
         // What was received meanwhile may have led beyond it; then there is an end of a chunk there all the same.
-        let found = self.log.seals().end_at(lsn).map_or(self.sync_point(), |end| end);
+        let found = self.log.seals().end_at(lsn).unwrap_or_else(|| self.sync_point());
         if found != manifest.sync_point && !is_planted(Bug::SnapshotUnchecked) {
             return self.refuse(from, self.tag_of(from), Error::OtherHistory { lsn, found: found.checksum, expected });
         }

@@ -155,7 +155,8 @@ mod tests {
     fn opened(host: u32, prepared: &[TxId], decided: &[TxId]) -> Event {
         let (prepared, decided) = (prepared.to_vec(), decided.to_vec());
         let (replica, cursor, rejected) = (replica(host as u8), Default::default(), Vec::new());
-        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided })
+        let epochs = Default::default();
+        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs })
     }
 
     fn voted(host: u32) -> Event {

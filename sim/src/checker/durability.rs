@@ -56,8 +56,10 @@ impl Checker for Durability {
             EventKind::Crashed { .. } => {
                 self.crashed.insert(host);
             }
-            EventKind::Opened { cursor, .. } => {
-                for (_, holders) in self.holders.iter_mut().filter(|(id, _)| cursor.seen.contains(**id)) {
+            EventKind::Opened { cursor, rejected, .. } => {
+                // Whoever knows it as rejected cannot carry it out; only its author can, who then writes it anew.
+                let is_held = |id: &ChangeId| cursor.seen.contains(*id) && !rejected.contains(id);
+                for (_, holders) in self.holders.iter_mut().filter(|(id, _)| is_held(id)) {
                     holders.insert(host);
                 }
                 let lost = self.done.iter().find(|(id, teller)| **teller == Some(host) && !cursor.seen.contains(**id));
@@ -201,6 +203,23 @@ mod tests {
             assert!(!is_lost(&[there.clone(), elsewhere.clone(), gone(0), gone(1), reopened.clone()]), "both are gone");
             assert!(is_lost(&[there.clone(), elsewhere.clone(), gone(0), opened(0, &[change.id]), gone(1)]));
         }
+    }
+
+    #[test]
+    fn a_rejected_change_is_gone_with_its_author() {
+        let change = change(id(1, 1), 1, &[], Vec::new());
+        let is_lost = |is_rejected: bool| {
+            let mut reopened = opened(0, &[change.id]);
+            if let EventKind::Opened { rejected, .. } = &mut reopened.kind {
+                rejected.extend(is_rejected.then_some(change.id));
+            }
+            let mut checker = done(change.id);
+            let events = [applied(1, &change), reopened, event(1, EventKind::Wiped)];
+            events.iter().for_each(|event| checker.observe(event).unwrap());
+            problem(&mut checker, state(0, &[])).contains("never reached")
+        };
+        assert!(is_lost(false), "another had it");
+        assert!(!is_lost(true));
     }
 
     /// What an author's replica ends with: its first change rejected, the others applied but for `also_rejected`.

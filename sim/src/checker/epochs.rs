@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kuzusync_core::change::{Change, ChangeId};
-use kuzusync_core::clock::Lsn;
+use kuzusync_core::change::Change;
 use kuzusync_core::id::{ReplicaId, TableId};
-use kuzusync_core::message::{Cursor, Role};
+use kuzusync_core::message::Role;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::Ruling;
 
 use crate::checker::{Checker, Finding};
-use crate::history::{Event, EventKind};
+use crate::history::{EpochsKnown, Event, EventKind};
 use crate::outcome::{Property, ReplicaState};
 
 /// See the module.
@@ -18,34 +17,13 @@ use crate::outcome::{Property, ReplicaState};
 pub struct Epochs {
     authors: BTreeMap<ReplicaId, u32>,
     /// What each host has applied since it was opened, and what it found on its disk.
-    known: BTreeMap<u32, Known>,
-    stamps: BTreeMap<ChangeId, Known>,
-    rulings: BTreeMap<Lsn, u64>,
+    known: BTreeMap<u32, EpochsKnown>,
     /// The hosts in a session with the main, host 0.
     connected: BTreeSet<u32>,
+    /// The hosts of which nobody hears, because they share an identity. Whether they disconnect is not known.
+    doubled: BTreeSet<u32>,
     /// The hosts that have disconnected since the last epoch began.
     disconnected: BTreeSet<u32>,
-}
-
-/// Epochs.
-#[derive(Clone, Default)]
-struct Known {
-    link: u64,
-    authority: BTreeMap<TableId, u64>,
-}
-
-impl Known {
-    fn of(change: &Change) -> Known {
-        Known { link: change.link_epoch, authority: change.authority_epochs.clone() }
-    }
-
-    fn merge(&mut self, other: &Known) {
-        self.link = self.link.max(other.link);
-        for (table, epoch) in &other.authority {
-            let known = self.authority.entry(*table).or_insert(0);
-            *known = (*known).max(*epoch);
-        }
-    }
 }
 
 const MAIN: u32 = 0;
@@ -58,24 +36,31 @@ impl Checker for Epochs {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
-            EventKind::Opened { replica, cursor, .. } => {
+            EventKind::Opened { replica, epochs, .. } => {
                 self.authors.insert(*replica, host);
-                self.known.insert(host, self.on_disk(cursor));
+                self.known.insert(host, epochs.clone());
                 if host == MAIN {
                     self.connected.clear();
                 }
             }
             EventKind::Notified(Notice::Applied { entry }) => return self.apply(host, &entry.change),
-            EventKind::Notified(Notice::Ruled { ruling: Ruling::Epoch(epoch), lsn }) => {
-                self.rulings.insert(*lsn, *epoch);
-                self.known.entry(host).or_default().merge(&Known { link: *epoch, ..Known::default() });
+            EventKind::Notified(Notice::Ruled { ruling: Ruling::Epoch(epoch), .. }) => {
+                let known = self.known.entry(host).or_default();
+                known.link = known.link.max(*epoch);
                 if host == MAIN {
                     self.disconnected.clear();
                 }
             }
-            EventKind::Notified(Notice::Established { peer, .. }) if host == MAIN => {
+            EventKind::Notified(Notice::Established { peer, .. })
+                if host == MAIN && !self.doubled.contains(&peer.0) =>
+            {
                 self.connected.insert(peer.0);
             }
+            EventKind::Cloned { .. } | EventKind::Doubled => {
+                self.connected.remove(&host);
+                self.doubled.insert(host);
+            }
+            EventKind::Wiped => drop(self.doubled.remove(&host)),
             EventKind::Refused { .. } | EventKind::Notified(Notice::Refused { .. }) if host == MAIN => {
                 self.connected.clear();
             }
@@ -100,18 +85,8 @@ impl Checker for Epochs {
 }
 
 impl Epochs {
-    /// What a replica knows that opens its log.
-    fn on_disk(&self, cursor: &Cursor) -> Known {
-        let mut known = Known::default();
-        let applied = self.stamps.iter().filter(|(id, _)| cursor.seen.contains(**id));
-        applied.for_each(|(_, stamps)| known.merge(stamps));
-        let ruled = self.rulings.range(..=cursor.lsn).map(|(_, epoch)| *epoch).max().unwrap_or(0);
-        known.link = known.link.max(ruled);
-        known
-    }
-
     fn apply(&mut self, host: u32, change: &Change) -> Result<(), Finding> {
-        let stamps = Known::of(change);
+        let stamps = EpochsKnown::of(change);
         let known = self.known.entry(host).or_default();
         let is_own = self.authors.get(&change.id.replica) == Some(&host);
         // The main raises the authority of a table with each write to it.
@@ -124,7 +99,6 @@ impl Epochs {
             return Err(Finding::new(message, &[host]));
         }
         known.merge(&stamps);
-        self.stamps.insert(change.id, stamps);
         Ok(())
     }
 }
@@ -133,11 +107,17 @@ impl Epochs {
 mod tests {
     use super::*;
     use crate::checker::samples::{altered, applied, change, event, id, noticed, opened, state, update, user};
+    use kuzusync_core::clock::Lsn;
     use kuzusync_core::message::SyncMode;
     use kuzusync_core::session::Peer;
 
     fn ruled(host: u32, lsn: Lsn, epoch: u64) -> Event {
         noticed(host, Notice::Ruled { ruling: Ruling::Epoch(epoch), lsn })
+    }
+
+    fn established(peer: u32) -> Event {
+        let (protocol_version, mode) = ("1.0".to_owned(), SyncMode::Incremental);
+        noticed(0, Notice::Established { peer: Peer(peer), replica: id(2, 1).replica, protocol_version, mode })
     }
 
     fn verdict(events: &[Event]) -> Result<(), Finding> {
@@ -165,18 +145,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_replica_wrote_down_before_it_died_counts() {
+        let own =
+            altered(&change(id(1, 2), 1, &[], vec![update(user(1), "name", "a")]), |change| change.link_epoch = 1);
+        let reopened = |link| {
+            let mut event = opened(1, &[]);
+            if let EventKind::Opened { epochs, .. } = &mut event.kind {
+                epochs.link = link;
+            }
+            event
+        };
+        assert_eq!(verdict(&[reopened(1), applied(1, &own)]), Ok(()));
+        assert!(verdict(&[reopened(0), applied(1, &own)]).is_err());
+    }
+
+    #[test]
     fn a_disconnection_without_an_epoch_is_found() {
-        let (protocol_version, mode) = ("1.0".to_owned(), SyncMode::Incremental);
-        let replica = id(2, 1).replica;
-        let established = Notice::Established { peer: Peer(1), replica, protocol_version, mode };
         let mut checker = Epochs::default();
         let replicas = [ReplicaState { role: Role::Main, ..state(0, &[]) }];
-        checker.observe(&noticed(0, established)).unwrap();
+        checker.observe(&established(1)).unwrap();
         checker.observe(&event(1, EventKind::WentOffline)).unwrap();
         assert!(checker.judge(&replicas).unwrap_err().message.contains("after replica 1 disconnected"));
         checker.observe(&ruled(0, 1, 1)).unwrap();
         assert_eq!(checker.judge(&replicas), Ok(()));
         checker.observe(&event(2, EventKind::WentOffline)).unwrap();
         assert_eq!(checker.judge(&replicas), Ok(()), "it was in no session");
+    }
+
+    #[test]
+    fn whether_hosts_with_one_identity_disconnect_is_not_known() {
+        let is_found = |events: &[Event]| {
+            let mut checker = Epochs::default();
+            events.iter().for_each(|event| checker.observe(event).unwrap());
+            checker.judge(&[ReplicaState { role: Role::Main, ..state(0, &[]) }]).is_err()
+        };
+        let main_goes = event(0, EventKind::WentOffline);
+        let (doubled, wiped) = (event(1, EventKind::Doubled), event(1, EventKind::Wiped));
+        assert!(is_found(&[established(1), main_goes.clone()]));
+        assert!(!is_found(&[established(1), doubled.clone(), main_goes.clone()]));
+        assert!(!is_found(&[doubled.clone(), established(1), main_goes.clone()]));
+        assert!(is_found(&[doubled, wiped, established(1), main_goes]));
     }
 }

@@ -50,7 +50,15 @@ pub(super) fn change(table: u32, column: u32, change: u32, here: &Surroundings) 
             let to = free(&COLUMNS, choice, |name| has_column(view, &table, name))?;
             Ok(Statement::RenameColumn { table, column, to })
         }
-        10 | 11 => {
+        10 => {
+            // Few columns, and types that can be united where replicas meet in one.
+            let columns = writable(&table, view);
+            let (column, of) = pick(&columns, column % 3).ok_or("the table has no property")?;
+            let others: Vec<&Type> = of.widening().iter().filter(|other| *other != of).collect();
+            let column_type = (*pick(&others, choice).ok_or("the type has no wider one")?).clone();
+            Ok(Statement::AlterColumnType { table, column: column.clone(), column_type })
+        }
+        11 => {
             let (column, _) = property()?;
             let column_type = pick(&types(), choice).cloned().ok_or("there is no type")?;
             Ok(Statement::AlterColumnType { table, column, column_type })
