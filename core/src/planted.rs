@@ -87,13 +87,17 @@ pub enum Bug {
     PreparedForgotten,
     /// The chunks of a snapshot are taken in without a look at their digests.
     SnapshotUnchecked,
+    /// With a row its tombstone goes too, so that an older write that comes later brings it back.
+    TombstonePurged,
+    /// A host greets its neighbours in the order of a hash map, which is another in every process.
+    HashMapOrder,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 39] = [
+    pub const ALL: [Bug; 41] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -132,6 +136,8 @@ impl Bug {
         Bug::CommitsOnTimeout,
         Bug::PreparedForgotten,
         Bug::SnapshotUnchecked,
+        Bug::TombstonePurged,
+        Bug::HashMapOrder,
         Bug::Canary,
     ];
 
@@ -177,6 +183,8 @@ impl Bug {
             Bug::CommitsOnTimeout => "commits-on-timeout",
             Bug::PreparedForgotten => "prepared-forgotten",
             Bug::SnapshotUnchecked => "snapshot-unchecked",
+            Bug::TombstonePurged => "tombstone-purged",
+            Bug::HashMapOrder => "hash-map-order",
             Bug::Canary => "canary",
         }
     }
@@ -223,6 +231,8 @@ impl Bug {
             Bug::CommitsOnTimeout => "Distributed Sync Engine, two-phase commit",
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
+            Bug::TombstonePurged => "Distributed Sync Engine, tombstones",
+            Bug::HashMapOrder => "Distributed Sync Engine, Map and Set",
             Bug::Canary => "made for the gate",
         }
     }

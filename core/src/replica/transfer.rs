@@ -91,7 +91,7 @@ impl Replica {
         }
         if lsn <= self.log.lsn_known() {
             // The main has not heard of what came before, or not understood it.
-            self.transmit(from, &Message::Ack(self.log.cursor()));
+            self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.log.cursor()));
             return Ok(());
         }
         let is_under_way = self.timers.contains_key(&Timer::Fetch(from));
@@ -209,7 +209,7 @@ impl Replica {
             return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
         }
         self.advance(now, from, &sent);
-        self.transmit(from, &Message::Ack(self.held_of(&sent)));
+        self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.held_of(&sent)));
         Ok(())
     }
 
