@@ -1,6 +1,7 @@
 //! The commands on a replica directory as an operator meets them, and what an import leaves when it is killed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,7 @@ fn the_batch_size_comes_from_the_option_then_the_environment_then_the_settings()
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever lets it be killed often wants to know where it was")]
 fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     let number =
         |name: &str, otherwise: usize| std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap());
@@ -185,6 +187,8 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         (Some(rows as u64), Some(rows as u64))
     );
     let (mut acknowledged, mut deaths) = (0, 0);
+    // How far it was at each death.
+    let mut places = BTreeSet::new();
     // Each gets on by a part of the whole, so that all of them together see it from its beginning to its end.
     let mut start = Duration::ZERO;
     for kill in 0..kills {
@@ -199,7 +203,8 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
             .unwrap();
         std::thread::sleep(start + whole.mul_f64(share as f64 / 500.0 / kills as f64));
         child.kill().unwrap();
-        deaths += usize::from(child.wait().unwrap().code().is_none());
+        let is_killed = child.wait().unwrap().code().is_none();
+        deaths += usize::from(is_killed);
         let opening = std::time::Instant::now();
         let status = json(path, &["status", "--dir", "killed"]);
         start = opening.elapsed();
@@ -207,7 +212,11 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         assert!(last_lsn >= acknowledged, "what was durable is: {acknowledged}, then {last_lsn}");
         assert!(last_lsn.is_multiple_of(100) || last_lsn == rows as u64, "whole batches: {last_lsn}");
         acknowledged = last_lsn;
+        if is_killed {
+            places.insert(last_lsn);
+        }
     }
+    eprintln!("killed {deaths} of {kills} times, after {places:?} of {rows} rows; undisturbed it takes {whole:?}");
     assert!(deaths > 0, "none of {kills} was killed");
     let rest = json(path, &import("killed"));
     assert_eq!(rest["left_out"].as_array().unwrap().len(), 0);
