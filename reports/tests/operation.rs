@@ -1,11 +1,12 @@
 //! The commands on a replica directory as an operator meets them, and what an import leaves when it is killed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -164,6 +165,7 @@ fn the_batch_size_comes_from_the_option_then_the_environment_then_the_settings()
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever lets it be killed often wants to know where it was")]
 fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     let number =
         |name: &str, otherwise: usize| std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap());
@@ -171,50 +173,64 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     let (_kept, folder) = with_main();
     let path = folder.as_path();
     fs::write(path.join("legacy.jsonl"), plain(rows)).unwrap();
-    // Both begin as copies of one replica's backup, so they begin equal.
+    // All begin as copies of one replica's backup, so they begin equal.
     ok(path, &["backup", "--dir", "main", "--to", "main.backup"]);
-    for name in ["quiet", "killed"] {
-        ok(path, &["restore", "--dir", name, "--from", "main.backup"]);
+    fn import(name: &str) -> [&str; 7] {
+        ["import-changelog", "--dir", name, "--in", "legacy.jsonl", "--batch-size", "100"]
     }
-    let import = |name| ["import-changelog", "--dir", name, "--in", "legacy.jsonl", "--batch-size", "100"];
-    let started = std::time::Instant::now();
+    ok(path, &["restore", "--dir", "quiet", "--from", "main.backup"]);
+    let started = Instant::now();
     let undisturbed = json(path, &import("quiet"));
     let whole = started.elapsed();
-    assert_eq!(
-        (undisturbed["applied"].as_u64(), undisturbed["last_lsn"].as_u64()),
-        (Some(rows as u64), Some(rows as u64))
-    );
-    let (mut acknowledged, mut deaths) = (0, 0);
-    // Each gets on by a part of the whole, so that all of them together see it from its beginning to its end.
-    let mut start = Duration::ZERO;
-    for kill in 0..kills {
-        let share = (kill * 7919 + 13) % 1000;
-        let mut command = Command::new(KUZUSYNC);
-        let mut child = command
-            .args(import("killed"))
-            .current_dir(path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(start + whole.mul_f64(share as f64 / 500.0 / kills as f64));
-        child.kill().unwrap();
-        deaths += usize::from(child.wait().unwrap().code().is_none());
-        let opening = std::time::Instant::now();
-        let status = json(path, &["status", "--dir", "killed"]);
-        start = opening.elapsed();
-        let last_lsn = status["sync_state"][0]["last_lsn"].as_u64().unwrap_or(0);
-        assert!(last_lsn >= acknowledged, "what was durable is: {acknowledged}, then {last_lsn}");
-        assert!(last_lsn.is_multiple_of(100) || last_lsn == rows as u64, "whole batches: {last_lsn}");
-        acknowledged = last_lsn;
-    }
-    assert!(deaths > 0, "none of {kills} was killed");
-    let rest = json(path, &import("killed"));
-    assert_eq!(rest["left_out"].as_array().unwrap().len(), 0);
-    let [quiet, killed] = ["quiet", "killed"].map(|name| json(path, &["status", "--dir", name]));
-    for same in ["digest", "tables", "last_lsn", "last_number", "audit", "dead_letters"] {
-        assert_eq!(quiet[same], killed[same], "{same}");
-    }
+    let all = Some(rows as u64);
+    assert_eq!((undisturbed["applied"].as_u64(), undisturbed["last_lsn"].as_u64()), (all, all));
+    let quiet = json(path, &["status", "--dir", "quiet"]);
     assert_eq!(quiet["tables"]["User"].as_u64(), Some((rows - rows / 4) as u64));
-    assert_eq!(killed["last_lsn"].as_u64(), Some(rows as u64 + 1), "nothing is logged twice");
+    let check = |name: &str| {
+        let killed = json(path, &["status", "--dir", name]);
+        for same in ["digest", "tables", "last_lsn", "last_number", "audit", "dead_letters", "sync_state"] {
+            assert_eq!(quiet[same], killed[same], "{same}");
+        }
+        assert_eq!(killed["last_lsn"].as_u64(), Some(rows as u64 + 1), "nothing is logged twice");
+    };
+    // One import after another, each killed until it comes to its end.
+    let (mut deaths, mut imports, mut places) = (0, 0, BTreeMap::<u64, usize>::new());
+    while deaths < kills {
+        imports += 1;
+        let name = format!("killed-{imports}");
+        ok(path, &["restore", "--dir", &name, "--from", "main.backup"]);
+        let (mut acknowledged, mut start, mut reach) = (0, Duration::ZERO, whole / 8);
+        loop {
+            let share = ((deaths + imports) * 7919 + 13) % 1000;
+            let mut command = Command::new(KUZUSYNC);
+            let command = command.args(import(&name)).current_dir(path).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap();
+            if deaths < kills {
+                std::thread::sleep(start + reach.mul_f64(share as f64 / 1000.0));
+                child.kill().unwrap();
+            }
+            let is_killed = child.wait().unwrap().code().is_none();
+            deaths += usize::from(is_killed);
+            let opening = Instant::now();
+            let status = json(path, &["status", "--dir", &name]);
+            start = opening.elapsed();
+            let last_lsn = status["sync_state"][0]["last_lsn"].as_u64().unwrap_or(0);
+            assert!(last_lsn >= acknowledged, "what was durable is: {acknowledged}, then {last_lsn}");
+            assert!(last_lsn.is_multiple_of(100) || last_lsn == rows as u64, "whole batches: {last_lsn}");
+            let told = status["last_lsn"].as_u64().unwrap();
+            assert_eq!(told, last_lsn + 1, "a batch is in the log with how far the file was read, or neither is");
+            if !is_killed {
+                break;
+            }
+            *places.entry(last_lsn).or_default() += 1;
+            // One that gets nowhere is given more time.
+            reach = if last_lsn == acknowledged { reach * 2 } else { whole / 8 };
+            acknowledged = last_lsn;
+        }
+        check(&name);
+        fs::remove_dir_all(path.join(&name)).unwrap();
+    }
+    eprintln!("{deaths} deaths in {imports} imports of {rows} rows, which take {whole:?}; by row reached: {places:?}");
+    let is_inside = |place: &u64| *place > 0 && *place < rows as u64;
+    assert!(places.keys().any(is_inside), "no import was killed on its way: {places:?}");
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`migration`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
 //! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sampled`] | what the cases of the harness ask of many runs |
@@ -21,6 +21,7 @@ pub mod crash_points;
 pub mod format;
 pub mod harness;
 pub mod input;
+pub mod migration;
 pub mod offline;
 pub mod operation;
 pub mod reconciliation;

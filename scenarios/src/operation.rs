@@ -75,10 +75,11 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+/// What a body came to.
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Runs a body in a folder of its own. What it did not expect is a check that does not hold.
-async fn run(cluster: &mut Cluster, body: fn(&mut Cluster, &Folder) -> Outcome) {
+pub(crate) async fn run(cluster: &mut Cluster, body: fn(&mut Cluster, &Folder) -> Outcome) {
     let folder = TempDir::new().map(Folder);
     let result = folder.map_err(Into::into).and_then(|folder| body(cluster, &folder));
     if let Err(error) = result {
@@ -87,29 +88,29 @@ async fn run(cluster: &mut Cluster, body: fn(&mut Cluster, &Folder) -> Outcome) 
 }
 
 /// Where the directories of a run are.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn init(&self, name: &str, role: Role) -> Result<Directory, Error> {
+    pub(crate) fn init(&self, name: &str, role: Role) -> Result<Directory, Error> {
         Directory::init(&self.path(name), &Init { role, database: Some(DatabaseId([8; 16])), name: None })
     }
 
-    fn with_tables(&self, name: &str, role: Role) -> Result<Directory, Error> {
+    pub(crate) fn with_tables(&self, name: &str, role: Role) -> Result<Directory, Error> {
         apply(self.init(name, role)?, TABLES)
     }
 }
 
 const TABLES: &str = r#"[{"create_node_table": {"table": "User", "columns": [{"name": "id", "type": "STRING"}, {"name": "name", "type": "STRING"}, {"name": "visits", "type": "INT64"}], "primary_key": "id"}}]"#;
 
-fn apply(directory: Directory, text: &str) -> Result<Directory, Error> {
+pub(crate) fn apply(directory: Directory, text: &str) -> Result<Directory, Error> {
     Ok(directory.apply(parse_transactions(text)?)?.0)
 }
 
-fn user(id: &str, visits: i64) -> String {
+pub(crate) fn user(id: &str, visits: i64) -> String {
     format!(
         r#"{{"create_node": {{"table": "User", "properties": {{"id": {{"string": "{id}"}}, "visits": {{"int64": {visits}}}}}}}}}"#
     )
@@ -121,7 +122,7 @@ fn options() -> ImportOptions {
     ImportOptions { batch_size: BATCH_SIZE, allow_schema_alter: false }
 }
 
-fn import(directory: &mut Directory, text: &str) -> Result<ImportReport, Error> {
+pub(crate) fn import(directory: &mut Directory, text: &str) -> Result<ImportReport, Error> {
     directory.import(text.as_bytes(), options(), &mut |_| {})
 }
 

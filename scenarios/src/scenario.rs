@@ -42,6 +42,7 @@ impl Scenario {
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
             crate::operation::scenarios(),
+            crate::migration::scenarios(),
             crate::resend::scenarios(),
             crate::input::scenarios(),
             crate::schema::scenarios(),
