@@ -28,6 +28,7 @@ mod bugs;
 mod conformance;
 mod console;
 mod directory;
+mod documented;
 mod finish;
 mod gate;
 mod github;

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -329,6 +329,12 @@ impl Launcher {
     /// If the system does not tell which program that is.
     pub fn this_program(run_max: Duration, sabotage: Sabotage) -> io::Result<Self> {
         Ok(Launcher { program: std::env::current_exe()?, sabotage, run_max })
+    }
+
+    /// The program that workers run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The same for workers that run another program.

@@ -526,7 +526,7 @@ fn import_page(report: &ImportReport) -> String {
         plural(report.rows, "row"),
         report.left_out.len(),
         report.rejected.len(),
-        plural(*batches, "batch").replace("batchs", "batches"),
+        plural(*batches, "batch"),
     );
     for column in &report.added_columns {
         let _ = writeln!(page, "added column {column}");
