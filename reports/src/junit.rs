@@ -94,7 +94,8 @@ fn described(mut test: TestCase, case: &CaseReport) -> TestCase {
 
 fn seed_test(failure: &FailureReport) -> TestCase {
     let FailureReport { seed, class, signature, replay, .. } = failure;
-    problem(&format!("seed {seed}"), NonSuccessKind::Failure, class, &format!("{signature}; replay with: {replay}"))
+    let kind = if *class == "harness" { NonSuccessKind::Error } else { NonSuccessKind::Failure };
+    problem(&format!("seed {seed}"), kind, class, &format!("{signature}; replay with: {replay}"))
 }
 
 fn passed(name: &str) -> TestCase {

@@ -191,7 +191,9 @@ fn smallest(stored: &StoredCase, launcher: &Launcher) -> Option<StoredCase> {
         return None;
     }
     match &stored.failure {
-        Some(Failure::Nondeterminism { .. } | Failure::TimeLimit { .. }) | None => return None,
+        Some(Failure::Harness { .. } | Failure::Nondeterminism { .. } | Failure::TimeLimit { .. }) | None => {
+            return None;
+        }
         Some(_) => {}
     }
     let meter = Meter::new();

@@ -14,7 +14,7 @@ use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::Profile;
-use kuzusync_sim::outcome::{Failure, gravest};
+use kuzusync_sim::outcome::{Failure, HARNESS_FAILED, gravest};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::sometimes;
 use kuzusync_sim::store::StoreChoice;
@@ -43,7 +43,8 @@ const EXAMPLES: &str = "Examples:
 The gate needs `kuzusync-planted` beside it, the build that carries planted bugs, to see that the harness finds one:
   cargo build --release --features planted-bugs --bin kuzusync-planted
 
-The exit code is that of the gravest failure; 1 too if the planted bug is missed: then the harness is broken.";
+The exit code is that of the gravest failure; 8 if the harness itself failed, or misses the planted bug: then it is broken, and nothing \
+else that it says can be relied on.";
 
 /// What `gate` takes.
 #[derive(Debug, Args)]
@@ -295,7 +296,7 @@ fn canary_part(first: u64, hunter: &Crew) -> Part {
         ),
         _ => format!("the planted bug is found in {found} of {CANARY_SEEDS} seeds"),
     };
-    Part { name: "canary", passed: found > 0, words, exit_code: u8::from(found == 0) }
+    Part { name: "canary", passed: found > 0, words, exit_code: if found == 0 { HARNESS_FAILED } else { 0 } }
 }
 
 fn fresh_seeds(
