@@ -13,13 +13,17 @@
 //! | 5 | two runs of one seed differ |
 //! | 6 | a situation that was required is not reached |
 //! | 7 | a run takes too long |
+//! | 8 | the harness itself failed, or does not find what was planted: nothing else that it says can be relied on |
 //!
-//! Of several the first in the order 5, 4, 1, 3, 7, 6 counts.
+//! Of several the first in the order 8, 5, 4, 1, 3, 7, 6 counts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use kuzusync_core::planted::Bug;
+use kuzusync_sim::outcome::HARNESS_FAILED;
+use kuzusync_sim::simulation::panic_message;
 use kuzusync_sim::store::StoreChoice;
 
 use crate::worker;
@@ -28,6 +32,7 @@ mod bugs;
 mod conformance;
 mod console;
 mod directory;
+mod documented;
 mod finish;
 mod gate;
 mod github;
@@ -69,7 +74,8 @@ const EXAMPLES: &str = "Examples:
   kuzusync conformance D1.1 C3            whether documented cases hold
   kuzusync init --dir shop                a replica of your own; then apply, export-changelog, import-changelog
 
-Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached, 7 time limit";
+Exit codes: 0 pass, 1 safety, 2 bad input, 3 liveness, 4 crash, 5 nondeterminism, 6 a required situation not reached, 7 time limit, \
+8 the harness itself failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -130,6 +136,9 @@ enum Stop {
     /// Bad input: what is wrong with it and what to do.
     #[error("{0}")]
     Usage(String),
+    /// The harness itself failed.
+    #[error("the harness itself failed, which says nothing about what it was asked: {0}")]
+    Harness(String),
     /// Nobody reads any more.
     #[error("the reader of standard output closed it before everything was written; what was found is not all told")]
     Closed,
@@ -138,6 +147,13 @@ enum Stop {
 impl Stop {
     fn usage(message: impl Into<String>) -> Self {
         Stop::Usage(message.into())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Stop::Harness(_) => HARNESS_FAILED,
+            Stop::Usage(_) | Stop::Closed => BAD_INPUT,
+        }
     }
 }
 
@@ -160,13 +176,12 @@ pub fn main() -> ExitCode {
         }
     };
     let mut console = Console::new();
-    ExitCode::from(match dispatch(cli.command, &mut console) {
-        Ok(code) => code,
-        Err(stop) => {
-            console.complain(&stop.to_string());
-            BAD_INPUT
-        }
-    })
+    let end = catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, &mut console)));
+    let end = end.unwrap_or_else(|panic| Err(Stop::Harness(panic_message(panic.as_ref()))));
+    ExitCode::from(end.unwrap_or_else(|stop| {
+        console.complain(&stop.to_string());
+        stop.exit_code()
+    }))
 }
 
 fn dispatch(command: Command, console: &mut Console) -> End {
@@ -193,7 +208,7 @@ fn dispatch(command: Command, console: &mut Console) -> End {
         Command::Completions { shell } => completions(shell, console),
         Command::Worker(sabotage) => {
             let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            worker::serve(input, output, &sabotage).map_err(|error| Stop::usage(error.to_string()))?;
+            worker::serve(input, output, &sabotage).map_err(|error| Stop::Harness(error.to_string()))?;
             Ok(0)
         }
     }

@@ -111,6 +111,11 @@ impl Conformance {
         self.count(Verdict::Fail) == 0 && self.count(Verdict::Missing) == 0
     }
 
+    /// The cases that were run, if on fewer stores than they ask for.
+    pub fn ran(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases.iter().filter(|case| !case.stores.is_empty())
+    }
+
     /// How many cases stand like that.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
@@ -308,10 +313,13 @@ fn row(case: &CaseReport, width: usize) -> String {
     }
     let is_table = case.coverage.len() > SCENARIOS_IN_A_LINE;
     let remark = match &case.reason {
-        _ if case.scenarios.is_empty() => return page,
-        Some(reason) if case.verdict == Verdict::Fail => reason.clone(),
+        _ if case.scenarios.is_empty() && case.stores.is_empty() => return page,
+        Some(reason) if case.verdict == Verdict::Fail || case.scenarios.is_empty() => reason.clone(),
         Some(reason) if is_table => reason.clone(),
         Some(reason) => format!("{scenarios}: {reason}"),
+        None if case.scenarios.is_empty() => {
+            format!("read in what is written of runs on {}", case.stores.join(" and "))
+        }
         None if is_table => {
             format!("shown by {} on {}:", plural(case.scenarios.len(), "scenario"), case.stores.join(" and "))
         }

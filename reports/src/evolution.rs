@@ -14,7 +14,7 @@ use kuzusync_sim::history::EventKind;
 use kuzusync_sim::outcome::Outcome;
 use serde::Serialize;
 
-use crate::text::{labelled, ms, plural};
+use crate::text::plural;
 use crate::words::Names;
 
 /// A version of the schema.
@@ -197,28 +197,4 @@ fn in_words(step: &SchemaStep, touched: &Touched) -> String {
     let step = step.to_string();
     let step = step.split(" {").next().unwrap_or(&step).to_owned();
     format!("{step}: tables {}, {}{columns}", listed(&touched.tables), plural(touched.rows, "row"))
-}
-
-/// Columns of the version's number.
-const INDENT: usize = 6;
-
-/// The versions as text: each with who made it and when it was everywhere.
-#[must_use]
-pub fn text(versions: &[Version], width: usize) -> String {
-    let mut page = String::new();
-    for version in versions {
-        let known = version.reached_us.iter().flatten().max();
-        let everywhere = match known {
-            Some(last) if version.reached_us.iter().all(Option::is_some) => format!("everywhere at {} ms", ms(*last)),
-            _ => {
-                let missing = version.reached_us.iter().filter(|reached| reached.is_none()).count();
-                format!("{} never had it", plural(missing, "replica"))
-            }
-        };
-        let Version { version: number, operation, by, change, .. } = version;
-        let line = format!("{operation}, by {by} ({change}), {everywhere}");
-        page.push_str(&labelled(&number.to_string(), &line, INDENT, width));
-        version.touched.iter().for_each(|touched| page.push_str(&labelled("", touched, INDENT + 2, width)));
-    }
-    if page.is_empty() { "no schema operation\n".to_owned() } else { page }
 }

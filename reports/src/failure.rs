@@ -196,6 +196,9 @@ pub(crate) fn told(outcome: &Outcome, names: &Names) -> Told {
 
 fn expected(failure: &Failure) -> &'static str {
     match failure {
+        Failure::Harness { .. } => {
+            "The harness makes the run and tells of it. It did not: this says nothing about the engine."
+        }
         Failure::Nondeterminism { .. } => "Commit, seed and plan decide every byte of a run's history.",
         Failure::TimeLimit { .. } => "A run comes to its end: a plan is finite, and a healed cluster comes to rest.",
         _ => "A replica refuses bad input with an error; a panic is a bug.",

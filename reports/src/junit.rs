@@ -12,9 +12,8 @@ pub fn sweep(report: &Report, conformance: Option<&Conformance>) -> String {
     let mut junit = Junit::new("kuzusync sweep");
     if let Some(conformance) = conformance {
         let mut suite = TestSuite::new("documented cases");
-        let ran = conformance.cases.iter().filter(|case| !case.stores.is_empty());
         // What was run on fewer stores than the case asks for is missing, and no failure of this sweep.
-        suite.add_test_cases(ran.map(|case| match case.verdict {
+        suite.add_test_cases(conformance.ran().map(|case| match case.verdict {
             Verdict::Missing => described(passed(case.id), case),
             _ => case_test(case, case.verdict == Verdict::Fail),
         }));
@@ -95,7 +94,8 @@ fn described(mut test: TestCase, case: &CaseReport) -> TestCase {
 
 fn seed_test(failure: &FailureReport) -> TestCase {
     let FailureReport { seed, class, signature, replay, .. } = failure;
-    problem(&format!("seed {seed}"), NonSuccessKind::Failure, class, &format!("{signature}; replay with: {replay}"))
+    let kind = if *class == "harness" { NonSuccessKind::Error } else { NonSuccessKind::Failure };
+    problem(&format!("seed {seed}"), kind, class, &format!("{signature}; replay with: {replay}"))
 }
 
 fn passed(name: &str) -> TestCase {

@@ -11,6 +11,7 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
+//! | [`measure`], [`inspection`] | cases with a limit of time; cases about what is read |
 //! | [`html`] | a sweep and its runs as one page, with a diagram to look around in |
 //! | [`evolution`], [`advice`] | the versions of the schema; filters without an index |
 //! | [`benchmarks`] | what Criterion measured |
@@ -39,6 +40,7 @@ mod disagreement;
 pub mod evolution;
 pub mod failure;
 pub mod html;
+pub mod inspection;
 pub mod junit;
 pub mod markdown;
 pub mod measure;

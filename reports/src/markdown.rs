@@ -75,6 +75,9 @@ fn table<'a>(cases: impl Iterator<Item = &'a CaseReport>) -> String {
             (None, Some(measured)) => {
                 format!("{measured}; limit {}", case.limit.as_deref().unwrap_or_default())
             }
+            (None, None) if case.scenarios.is_empty() => {
+                format!("what is written of runs on {}", case.stores.join(" and "))
+            }
             (None, None) => format!("{} on {}", case.scenarios.join(", "), case.stores.join(" and ")),
         };
         let (id, document, verdict) = (case.id, case.document, case.verdict.name());
@@ -86,7 +89,7 @@ fn table<'a>(cases: impl Iterator<Item = &'a CaseReport>) -> String {
 }
 
 /// A text as a cell of a table: on one line, and without what ends a cell or begins an element.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace(['\n', '\r'], " ").replace('|', "\\|").replace('<', "&lt;")
 }
 

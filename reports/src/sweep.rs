@@ -186,7 +186,7 @@ impl Fingerprint {
     pub(crate) fn difference(&self, again: &Reply) -> Option<Failure> {
         let again = match again {
             Ok(answer) => Fingerprint::of(answer),
-            Err(failure @ Failure::TimeLimit { .. }) => return Some(failure.clone()),
+            Err(failure @ (Failure::Harness { .. } | Failure::TimeLimit { .. })) => return Some(failure.clone()),
             Err(failure) => {
                 let message = format!("the second run of the seed died: {}", failure.message());
                 return Some(Failure::Nondeterminism { message });

@@ -83,10 +83,14 @@ fn split(text: &str, columns: usize) -> (&str, &str) {
     (text, "")
 }
 
-/// A number with its noun: `1 case`, `2 cases`.
+/// A number with its noun: `1 case`, `2 cases`, `2 batches`.
 #[must_use]
 pub fn plural(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    match number {
+        1 => format!("1 {noun}"),
+        _ if noun.ends_with("ch") => format!("{number} {noun}es"),
+        _ => format!("{number} {noun}s"),
+    }
 }
 
 /// Simulated time in milliseconds, to a tenth.
@@ -112,6 +116,11 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("a abcdefgh", 3), ["a", "abc", "def", "gh"]);
         assert_eq!(wrap("", 3), [""]);
+    }
+
+    #[test]
+    fn nouns_are_plural_as_people_write_them() {
+        assert_eq!([plural(1, "batch"), plural(2, "batch"), plural(0, "case")], ["1 batch", "2 batches", "0 cases"]);
     }
 
     #[test]

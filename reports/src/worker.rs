@@ -3,7 +3,8 @@
 //! A worker is this same program with the hidden command `worker`. It reads one [`Request`] per line and answers each
 //! with one [`Answer`]; it holds nothing between two runs. The parent keeps one worker per job ([`Crew`]) and feeds it
 //! from one queue. A worker that dies is a crash of the run it was making; one that does not answer in time is killed, and
-//! its run has failed of the time limit. Either way a new one takes its place.
+//! its run has failed of the time limit. Either way a new one takes its place. A worker that cannot be started, says what is no
+//! answer, or panics beside the simulation is a failure of the harness: it says nothing about the engine.
 //!
 //! Kùzu is native code: what goes wrong in it ends a process and cannot be caught. And a simulated task that never gives
 //! its turn back leaves nobody inside the simulation to notice. That is why runs are made here and not in threads of the
@@ -12,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -27,7 +28,7 @@ use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, History};
 use kuzusync_sim::options::Options;
-use kuzusync_sim::outcome::{Check, Failure, Outcome};
+use kuzusync_sim::outcome::{Check, Failure, HARNESS_FAILED, Outcome};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Body, Run, SIMULATION_THREAD, Script, simulate};
 use kuzusync_sim::sometimes;
@@ -247,6 +248,9 @@ pub struct Sabotage {
     /// Let a simulated task of this seed never give its turn back
     #[arg(long, value_name = "SEED", hide = true)]
     worker_hangs_at: Option<u64>,
+    /// Let the harness in the worker that comes to this seed panic
+    #[arg(long, value_name = "SEED", hide = true)]
+    worker_panics_at: Option<u64>,
     /// Let every worker tell something else of this seed
     #[arg(long, value_name = "SEED", hide = true)]
     worker_differs_at: Option<u64>,
@@ -257,6 +261,7 @@ impl Sabotage {
         let options = [
             ("--worker-dies-at", self.worker_dies_at),
             ("--worker-hangs-at", self.worker_hangs_at),
+            ("--worker-panics-at", self.worker_panics_at),
             ("--worker-differs-at", self.worker_differs_at),
         ];
         let given = options.into_iter().filter_map(|(name, seed)| Some([name.to_owned(), seed?.to_string()]));
@@ -268,6 +273,7 @@ impl Sabotage {
         if self.worker_dies_at == Some(seed) {
             std::process::abort();
         }
+        assert_ne!(self.worker_panics_at, Some(seed), "the worker was told to panic at this seed");
         if self.worker_hangs_at == Some(seed) {
             let body: Body = |_| {
                 Box::pin(async {
@@ -331,6 +337,12 @@ impl Launcher {
         Ok(Launcher { program: std::env::current_exe()?, sabotage, run_max })
     }
 
+    /// The program that workers run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The same for workers that run another program.
     #[must_use]
     pub fn of(&self, program: PathBuf) -> Self {
@@ -366,9 +378,11 @@ impl Launcher {
     }
 
     fn start(&self) -> Result<Worker, Failure> {
-        let crash =
-            |error: io::Error| Failure::Crash { message: format!("no worker process could be started: {error}") };
-        self.spawn().map_err(crash)
+        let failure = |error: io::Error| {
+            let program = self.program.display();
+            Failure::Harness { message: format!("no worker process could be started from `{program}`: {error}") }
+        };
+        self.spawn().map_err(failure)
     }
 
     fn spawn(&self) -> io::Result<Worker> {
@@ -408,7 +422,9 @@ impl Worker {
             return Err(self.bury());
         }
         match self.answers.recv_timeout(self.run_max) {
-            Ok(line) => serde_json::from_str(&line).map_err(|_| self.bury()),
+            Ok(line) => serde_json::from_str(&line).map_err(|error| Failure::Harness {
+                message: format!("a worker process answers with what is no answer: {error}"),
+            }),
             Err(RecvTimeoutError::Disconnected) => Err(self.bury()),
             Err(RecvTimeoutError::Timeout) => Err(self.stop()),
         }
@@ -425,9 +441,13 @@ impl Worker {
     /// Waits for the process to end and tells how it did.
     fn bury(&mut self) -> Failure {
         self.requests = None;
-        let ending = self.child.wait().map_or_else(|error| error.to_string(), describe);
+        let status = self.child.wait();
+        // A simulation that panics is an outcome; what panics beside it is the harness.
+        let is_harness = status.as_ref().is_ok_and(|status| status.code() == Some(i32::from(HARNESS_FAILED)));
+        let ending = status.map_or_else(|error| error.to_string(), describe);
         let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
-        Failure::Crash { message: format!("the worker process {ending}{words}") }
+        let message = format!("the worker process {ending}{words}");
+        if is_harness { Failure::Harness { message } } else { Failure::Crash { message } }
     }
 
     /// Ends a process whose run takes too long.

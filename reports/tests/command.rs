@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -211,6 +212,30 @@ fn the_death_of_a_worker_costs_one_seed_and_not_the_sweep() {
     assert!(cfg!(not(unix)) || message.contains("signal 6 SIGABRT"), "{message}");
     let screen = stdout(&kuzusync(&arguments));
     assert!(screen.contains("seed 5: ") && screen.contains("FAIL"), "{screen}");
+}
+
+#[test]
+fn a_failure_of_the_harness_is_told_apart_from_one_that_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let sweep = ["sweep", "--count", "6", "--store", "memory", "--no-cases", "--jobs", "1", "--json", "--out", out];
+    let sabotage = ["--worker-dies-at", "2", "--worker-panics-at", "4"];
+    let output = kuzusync(&[&sweep[..], &sabotage].concat());
+    assert_eq!(code(&output), 8, "{}", stderr(&output));
+    let report = json(&output);
+    let failures = report["failures"].as_array().unwrap();
+    let classes: Vec<_> = failures.iter().map(|failure| failure["class"].as_str().unwrap()).collect();
+    assert_eq!(classes, ["crash", "harness"]);
+    assert!(failures[1]["signature"].as_str().unwrap().contains("the harness itself failed"), "{report}");
+    // JUnit has a name for both: a test that fails, and one that could not be made.
+    let junit = quick_junit::Report::deserialize_from_str(&file(folder.path(), "junit.xml")).unwrap();
+    assert_eq!((junit.failures, junit.errors), (1, 1));
+    // What is asked of the harness in a way that it does not understand is no finding either.
+    let mut worker = Command::new(KUZUSYNC).arg("worker").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    worker.stdin.take().unwrap().write_all(b"{}\n").unwrap();
+    let output = worker.wait_with_output().unwrap();
+    assert_eq!(code(&output), 8);
+    assert!(stderr(&output).contains("the harness itself failed, which says nothing"), "{}", stderr(&output));
 }
 
 #[test]
@@ -647,6 +672,21 @@ fn conformance_judges_the_named_cases() {
     let failed = |case: &&Value| case["verdict"] == "fail" && case["measured"].is_null();
     let failures = report["cases"].as_array().unwrap().iter().filter(failed).collect::<Vec<_>>();
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Pages, previews and the gate, read back by the program itself. Without Kùzu they are read of runs on one store only.
+#[test]
+fn what_is_read_is_judged_by_reading_it() {
+    let output = kuzusync(&["conformance", "B10", "B11", "H7", "H8", "--json"]);
+    let missing = "not run on Kùzu: this build has none";
+    let expected = if cfg!(feature = "kuzu") { Value::Null } else { missing.into() };
+    for case in json(&output)["cases"].as_array().unwrap() {
+        assert_eq!(case["reason"], expected, "{case}");
+        assert_eq!(case["stores"][0], "memory", "{case}");
+    }
+    let screen = stdout(&kuzusync(&["conformance", "B10"]));
+    let told = if cfg!(feature = "kuzu") { "read in what is written of runs on memory and kuzu" } else { missing };
+    assert!(screen.contains(told), "{screen}");
 }
 
 #[test]

@@ -90,6 +90,52 @@ fn the_walk_through_of_the_readme_can_be_pasted() {
 }
 
 #[test]
+fn a_dry_run_tells_what_is_touched_and_changes_nothing() {
+    let (_kept, folder) = with_main();
+    let path = folder.as_path();
+    let status = || json(path, &["status", "--dir", "main"]);
+    let rows = "{\"create_node\": {\"table\": \"User\", \"properties\": {\"id\": {\"int64\": 1}}}}\n\
+                {\"create_node\": {\"table\": \"User\", \"properties\": {\"id\": {\"int64\": 2}}}}\n";
+    fs::write(path.join("rows.ndjson"), rows).unwrap();
+    let before = status();
+    let first = ok(path, &["apply", "--dir", "main", "rows.ndjson", "--dry-run"]);
+    assert!(first.starts_with("rows of User: 2 created, 0 updated, 0 deleted\nwould apply 2 transactions"), "{first}");
+    assert_eq!(status(), before);
+    ok(path, &["apply", "--dir", "main", "rows.ndjson"]);
+    let before = status();
+    // The third row is there when the column is dropped, the fourth when the table is.
+    let create = |id: u8| {
+        format!("{{\"create_node\": {{\"table\": \"User\", \"properties\": {{\"id\": {{\"int64\": {id}}}}}}}}}")
+    };
+    let drop_column = "{\"drop_column\": {\"table\": \"User\", \"column\": \"visits\"}}";
+    let lines =
+        [create(3), drop_column.to_owned(), create(4), "{\"drop_node_table\": {\"table\": \"User\"}}".to_owned()];
+    fs::write(path.join("drop.ndjson"), lines.join("\n")).unwrap();
+    fs::write(path.join("rules.toml"), "[tables.User]\npolicy = \"last_write_wins\"\n").unwrap();
+    let impacts = json(path, &["apply", "--dir", "main", "drop.ndjson", "--dry-run"])["transactions"].clone();
+    let touched = |line: usize| impacts[line - 1]["schema"]["steps"][0]["touched"].clone();
+    assert_eq!(impacts.as_array().unwrap().len(), 4);
+    assert_eq!(touched(2), serde_json::json!({"tables": ["User"], "columns": ["visits"], "rows": 3}));
+    assert_eq!(touched(4), serde_json::json!({"tables": ["User"], "columns": ["id", "name"], "rows": 4}));
+    let page = ok(path, &["apply", "--dir", "main", "drop.ndjson", "--dry-run"]);
+    assert!(
+        page.contains(
+            "`drop.ndjson`, line 2\n1. ALTER TABLE User DROP visits [tables: User; rows: 3; columns: visits]"
+        ),
+        "{page}"
+    );
+    assert!(page.ends_with("would apply 4 transactions; nothing was changed\n"), "{page}");
+    let rules = ok(path, &["apply", "--dir", "main", "--rules", "rules.toml", "--dry-run"]);
+    assert_eq!(rules, "would apply 1 transaction; nothing was changed\n");
+    refused(
+        path,
+        &["apply", "--dir", "main", "table.ndjson", "--dry-run"],
+        &["table.ndjson", "line 1", "exists already"],
+    );
+    assert_eq!(status(), before);
+}
+
+#[test]
 fn bad_input_is_refused_with_its_file_line_and_remedy() {
     let (_kept, folder) = with_main();
     let path = folder.as_path();

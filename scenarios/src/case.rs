@@ -1,8 +1,8 @@
 //! The documented requirements: one case per row, by id, with its document and what must hold.
 //!
 //! Five documents describe the system, and one the harness. A case passes when a scenario runs it on the real engine
-//! and on every store, each of its clauses is checked by name, and every property holds meanwhile. A case without a
-//! scenario is reported as missing; what belongs to a later product is reported as later.
+//! and on every store, each of its clauses is checked by name, and every property holds meanwhile. What is about reports is judged by reading
+//! them. A case that nothing shows is reported as missing; what belongs to a later product is reported as later.
 
 use std::fmt;
 use std::str::FromStr;
@@ -116,8 +116,8 @@ cases! {
     B7 = "B7", B, false, "Every pair of concurrent schema changes gives one schema in every arrival order; no value is lost and the loser is recorded.", ["every replica ends with one schema and graph, in every order", "the schema is the documented one", "the rows are the documented ones", "the loser is recorded, and nobody else", "no value is lost"];
     B8 = "B8", B, false, "A schema change is rolled back: UNDROP restores with data, and a return to a version is planned, shown and applied.", ["UNDROP restores a table and a column with their data", "the way back is shown before anything is done", "it is applied as new changes", "every replica shows the schema of then", "no row is lost, also none written meanwhile"];
     B9 = "B9", B, false, "The difference of two schemas is an ordered list of operations; merging two gives what concurrent history would.", ["the difference of two schemas is an ordered list of operations", "merging two, either way round, gives what concurrent history gives", "carried out on the one it gives the other"];
-    B10 = "B10", B, false, "A report draws the schema versions and who made them.", [];
-    B11 = "B11", B, false, "A report advises indexes, and tells what a schema change touches before it runs.", [];
+    B10 = "B10", B, false, "A report draws the schema versions and who made them.", ["a page lists every version of the schema, in order", "each version says who made it", "each says when every replica had it, its author first"];
+    B11 = "B11", B, false, "A report advises indexes, and tells what a schema change touches before it runs.", ["a filter that no index serves is listed with its rows", "it says which index would", "what the primary key or an index serves is told so", "a column that is not there is named", "a schema change tells tables, columns and rows before it runs", "asking changes nothing", "it then does what was told"];
     A1 = "A1", A, false, "A change carries depends_on and its type, DML or DDL.", ["a change carries what it depends on", "a change tells whether it is DML or DDL"];
     A2 = "A2", A, false, "IF NOT EXISTS and DEFAULT, also falsy defaults, reach the engine.", ["IF NOT EXISTS of what exists changes nothing", "a default of 0 is shown", "a default of false is shown", "a default of the empty text is shown", "the default of a column added later is shown"];
     A3 = "A3", A, false, "The schema state survives a restart.", ["version, operations and tables survive a restart", "what was dropped before can still be brought back"];
@@ -153,13 +153,13 @@ cases! {
     E13 = "E13", E, false, "An import of 10,000 rows is measured.", [];
     E14 = "E14", E, true, "REST over TLS with tokens.", [];
     H1 = "H1", H, false, "The sync core is compiled against a simulated network and clock: one code path, no double of the engine.", ["a change is stamped by the simulated clock with its skew", "timers fire at simulated times", "nothing passes a cut link", "whatever arrives was sent over the simulated network", "the engine makes the same replica of its records outside the simulation"];
-    H2 = "H2", H, false, "Scripted scenarios cover every row that is not later, by id.", [];
+    H2 = "H2", H, false, "Scripted scenarios cover every row that is not later, by id.", ["every case that is not later has a scenario or a judge", "each of them ran on all that it asks for"];
     H3 = "H3", H, false, "Property-generated scenarios by proptest; failing ones shrink to a small plan.", ["a seed and a profile give one plan, and another seed another", "every kind of step is drawn", "generated plans of every profile pass every checker", "a false claim is refuted by a plan", "it shrinks to at most 10 steps and 3 faults that refute the same"];
     H4 = "H4", H, false, "Seeded faults are injected: partitions, offline queues, concurrent DDL, aborts, crashes, disks, clocks.", ["partitions cut hosts off, also one way", "hosts go offline, and their queues wait", "schema changes meet concurrently", "transactions that replicas vote on are aborted", "hosts die, also with what they had not synced", "disks fail, fill up and get slow", "clocks are wrong, and jump", "the same seed injects the same", "whatever is injected, no claim is broken"];
     H5 = "H5", H, false, "Convergence invariants are checked in every run.", ["every run ends with a rest at which it is judged", "the replicas hold one graph, schema, cursor and audit", "a replica that differs in any of them is found", "a graph on which all agree is found if it is not the model's"];
     H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", ["the same seed gives a byte-equal history", "whatever ran before makes no difference", "another seed gives another history"];
-    H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", [];
-    H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", [];
+    H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", ["a page says case, document and what is asked for", "each clause stands there with what was found", "a failure says what is broken, who holds which value, and how to see it again", "it fits 80 columns without colour, and a failure one screen", "the page of every scenario is kept, and is what is made today", "no page needs the code to be read"];
+    H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", ["a gate in which all holds ends with 0 and a JUnit file without a failure", "one that finds something ends with the exit code of what it found", "a parser reads in its JUnit file what failed, and why", "bad usage ends with 2 before anything is run"];
     H9 = "H9", H, false, "Criterion benchmarks measure every D.P row, with peers beside them.", [];
 }
 
@@ -182,10 +182,16 @@ impl Case {
         self.row().requirement
     }
 
-    /// What a scenario has to check, by name; empty while no scenario covers the case.
+    /// What has to be checked, by name; empty for a case with a limit of time, and while nothing covers the case.
     #[must_use]
     pub fn clauses(self) -> &'static [&'static str] {
         self.row().clauses
+    }
+
+    /// Whether it is about what people and pipelines read of runs. No run can show that: it is judged where pages are made.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(self, Case::B10 | Case::B11 | Case::H2 | Case::H7 | Case::H8)
     }
 
     /// Whether it belongs to a later product.

@@ -81,6 +81,7 @@ fn a_case_may_state_every_kind_of_failure() {
     let violations = Property::ALL.map(|property| Failure::Safety(violation(property)));
     let others = [
         Failure::Liveness(violation(Property::Liveness)),
+        Failure::Harness { message: message() },
         Failure::Crash { message: message() },
         Failure::Nondeterminism { message: message() },
         Failure::TimeLimit { message: message() },

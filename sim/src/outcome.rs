@@ -161,6 +161,11 @@ pub struct Violation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Failure {
+    /// The harness itself failed, and nothing is known of the run.
+    Harness {
+        /// How.
+        message: String,
+    },
     /// Two runs of one seed differ.
     Nondeterminism {
         /// How.
@@ -187,6 +192,7 @@ impl Failure {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
+            Failure::Harness { .. } => "harness",
             Failure::Nondeterminism { .. } => "nondeterminism",
             Failure::Crash { .. } => "crash",
             Failure::Safety(_) => "safety",
@@ -204,6 +210,7 @@ impl Failure {
             Failure::Crash { .. } => 4,
             Failure::Nondeterminism { .. } => 5,
             Failure::TimeLimit { .. } => 7,
+            Failure::Harness { .. } => HARNESS_FAILED,
         }
     }
 
@@ -218,7 +225,10 @@ impl Failure {
     pub fn violation(&self) -> Option<&Violation> {
         match self {
             Failure::Safety(violation) | Failure::Liveness(violation) => Some(violation),
-            Failure::Nondeterminism { .. } | Failure::Crash { .. } | Failure::TimeLimit { .. } => None,
+            Failure::Harness { .. }
+            | Failure::Nondeterminism { .. }
+            | Failure::Crash { .. }
+            | Failure::TimeLimit { .. } => None,
         }
     }
 
@@ -226,9 +236,10 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Failure::Nondeterminism { message } | Failure::Crash { message } | Failure::TimeLimit { message } => {
-                message
-            }
+            Failure::Harness { message }
+            | Failure::Nondeterminism { message }
+            | Failure::Crash { message }
+            | Failure::TimeLimit { message } => message,
             Failure::Safety(violation) | Failure::Liveness(violation) => &violation.message,
         }
     }
@@ -247,10 +258,13 @@ impl Failure {
     }
 }
 
-/// The exit code that counts among several: the first in the order 5, 4, 1, 3, 7, 6; 0 if there is none of them.
+/// The exit code of a failure in the harness itself, beside which nothing else that it says can be relied on.
+pub const HARNESS_FAILED: u8 = 8;
+
+/// The exit code that counts among several: the first in the order 8, 5, 4, 1, 3, 7, 6; 0 if there is none of them.
 #[must_use]
 pub fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
-    const ORDER: [u8; 6] = [5, 4, 1, 3, 7, 6];
+    const ORDER: [u8; 7] = [HARNESS_FAILED, 5, 4, 1, 3, 7, 6];
     let place = |code: &u8| ORDER.iter().position(|other| other == code);
     codes.into_iter().filter(|code| ORDER.contains(code)).min_by_key(place).unwrap_or(0)
 }

@@ -210,17 +210,24 @@ impl Directory {
     /// # Errors
     /// [`Error::Line`] for the first rule that cannot be.
     pub fn apply_rules(self, text: &str) -> Result<(Self, Applied), Error> {
+        match self.rules_transaction(text)? {
+            Some(transaction) => self.apply(vec![(1, transaction)]),
+            None => Ok((self, Applied::default())),
+        }
+    }
+
+    /// What makes a rules file part of the schema, if it says anything that the schema does not.
+    pub(crate) fn rules_transaction(&self, text: &str) -> Result<Option<Transaction>, Error> {
         let bad = |error: kuzusync_core::rules::RulesError| Error::Line {
             line: error.line,
             problem: error.problem.to_string(),
         };
         let rules = RulesFile::parse(text).map_err(bad)?;
         if rules.check(self.replica.schema()).is_ok() {
-            return Ok((self, Applied::default()));
+            return Ok(None);
         }
         let statements: Vec<Statement> = rules.statements().collect();
-        let transaction = Transaction { tx: random_tx()?, statements, ..Transaction::default() };
-        self.apply(vec![(1, transaction)])
+        Ok(Some(Transaction { tx: random_tx()?, statements, ..Transaction::default() }))
     }
 
     // ---- the one way in ----
@@ -254,6 +261,11 @@ impl Directory {
             Output::Notify(notice) => Some(notice),
             _ => None,
         })
+    }
+
+    /// Takes what the engine has told and wants done since the last commit, which then is not done.
+    pub(crate) fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.gathered)
     }
 
     /// Makes durable what the engine wants made durable, then shows it; then it may be told.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kuzusync_core::store::plan::Plan;
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::view::{View, ViewDelta};
 use serde::Serialize;
@@ -90,6 +91,11 @@ impl Graph {
             return Ok(());
         }
         self.store.apply(delta)
+    }
+
+    /// How the store would carry schema steps out.
+    pub(crate) fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
+        self.store.plan(delta)
     }
 
     /// Makes the store hold a view.

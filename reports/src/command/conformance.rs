@@ -3,19 +3,19 @@
 use clap::{Args, ValueEnum};
 use kuzusync_scenarios::case::Case;
 use kuzusync_sim::outcome::gravest;
-use kuzusync_sim::store::StoreChoice;
 
 use super::console::Console;
 use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::progress::Meter;
-use super::{End, Stop, github};
+use super::{End, Stop, documented, github};
 use crate::conformance::{self, Verdict};
-use crate::{junit, markdown, measure};
+use crate::{junit, markdown};
 
 const EXAMPLES: &str = "Examples:
   kuzusync conformance                 every documented case
   kuzusync conformance D1.1 C3         these two; both have to pass
+  kuzusync conformance H2                whether every case is covered: runs all of them
   kuzusync conformance --format json
   kuzusync conformance --format junit > conformance.xml
 
@@ -60,10 +60,7 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let cases = if asked.is_empty() { Case::ALL } else { &asked };
     let crew = arguments.limits.crew(arguments.jobs)?;
     let meter = Meter::new();
-    let mut conformance = conformance::judge(cases, &[StoreChoice::Memory, StoreChoice::Kuzu], |trials| {
-        conformance::in_workers(&crew, trials, |what| meter.tell(what))
-    });
-    measure::judge(&mut conformance, &[StoreChoice::Memory, StoreChoice::Kuzu]);
+    let conformance = documented::judge(cases, &crew, &meter);
     meter.finish();
     match arguments.format {
         Format::Json => console.json(&conformance)?,

@@ -142,8 +142,7 @@ pub fn report(made: &Made, directory: Option<&Path>, seconds_max: u64) -> Report
 
 fn case_counts(conformance: &Conformance) -> CaseCounts {
     let failed = conformance.count(Verdict::Fail);
-    let run = conformance.cases.iter().filter(|case| !case.stores.is_empty()).count();
-    CaseCounts { passed: run - failed, failed }
+    CaseCounts { passed: conformance.ran().count() - failed, failed }
 }
 
 fn replay(sweep: &Sweep, seed: Seed, failure: &Failure, seconds_max: u64, file: Option<&Path>) -> String {
@@ -192,7 +191,9 @@ fn smallest(stored: &StoredCase, launcher: &Launcher) -> Option<StoredCase> {
         return None;
     }
     match &stored.failure {
-        Some(Failure::Nondeterminism { .. } | Failure::TimeLimit { .. }) | None => return None,
+        Some(Failure::Harness { .. } | Failure::Nondeterminism { .. } | Failure::TimeLimit { .. }) | None => {
+            return None;
+        }
         Some(_) => {}
     }
     let meter = Meter::new();

@@ -14,7 +14,7 @@ use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::Profile;
-use kuzusync_sim::outcome::{Failure, gravest};
+use kuzusync_sim::outcome::{Failure, HARNESS_FAILED, gravest};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::sometimes;
 use kuzusync_sim::store::StoreChoice;
@@ -26,14 +26,14 @@ use super::finish::{self, Made};
 use super::limits::Limits;
 use super::progress::Meter;
 use super::run::case_file;
-use super::{End, Stop, github, planted};
-use crate::conformance::{self, Conformance, Verdict};
+use super::{End, Stop, documented, github, planted};
+use crate::conformance::{Conformance, Verdict};
 use crate::provenance::{Provenance, program};
 use crate::runs::{Runs, Shard};
 use crate::sweep::{self, Sweep};
 use crate::text::{labelled, plural};
 use crate::worker::{Crew, Request};
-use crate::{junit, measure};
+use crate::{junit, markdown};
 
 const EXAMPLES: &str = "Examples:
   kuzusync gate                                  five minutes, seeds from the commit
@@ -43,7 +43,8 @@ const EXAMPLES: &str = "Examples:
 The gate needs `kuzusync-planted` beside it, the build that carries planted bugs, to see that the harness finds one:
   cargo build --release --features planted-bugs --bin kuzusync-planted
 
-The exit code is that of the gravest failure; 1 too if the planted bug is missed: then the harness is broken.";
+The exit code is that of the gravest failure; 8 if the harness itself failed, or misses the planted bug: then it is broken, and nothing \
+else that it says can be relied on.";
 
 /// What `gate` takes.
 #[derive(Debug, Args)]
@@ -122,16 +123,17 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     let folder = arguments.cases.clone().unwrap_or_else(|| PathBuf::from(CASES));
     let files = json_files(&folder)?;
     let directory = arguments.out.as_deref().map(Directory::open).transpose()?;
-    let first = arguments.from.unwrap_or_else(first_seed);
-    let provenance =
-        Provenance::of_this_build(format!("{} gate --minutes {} --from {first}", program(), arguments.minutes));
+    let build = Provenance::of_this_build("");
+    let first = arguments.from.unwrap_or_else(|| first_seed(&build.commit));
+    let command = format!("{} gate --minutes {} --from {first}", program(), arguments.minutes);
+    let provenance = Provenance { command, ..build };
     let Provenance { commit, lock, .. } = &provenance;
     let line = format!("kuzusync gate --minutes {} --from {first} --jobs {}", arguments.minutes, crew.jobs);
     console.note(&format!("{line}  (commit {commit}, lock file {lock})"), arguments.json)?;
 
     let (mut parts, mut not_covered) = (Vec::new(), Vec::new());
     let meter = Meter::new();
-    let conformance = (!arguments.no_cases).then(|| documented(&crew, &meter));
+    let conformance = (!arguments.no_cases).then(|| documented::judge(Case::ALL, &crew, &meter));
     match &conformance {
         Some(conformance) => parts.push(cases_part(conformance, &mut not_covered)),
         None => not_covered.push("the documented cases (--no-cases)".to_owned()),
@@ -173,13 +175,12 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     }
     let failed = gate.parts.iter().filter(|part| !part.passed);
     let errors = failed.map(|part| (format!("gate: {}", part.name), part.words.clone()));
-    github::tell(errors, &markdown(&gate))?;
+    github::tell(errors, &summary(&gate))?;
     Ok(code)
 }
 
 /// Seeds nobody has run before, the same for everybody who looks at this commit.
-fn first_seed() -> u64 {
-    let Provenance { commit, .. } = Provenance::of_this_build("");
+fn first_seed(commit: &str) -> u64 {
     u64::from_str_radix(commit.get(..7).unwrap_or_default(), 16).unwrap_or(0)
 }
 
@@ -203,21 +204,12 @@ fn planted_name() -> String {
     format!("kuzusync-planted{}", std::env::consts::EXE_SUFFIX)
 }
 
-fn documented(crew: &Crew, meter: &Meter) -> Conformance {
-    let stores = [StoreChoice::Memory, StoreChoice::Kuzu];
-    let mut conformance =
-        conformance::judge(Case::ALL, &stores, |trials| conformance::in_workers(crew, trials, |what| meter.tell(what)));
-    measure::judge(&mut conformance, &stores);
-    conformance
-}
-
 fn cases_part(conformance: &Conformance, not_covered: &mut Vec<String>) -> Part {
     let ids = |verdict| {
         let of = conformance.cases.iter().filter(|case| case.verdict == verdict);
         of.map(|case| case.id).collect::<Vec<_>>().join(", ")
     };
-    let (ran, failed) =
-        (conformance.cases.iter().filter(|case| !case.stores.is_empty()).count(), conformance.count(Verdict::Fail));
+    let (ran, failed) = (conformance.ran().count(), conformance.count(Verdict::Fail));
     let without = conformance.cases.iter().filter(|case| case.verdict == Verdict::Missing && case.stores.is_empty());
     let without: Vec<&str> = without.map(|case| case.id).collect();
     if !without.is_empty() {
@@ -304,7 +296,7 @@ fn canary_part(first: u64, hunter: &Crew) -> Part {
         ),
         _ => format!("the planted bug is found in {found} of {CANARY_SEEDS} seeds"),
     };
-    Part { name: "canary", passed: found > 0, words, exit_code: u8::from(found == 0) }
+    Part { name: "canary", passed: found > 0, words, exit_code: if found == 0 { HARNESS_FAILED } else { 0 } }
 }
 
 fn fresh_seeds(
@@ -395,12 +387,12 @@ fn text(gate: &Gate, columns: usize) -> String {
     page + &sweep::verdict(&failed)
 }
 
-fn markdown(gate: &Gate) -> String {
+fn summary(gate: &Gate) -> String {
     let mark = if gate.verdict == "pass" { "✅" } else { "❌" };
     let mut page = format!("### {mark} kuzusync gate\n\n| | | |\n|---|---|---|\n");
     for Part { name, passed, words, .. } in &gate.parts {
         let mark = if *passed { "✅" } else { "❌" };
-        page += &format!("| {mark} | {name} | {} |\n", words.replace('|', "\\|").replace('<', "&lt;"));
+        page += &format!("| {mark} | {name} | {} |\n", markdown::cell(words));
     }
     gate.not_covered.iter().for_each(|line| page += &format!("\n* not covered: {line}"));
     page + "\n"

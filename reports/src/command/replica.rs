@@ -1,6 +1,7 @@
 //! The commands on a replica directory: `init`, `adopt`, `apply`, `status`, `export-changelog`, `import-changelog`, `backup`
 //! and `restore`. (Sync Policy, cases E1 to E13.)
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -11,8 +12,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use kuzusync_core::export::{self, File};
 use kuzusync_core::id::{DatabaseId, Role};
 use kuzusync_directory::{
-    Directory, Error, GraphState, ImportOptions, ImportReport, Init as NewReplica, LeftOut, Progress,
-    Status as ReplicaStatus, parse_transactions,
+    Directory, Error, GraphState, Impact, ImportOptions, ImportReport, Init as NewReplica, LeftOut, Preview, Progress,
+    RowCounts, Status as ReplicaStatus, parse_transactions,
 };
 use serde_json::json;
 
@@ -236,6 +237,7 @@ const APPLY_EXAMPLES: &str = "Examples:
   kuzusync apply --dir main changes.ndjson
   echo '{\"create_node\": {\"table\": \"User\", \"properties\": {\"id\": {\"string\": \"ann\"}}}}' | kuzusync apply --dir main -
   kuzusync apply --dir main --rules rules.toml
+  kuzusync apply --dir main changes.ndjson --dry-run      what it would touch, and nothing is done
 
 A line is a statement as in plan files (`kuzusync schema plan`), a list of statements that belong together, or \
 {\"statements\": […], \"tx\": …, \"created_at\": …}; a transaction with a `tx` of 32 hexadecimal digits is carried out once, \
@@ -253,11 +255,17 @@ pub struct Apply {
     /// A rules file, made part of the schema after the changes
     #[arg(long, value_name = "RULES.toml")]
     rules: Option<PathBuf>,
+    /// Tell which tables, columns and rows it would touch, and how the graph would be changed; change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `kuzusync apply`.
 pub fn apply(arguments: &Apply, console: &mut Console) -> End {
     let mut directory = arguments.at.open()?;
+    if arguments.dry_run {
+        return preview(arguments, directory, console);
+    }
     let (mut changes, mut repeated) = (Vec::new(), 0);
     if let Some(file) = &arguments.file {
         let transactions = parse_transactions(&read_text(file)?).map_err(stop_in(file))?;
@@ -282,6 +290,46 @@ pub fn apply(arguments: &Apply, console: &mut Console) -> End {
         ))?;
     }
     Ok(0)
+}
+
+fn preview(arguments: &Apply, directory: Directory, console: &mut Console) -> End {
+    let mut preview = Preview::of(directory).map_err(stop)?;
+    let mut impacts = Vec::new();
+    if let Some(file) = &arguments.file {
+        let transactions = parse_transactions(&read_text(file)?).map_err(stop_in(file))?;
+        let of_file = preview.transactions(transactions).map_err(stop_in(file))?;
+        impacts.extend(of_file.into_iter().map(|impact| (file, impact)));
+    }
+    if let Some(file) = &arguments.rules {
+        let of_rules = preview.rules(&read_text(file)?).map_err(stop_in(file))?;
+        impacts.extend(of_rules.into_iter().map(|impact| (file, impact)));
+    }
+    if arguments.at.json {
+        let impacts: Vec<&Impact> = impacts.iter().map(|(_, impact)| impact).collect();
+        console.json(&json!({"transactions": impacts}))?;
+    } else {
+        console.print(&impact_page(&impacts))?;
+    }
+    Ok(0)
+}
+
+/// What each change of the schema would touch, then all rows by table.
+fn impact_page(impacts: &[(&PathBuf, Impact)]) -> String {
+    let mut page = String::new();
+    let mut rows: BTreeMap<&str, RowCounts> = BTreeMap::new();
+    for (file, impact) in impacts {
+        if !impact.schema.steps.is_empty() {
+            let _ = write!(page, "`{}`, line {}\n{}", file.display(), impact.line, impact.schema);
+        }
+        impact.rows.iter().for_each(|(table, counts)| rows.entry(table).or_default().add(*counts));
+    }
+    for (table, RowCounts { created, updated, deleted }) in rows {
+        let _ = writeln!(page, "rows of {table}: {created} created, {updated} updated, {deleted} deleted");
+    }
+    let repeated = impacts.iter().filter(|(_, impact)| impact.is_repeated).count();
+    let again = if repeated > 0 { format!(", {repeated} done before") } else { String::new() };
+    let would = plural(impacts.len() - repeated, "transaction");
+    page + &format!("would apply {would}{again}; nothing was changed\n")
 }
 
 // ---- status ----
@@ -478,7 +526,7 @@ fn import_page(report: &ImportReport) -> String {
         plural(report.rows, "row"),
         report.left_out.len(),
         report.rejected.len(),
-        plural(*batches, "batch").replace("batchs", "batches"),
+        plural(*batches, "batch"),
     );
     for column in &report.added_columns {
         let _ = writeln!(page, "added column {column}");

@@ -1,6 +1,5 @@
 //! `kuzusync report`: what a sweep left behind, as one HTML file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -104,10 +103,7 @@ fn title(made: &Made, report: &Report) -> String {
 
 /// The queries of a file; none if there is none.
 pub fn queries(file: Option<&Path>) -> Result<String, Stop> {
-    let read = |file: &Path| {
-        fs::read_to_string(file).map_err(|error| Stop::usage(format!("`{}` cannot be read: {error}", file.display())))
-    };
-    file.map_or_else(|| Ok(String::new()), read)
+    file.map_or_else(|| Ok(String::new()), super::run::read)
 }
 
 fn add_runs(page: &mut Page, made: &Made, report: &Report, launcher: &Launcher, queries: &str) -> Result<(), Stop> {

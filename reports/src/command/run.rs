@@ -37,7 +37,7 @@ brought up to date.
 --json prints what each replica ended with: {\"verdict\", \"class\", \"digest\", \"replicas\": [{\"id\", \"role\", \
 \"schema\", \"nodes\", \"edges\", \"queue\", \"audit\"}]}.
 
-The exit code is that of the failure: 1 safety, 3 liveness, 4 crash, 5 nondeterminism, 7 time limit.";
+The exit code is that of the failure: 1 safety, 3 liveness, 4 crash, 5 nondeterminism, 7 time limit, 8 the harness itself.";
 
 /// What `run` takes.
 #[derive(Debug, Args)]
