@@ -9,7 +9,7 @@
 //! is *protected*: it accepts writes only through a [transaction with participants](crate::two_phase), each of which looks
 //! before it votes; and where there is a main, it looks once more before it appends. Without a main a promise holds among
 //! transactions that have a participant in common. Whoever votes also refuses to write over what the coordinator had not
-//! seen: then what it predicts is what will be shown. Constraints are rules of the schema and merge like policies
+//! seen, and to a row whose delete it had not: then what it predicts is what will be shown. Constraints are rules of the schema and merge like policies
 //! ([`crate::ddl::Rule`]); what was written before a column had one stays as it is. A deleted row gives its values back: if a
 //! rule revives it, it may show what was taken meanwhile.
 
@@ -40,7 +40,7 @@ pub fn check_unprotected(schema: &Schema, ops: &[Op]) -> Result<(), Error> {
 /// applied.
 ///
 /// # Errors
-/// [`Error::Unseen`], [`Error::NotUnique`] or [`Error::BelowBound`], naming the first.
+/// [`Error::Unseen`], [`Error::UnseenDelete`], [`Error::NotUnique`] or [`Error::BelowBound`], naming the first.
 pub fn check(state: &State, seen: &Seen, ops: &[Op]) -> Result<(), Error> {
     let schema = state.schema();
     let is_protected = |(element, column): &(&Element, ColumnId)| protected(schema, element, *column).is_some();
@@ -54,6 +54,9 @@ pub fn check(state: &State, seen: &Seen, ops: &[Op]) -> Result<(), Error> {
         if let Some(by) = state.unseen_write(element, column, seen) {
             let (element, column) = (state.describe(element), definition.name().to_owned());
             return Err(Error::Unseen { element, column, by });
+        }
+        if let Some(by) = state.unseen_delete(element, seen) {
+            return Err(Error::UnseenDelete { element: state.describe(element), by });
         }
         let Some(value) = after.value(element, column) else { continue };
         if let Some(bound) = definition.at_least()

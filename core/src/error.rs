@@ -319,6 +319,15 @@ pub enum Error {
         /// What wrote to it.
         by: ChangeId,
     },
+    /// A write with a constraint to a row of whose delete its author had not heard. An update may revive the row, with
+    /// values that it had before.
+    #[error("change {by} deleted {element} meanwhile; read it again and submit anew")]
+    UnseenDelete {
+        /// The row, as text.
+        element: String,
+        /// What deleted it.
+        by: ChangeId,
+    },
     /// A participant that a coordinator cannot reach.
     #[error("participant {participant} is not connected; wait until it is, or name others")]
     ParticipantOffline {

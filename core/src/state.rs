@@ -197,6 +197,12 @@ impl State {
         registers.held(table, column)
     }
 
+    /// A delete of a row of which `seen` does not know.
+    #[must_use]
+    pub fn unseen_delete(&self, element: &Element, seen: &Seen) -> Option<ChangeId> {
+        self.shown().registers_of(element)?.1.unseen_delete(seen)
+    }
+
     /// A write to a cell of which `seen` does not know.
     #[must_use]
     pub fn unseen_write(&self, element: &Element, column: ColumnId, seen: &Seen) -> Option<ChangeId> {

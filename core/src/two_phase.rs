@@ -22,6 +22,9 @@
 //! told. What the coordinator does not know of it has rolled back (*presumed abort*), for it knows of every commit. But
 //! **only the coordinator may presume that**: another replica, or a new one in its place, answers `unknown`.
 //!
+//! A coordinator that cannot make its own vote durable has begun nothing and decides nothing: what is decided outlives the
+//! process that decided it. Its client hears of the vote to abort and may submit the same transaction again.
+//!
 //! # What a vote looks at
 //!
 //! A schema that lacks what the proposal names, a [constraint](crate::constraint) that it would break, another prepared

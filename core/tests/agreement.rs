@@ -474,11 +474,13 @@ fn a_coordinator_whose_own_disk_is_full_asks_nobody() {
         cluster.nodes[1].has_full_disk = true;
         cluster.submit(1, 3, &[0, 1, 2], vec![connect(1, 2)]).unwrap();
         assert!(!cluster.sent.iter().any(|message| matches!(message, Message::TwoPhase(_))));
-        let is_decided = |notice: &Notice| matches!(notice, Notice::Decided { decision: Decision::RolledBack(_), .. });
-        assert!(cluster.nodes[1].notices.iter().any(is_decided));
+        let full = Vote::Abort(AbortReason::DiskFull);
+        let votes_abort = |notice: &Notice| matches!(notice, Notice::Voted { vote, .. } if *vote == full);
+        assert!(cluster.nodes[1].notices.iter().any(votes_abort));
+        assert_eq!(cluster.decisions(3), [None; 3], "nothing was begun");
         cluster.nodes[1].has_full_disk = false;
-        cluster.submit(1, 4, &[0, 1, 2], vec![connect(1, 2)]).unwrap();
-        assert_eq!(cluster.decisions(4), [Some("committed"); 3]);
+        cluster.submit(1, 3, &[0, 1, 2], vec![connect(1, 2)]).unwrap();
+        assert_eq!(cluster.decisions(3), [Some("committed"); 3], "the same transaction, submitted again");
         cluster.assert_at_rest();
     }
 }
@@ -564,6 +566,29 @@ fn a_participant_that_knows_better_votes_against_a_broken_constraint() {
         let reason = cluster.reason(2, 6);
         assert!(
             matches!(&reason, AbortReason::ConstraintViolated { problem } if problem.contains("meanwhile")),
+            "{reason:?}"
+        );
+        cluster.assert_at_rest();
+    }
+}
+
+#[test]
+fn no_vote_revives_a_row_whose_delete_its_coordinator_had_not_seen() {
+    for has_main in CLUSTERS {
+        let mut cluster = Cluster::open(has_main, 3);
+        let in_debt = vec![set(1, "stock", -5), constrain(Rule::UpdateRevives(true))];
+        cluster.submit(0, 3, &[], in_debt).unwrap();
+        cluster.submit(0, 4, &[], vec![constrain(Rule::AtLeast { column: "stock".into(), bound: Some(0) })]).unwrap();
+        // Replica 2 does not hear that the row is gone, and would bring it back with a stock below the bound.
+        cluster.is_lost = Box::new(|_, to, message| to == 2 && matches!(message, Message::Changes { .. }));
+        let delete = Statement::DeleteNode { table: "User".into(), key: 1.into() };
+        cluster.submit(0, 5, &[], vec![delete]).unwrap();
+        cluster.submit(2, 6, &[1, 2], vec![take(1, -6)]).unwrap();
+        cluster.is_lost = Box::new(|_, _, _| false);
+        cluster.pass(LEASE);
+        let reason = cluster.reason(2, 6);
+        assert!(
+            matches!(&reason, AbortReason::ConstraintViolated { problem } if problem.contains("deleted")),
             "{reason:?}"
         );
         cluster.assert_at_rest();

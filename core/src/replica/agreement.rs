@@ -296,7 +296,7 @@ impl Replica {
     }
 
     /// The disk refused a record. If that was the record of a vote, this replica votes abort instead, and unsays what
-    /// it was about to say. Says whether it was.
+    /// it was about to say. A coordinator has then begun nothing. Says whether it was.
     pub(super) fn abstain(&mut self) -> bool {
         let Some(tx) = self.agreements.polled.take() else { return false };
         let Some(prepared) = self.agreements.participant.get(tx) else { return false };
@@ -312,11 +312,8 @@ impl Replica {
         self.let_go(tx);
         let reason = AbortReason::DiskFull;
         self.outputs.push_back(Output::Notify(Notice::Voted { tx, vote: Vote::Abort(reason.clone()) }));
-        if coordinator == self.id {
-            // Nobody has heard of it.
-            let decision = Decision::RolledBack(Abort { by: self.id, reason });
-            self.outputs.push_back(Output::Notify(Notice::Decided { tx, decision }));
-        } else {
+        // Nobody has heard of an own one, so nothing is decided: it may be submitted again.
+        if coordinator != self.id {
             self.agreements.abstained.insert(tx);
             self.write_to(coordinator, tx, Says::Vote(Vote::Abort(reason)));
         }

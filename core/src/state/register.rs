@@ -207,6 +207,11 @@ impl Registers {
         self.shown_cell(table, id, table.column(id)?, false).filter(|_| is_written)
     }
 
+    /// A delete of which `seen` does not know.
+    pub fn unseen_delete(&self, seen: &Seen) -> Option<ChangeId> {
+        self.delete.writes.iter().map(|write| write.change.id).find(|change| !seen.contains(*change))
+    }
+
     /// A write to a cell of which `seen` does not know.
     pub fn unseen_write(&self, id: ColumnId, seen: &Seen) -> Option<ChangeId> {
         let cell = self.cells.get(&id)?;
