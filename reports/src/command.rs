@@ -177,7 +177,7 @@ pub fn main() -> ExitCode {
     };
     let mut console = Console::new();
     let end = catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, &mut console)));
-    let end = end.unwrap_or_else(|panic| Err(Stop::Harness(panic_message(panic.as_ref()))));
+    let end = end.unwrap_or_else(|panic| Err(Stop::Harness(panic_message(panic.as_ref()).replace('\n', " "))));
     ExitCode::from(end.unwrap_or_else(|stop| {
         console.complain(&stop.to_string());
         stop.exit_code()

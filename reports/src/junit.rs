@@ -67,8 +67,12 @@ pub fn gate(parts: &[(String, Option<String>)]) -> String {
     text(&junit)
 }
 
+/// Valid against the schema that most readers share, `junit-10.xsd` of the xUnit plugin for Jenkins. It has no count of what
+/// is skipped in all suites, only in each.
 fn text(junit: &Junit) -> String {
-    junit.to_string().expect("a report is written to memory, and characters that XML does not know are left out")
+    let text =
+        junit.to_string().expect("a report is written to memory, and characters that XML does not know are left out");
+    text.replacen(&format!(" skipped=\"{}\"", junit.skipped), "", 1)
 }
 
 fn case_test(case: &CaseReport, is_failed: bool) -> TestCase {
@@ -147,7 +151,12 @@ mod tests {
         let all = read(false);
         assert_eq!(all.test_suites.len(), 3);
         assert_eq!((all.tests, all.failures), (3, 0));
-        assert_eq!(all.skipped, 3);
+        assert_eq!(all.test_suites.iter().map(|suite| suite.skipped).sum::<usize>(), 3);
+        let root = cases(&conformance, false).lines().nth(1).map(str::to_owned);
+        assert_eq!(
+            root.as_deref(),
+            Some(r#"<testsuites name="kuzusync conformance" tests="3" failures="0" errors="0">"#)
+        );
         assert_eq!(read(true).failures, 2, "what belongs to a later product is still skipped");
     }
 }

@@ -273,7 +273,7 @@ impl Sabotage {
         if self.worker_dies_at == Some(seed) {
             std::process::abort();
         }
-        assert_ne!(self.worker_panics_at, Some(seed), "the worker was told to panic at this seed");
+        assert!(self.worker_panics_at != Some(seed), "the worker was told to panic at this seed");
         if self.worker_hangs_at == Some(seed) {
             let body: Body = |_| {
                 Box::pin(async {

@@ -29,6 +29,8 @@ const wait = (done) => new Promise((resolve) => setTimeout(resolve, done));
   location.hash = "run-" + (document.querySelectorAll("nav a[href^='#run-']").length - 1);
   await wait(200);
   for (let turn = 0; turn < 400 && !document.querySelector(".state b"); turn += 1) await wait(25);
+  const words = [...document.querySelectorAll("svg.versions text")].map((text) => text.textContent);
+  seen.versions = words.some((text) => /^1\. .+, by .+/.test(text));
   const box = document.querySelector(".diagram");
   const at = () => document.querySelector(".state b").textContent;
   const last = at();
@@ -77,7 +79,7 @@ fn the_page_opens_filters_and_shows_a_failure_without_an_error() {
     let told = dom.split("<pre>seen:").nth(1).and_then(|rest| rest.split(":seen").next());
     let told = told.unwrap_or_else(|| panic!("the visitor did not come to an end: {log}"));
     let seen: serde_json::Value = serde_json::from_str(&told.replace("&amp;", "&").replace("&gt;", ">")).unwrap();
-    for what in ["filtered", "opened", "moved", "drawn"] {
+    for what in ["filtered", "opened", "moved", "drawn", "versions"] {
         assert_eq!(seen[what], true, "{what}: {seen}");
     }
     assert!(seen["heading"].as_str().unwrap().starts_with("CRASH"), "{seen}");
