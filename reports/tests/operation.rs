@@ -238,6 +238,7 @@ fn an_import_that_is_killed_again_and_again_ends_as_one_that_is_not() {
             assert_eq!(quiet[same], killed[same], "{same}");
         }
         assert_eq!(killed["last_lsn"].as_u64(), Some(rows as u64 + 1), "nothing is logged twice");
+        assert_ne!(killed["graph"]["state"], "broken", "{killed}");
     };
     // One import after another, each killed until it comes to its end.
     let (mut deaths, mut imports, mut places) = (0, 0, BTreeMap::<u64, usize>::new());

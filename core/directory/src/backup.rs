@@ -5,8 +5,12 @@
 //!
 //! What is restored is a new incarnation: it has another identity, so that what the old one wrote after the backup is never
 //! taken for something the new one wrote. Changes that nobody had acknowledged are in the restored log and travel with the
-//! next export. A restored main gives numbers that the old one has given too, so its database is a new one; the others join
-//! it anew.
+//! next export.
+//!
+//! A restored main gives numbers that the old one has given too, so its database is a new one. Files of the old database are
+//! refused there, and its files by the edges of the old one. An edge joins it anew, in a new directory and with a file of the
+//! restored main's; the old directory stays as it is. What only that edge had written after the backup is in its log and not
+//! in the new database: whoever wants it there hands it in again.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +20,7 @@ use kuzusync_core::message::{LogRecord, Record, Role};
 use kuzusync_core::replica::Replica;
 use kuzusync_sqlite::SqliteLog;
 
-use crate::directory::{Directory, config, entropy, lock, log_file, settings_file};
+use crate::directory::{Directory, config, entropy, lock, log_file, require_empty, settings_file};
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -37,10 +41,7 @@ impl Directory {
     /// # Errors
     /// Why it cannot be made.
     pub fn restore(path: &Path, from: &Path, name: Option<&str>) -> Result<Self, Error> {
-        let is_empty = !path.exists() || fs::read_dir(path).map_err(Error::io(path))?.next().is_none();
-        if !is_empty {
-            return Err(Error::NotEmpty(path.to_owned()));
-        }
+        require_empty(path)?;
         let backup = SqliteLog::open_read_only(from)?;
         let records = backup.records()?;
         let entropy = entropy()?;

@@ -75,10 +75,7 @@ impl Directory {
     /// # Errors
     /// Why it cannot be made.
     pub fn init(path: &Path, init: &Init) -> Result<Self, Error> {
-        let is_empty = !path.exists() || fs::read_dir(path).map_err(Error::io(path))?.next().is_none();
-        if !is_empty {
-            return Err(Error::NotEmpty(path.to_owned()));
-        }
+        require_empty(path)?;
         fs::create_dir_all(path).map_err(Error::io(path))?;
         let lock = lock(path)?;
         let directory_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -320,6 +317,12 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Refuses a directory that holds anything; it need not be there.
+pub(crate) fn require_empty(path: &Path) -> Result<(), Error> {
+    let is_empty = !path.exists() || fs::read_dir(path).map_err(Error::io(path))?.next().is_none();
+    if is_empty { Ok(()) } else { Err(Error::NotEmpty(path.to_owned())) }
 }
 
 /// Takes the directory for this process.

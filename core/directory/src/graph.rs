@@ -39,16 +39,16 @@ impl Graph {
     pub(crate) fn open(directory: &Path, view: &View, shown: u64, records: u64) -> Result<Graph, Error> {
         let marker = directory.join(MARKER);
         let folder = folder(directory);
+        let is_doubtful = marker.exists() && folder.exists();
         let mut reason = if !folder.exists() {
             "it was missing"
-        } else if marker.exists() {
+        } else if is_doubtful {
             "opening it had ended the process before"
         } else if shown < records {
             "it was behind the log"
         } else {
             "it did not hold what the log makes"
         };
-        let is_doubtful = marker.exists();
         if is_doubtful {
             fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
         }

@@ -110,21 +110,23 @@ struct Item {
     letter: Letter,
 }
 
-impl Item {
-    /// The change it is, or would make here.
+impl Letter {
+    /// The change or ruling it is, unless it is of another system.
     fn delivery(&self) -> Option<&Delivery> {
-        match &self.letter {
+        match self {
             Letter::Change { rows, .. } => rows.first().and_then(|row| row.delivery.as_ref()),
             Letter::Foreign { .. } => None,
         }
     }
 
+    /// The change it is.
     fn id(&self) -> Option<ChangeId> {
         self.delivery().and_then(Delivery::change).map(|entry| entry.change.id)
     }
 
+    /// The transaction it makes here, if it is of another system.
     fn tx(&self) -> Option<TxId> {
-        match &self.letter {
+        match self {
             Letter::Change { .. } => None,
             Letter::Foreign { transaction, .. } => Some(transaction.tx()),
         }
@@ -248,14 +250,16 @@ impl Directory {
     /// none of both.
     fn take_in(&mut self, portion: &[Item], clock: &VectorClock, beside: &mut Beside) -> Result<Told, Error> {
         let mut told = Told::default();
-        let known = |directory: &Directory, item: &Item| match (item.id(), item.tx()) {
+        let known = |directory: &Directory, item: &Item| match (item.letter.id(), item.letter.tx()) {
             (Some(id), _) => {
                 directory.replica.log().seen().passes(id) && directory.replica.log().failed_entry(id).is_err()
             }
             (None, Some(tx)) => directory.replica.log().transaction(tx).is_some(),
-            (None, None) => {
-                item.delivery().and_then(Delivery::lsn).is_none_or(|lsn| lsn <= directory.replica.log().lsn_known())
-            }
+            (None, None) => item
+                .letter
+                .delivery()
+                .and_then(Delivery::lsn)
+                .is_none_or(|lsn| lsn <= directory.replica.log().lsn_known()),
         };
         told.known = portion.iter().filter(|item| known(self, item)).map(|item| item.first_lsn).collect();
         let (mut deliveries, mut foreign, mut source) = (Vec::new(), Vec::new(), None);
@@ -263,8 +267,8 @@ impl Directory {
             match &item.letter {
                 Letter::Change { source: of, rows } => {
                     source = Some(*of);
-                    deliveries.extend(item.delivery().cloned());
-                    if let (Some(id), Some(first)) = (item.id(), rows.first()) {
+                    deliveries.extend(item.letter.delivery().cloned());
+                    if let (Some(id), Some(first)) = (item.letter.id(), rows.first()) {
                         let note = Note {
                             tx_id: first.tx_id.clone(),
                             source_node: first.source_node.clone(),
@@ -333,7 +337,7 @@ impl Directory {
     /// What became of a transaction that was given to the engine.
     fn fate(&self, item: &Item, told: &Told) -> Fate {
         let log = self.replica.log();
-        match (item.id(), item.tx()) {
+        match (item.letter.id(), item.letter.tx()) {
             (Some(id), _) => {
                 if let Some(problem) = told.by_change.get(&id) {
                     Fate::LeftOut(problem.clone())
@@ -359,15 +363,10 @@ impl Directory {
     /// Notes which dead letters are applied now, whatever brought that about.
     fn revive(&self, kept: &[DeadLetter], beside: &mut Beside) {
         for letter in kept {
-            let is_applied = match serde_json::from_str(&letter.letter) {
-                Ok(Letter::Change { rows, .. }) => {
-                    let delivery = rows.first().and_then(|row| row.delivery.as_ref());
-                    let id = delivery.and_then(Delivery::change).map(|entry| entry.change.id);
-                    id.is_some_and(|id| self.replica.log().seen().contains(id))
-                }
-                Ok(Letter::Foreign { transaction, .. }) => self.replica.log().transaction(transaction.tx()).is_some(),
-                Err(_) => false,
-            };
+            let Ok(kept) = serde_json::from_str::<Letter>(&letter.letter) else { continue };
+            let log = self.replica.log();
+            let is_applied = kept.id().is_some_and(|id| log.seen().contains(id))
+                || kept.tx().is_some_and(|tx| log.transaction(tx).is_some());
             if is_applied {
                 beside.batch.revived.push(letter.clone());
             }
@@ -406,7 +405,7 @@ impl Directory {
     /// Tries one again. Returns why it is still left out.
     fn retry_one(&mut self, dead: &DeadLetter, item: &Item) -> Result<Option<String>, Error> {
         let mut beside = Beside::default();
-        let is_failed = item.id().filter(|id| self.replica.log().failed_entry(*id).is_ok());
+        let is_failed = item.letter.id().filter(|id| self.replica.log().failed_entry(*id).is_ok());
         let problem = match is_failed {
             Some(id) => self.feed(Input::Retry(id)).err().map(|error| error.to_string()),
             None => {
@@ -419,17 +418,19 @@ impl Directory {
         };
         if problem.is_none() {
             beside.batch.revived.push(dead.clone());
-            let mut client = self.sync_state(&dead.client_id, &dead.client_id)?;
-            let known = self.log.sync_states()?.into_iter().find(|state| state.client_id == dead.client_id);
-            client.source_node = known.map_or(client.source_node, |known| known.source_node);
-            let others = self.log.dead_letters()?;
-            let others = others.iter().filter(|other| other.client_id == dead.client_id && **other != *dead);
-            let first = others.map(|other| other.first_lsn).min();
-            client.last_lsn = first.map_or(client.read_lsn, |first| first - 1);
-            beside.batch.sync_states.push(client);
+            beside.batch.sync_states.extend(self.sync_state_without(dead)?);
         }
         self.commit(beside)?;
         Ok(problem)
+    }
+
+    /// How far a client's files were imported, once a dead letter of it is gone.
+    fn sync_state_without(&self, dead: &DeadLetter) -> Result<Option<SyncState>, Error> {
+        let known = self.log.sync_states()?.into_iter().find(|state| state.client_id == dead.client_id);
+        let kept = self.log.dead_letters()?;
+        let others = kept.iter().filter(|other| other.client_id == dead.client_id && *other != dead);
+        let first = others.map(|other| other.first_lsn).min();
+        Ok(known.map(|client| SyncState { last_lsn: first.map_or(client.read_lsn, |first| first - 1), ..client }))
     }
 
     /// Gives up a transaction that was left out: it is listed no longer.
@@ -441,20 +442,12 @@ impl Directory {
         let dead = kept.iter().find(|letter| letter.tx_id == tx_id);
         let dead = dead.ok_or_else(|| Error::NoDeadLetter(tx_id.to_owned()))?;
         let mut beside = Beside::default();
-        if let Ok(Letter::Change { rows, .. }) = serde_json::from_str(&dead.letter)
-            && let Some(Delivery::Change(entry)) = rows.first().and_then(|row| row.delivery.as_ref())
-            && self.replica.log().failed_entry(entry.change.id).is_ok()
-        {
-            self.feed(Input::Dismiss(entry.change.id))?;
+        let id = serde_json::from_str::<Letter>(&dead.letter).ok().and_then(|letter| letter.id());
+        if let Some(id) = id.filter(|id| self.replica.log().failed_entry(*id).is_ok()) {
+            self.feed(Input::Dismiss(id))?;
         }
         beside.batch.revived.push(dead.clone());
-        let known = self.log.sync_states()?.into_iter().find(|state| state.client_id == dead.client_id);
-        if let Some(mut client) = known {
-            let others = kept.iter().filter(|other| other.client_id == dead.client_id && *other != dead);
-            let first = others.map(|other| other.first_lsn).min();
-            client.last_lsn = first.map_or(client.read_lsn, |first| first - 1);
-            beside.batch.sync_states.push(client);
-        }
+        beside.batch.sync_states.extend(self.sync_state_without(dead)?);
         self.commit(beside)?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use kuzusync_core::id::Role;
-use kuzusync_directory::{Directory, Error, GraphState, parse_transactions};
+use kuzusync_directory::{Directory, Error, GraphState, Init, parse_transactions};
 
 use crate::support::*;
 
@@ -106,6 +106,11 @@ fn the_graph_is_believed_only_when_it_holds_what_the_log_makes() {
     fs::write(path.join("graph.opening"), b"").unwrap();
     check("opening it had ended the process before");
     check("kept");
+    // And somebody has thrown it away because of that.
+    fs::remove_dir_all(&graph).unwrap();
+    fs::write(path.join("graph.opening"), b"").unwrap();
+    check("it was missing");
+    check("kept");
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {
@@ -150,4 +155,37 @@ fn a_backup_made_while_writes_go_on_is_restored_as_a_new_replica_that_holds_the_
     fs::write(place.path("nonsense"), b"nonsense").unwrap();
     assert!(Directory::restore(&place.path("new"), &place.path("nonsense"), None).is_err());
     assert!(!place.path("new").exists(), "nothing is made of it");
+}
+
+#[test]
+fn the_edges_of_a_restored_main_join_it_anew() {
+    let place = Place::new();
+    let mut main = apply(place.with_tables("main", Role::Main), &user("ann", 1));
+    let mut edge = place.init("edge", Role::Edge);
+    carry(&main, &mut edge);
+    Directory::backup(&place.path("main"), &place.path("backup")).unwrap();
+    main = apply(main, &user("lost", 2));
+    edge = apply(edge, &user("bob", 3));
+    drop(main);
+    let mut main = Directory::restore(&place.path("again"), &place.path("backup"), None).unwrap();
+    // Neither takes the other's files any more, and both are left as they were.
+    let (before, edge_before) = (main.status().unwrap(), edge.status().unwrap());
+    let (of_edge, of_main) = (edge.export(0).unwrap().1, main.export(0).unwrap().1);
+    for (file, to) in [(of_edge, &mut main), (of_main, &mut edge)] {
+        let refused = to.import(file.as_bytes(), options(), &mut |_| {}).unwrap_err().to_string();
+        assert!(refused.contains("database"), "{refused}");
+    }
+    assert_eq!((main.status().unwrap(), edge.status().unwrap()), (before.clone(), edge_before));
+    // A new directory joins, works and sends.
+    let init = Init { role: Role::Edge, database: Some(before.database), name: None };
+    let mut anew = Directory::init(&place.path("anew"), &init).unwrap();
+    assert!(carry(&main, &mut anew).left_out.is_empty());
+    assert_eq!(anew.replica().view(), main.replica().view());
+    // What the old one had written after the backup is handed in again.
+    anew = apply(anew, &user("bob", 3));
+    assert!(carry(&anew, &mut main).left_out.is_empty());
+    assert!(carry(&main, &mut anew).left_out.is_empty());
+    assert_eq!(anew.replica().view(), main.replica().view());
+    assert_eq!(main.replica().view().nodes["User"].keys().cloned().collect::<Vec<_>>(), ["ann".into(), "bob".into()]);
+    assert_eq!(anew.status().unwrap().queued_operations, 0);
 }
