@@ -7,7 +7,6 @@ mod adopt;
 mod agreement;
 mod disk;
 mod doubt;
-mod full_text;
 mod names;
 mod refusals;
 mod refused;
