@@ -2,6 +2,9 @@
 //!
 //! Each is one line at its place and one variant here. Without the feature `planted-bugs` the lines compile to nothing.
 //! One bug at a time is chosen for the current thread, since a simulation runs on one thread.
+//!
+//! Two bugs cannot be planted. The order of a hash map is the same in every run of a seed, because madsim draws the keys of
+//! every map from the seed. And no digest that leaves values out would hide anything: what is judged are whole graphs.
 
 use std::cell::Cell;
 
@@ -89,15 +92,13 @@ pub enum Bug {
     SnapshotUnchecked,
     /// With a row its tombstone goes too, so that an older write that comes later brings it back.
     TombstonePurged,
-    /// A host greets its neighbours in the order of a hash map, which is another in every process.
-    HashMapOrder,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
     /// Every bug that the harness has to find, the canary last.
-    pub const ALL: [Bug; 41] = [
+    pub const ALL: [Bug; 40] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -137,7 +138,6 @@ impl Bug {
         Bug::PreparedForgotten,
         Bug::SnapshotUnchecked,
         Bug::TombstonePurged,
-        Bug::HashMapOrder,
         Bug::Canary,
     ];
 
@@ -184,7 +184,6 @@ impl Bug {
             Bug::PreparedForgotten => "prepared-forgotten",
             Bug::SnapshotUnchecked => "snapshot-unchecked",
             Bug::TombstonePurged => "tombstone-purged",
-            Bug::HashMapOrder => "hash-map-order",
             Bug::Canary => "canary",
         }
     }
@@ -232,7 +231,6 @@ impl Bug {
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
             Bug::TombstonePurged => "Distributed Sync Engine, tombstones",
-            Bug::HashMapOrder => "Distributed Sync Engine, Map and Set",
             Bug::Canary => "made for the gate",
         }
     }

@@ -178,12 +178,12 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    pub(crate) fn of(answer: &Answer) -> Self {
+    fn of(answer: &Answer) -> Self {
         Fingerprint { digest: answer.digest, events: answer.events, state: answer.state }
     }
 
     /// How a second run differs from the first, if it does. One that is stopped differs in nothing but its time.
-    pub(crate) fn difference(&self, again: &Reply) -> Option<Failure> {
+    fn difference(&self, again: &Reply) -> Option<Failure> {
         let again = match again {
             Ok(answer) => Fingerprint::of(answer),
             Err(failure @ (Failure::Harness { .. } | Failure::TimeLimit { .. })) => return Some(failure.clone()),

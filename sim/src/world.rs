@@ -12,7 +12,6 @@ use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
 use kuzusync_core::message::{Protocol, Record, Role};
-use kuzusync_core::planted::{Bug, is_planted};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::refusing::{REFUSED_ON_PURPOSE, Refusal};
@@ -197,8 +196,7 @@ impl World {
     #[must_use]
     pub fn neighbours(&self, host: u32) -> Vec<u32> {
         let others = (0..self.options.replicas).filter(|other| *other != host);
-        let neighbours = others.filter(|other| !self.options.has_main || host == 0 || *other == 0);
-        if is_planted(Bug::HashMapOrder) { in_any_order(neighbours) } else { neighbours.collect() }
+        others.filter(|other| !self.options.has_main || host == 0 || *other == 0).collect()
     }
 
     /// A host's replica, unless the host is down.
@@ -778,12 +776,6 @@ impl World {
         self.checkers.judge(self.elapsed_us(), &states, out);
         states
     }
-}
-
-/// What only a planted bug does.
-#[expect(clippy::disallowed_types, reason = "the bug is that its order is another in every process")]
-fn in_any_order(hosts: impl Iterator<Item = u32>) -> Vec<u32> {
-    hosts.collect::<std::collections::HashSet<u32>>().into_iter().collect()
 }
 
 /// What came of an input.

@@ -14,7 +14,6 @@ use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::outcome::{Failure, Outcome, Property};
 use kuzusync_sim::seed::Seed;
-use kuzusync_sim::step::Plan;
 use kuzusync_sim::store::StoreChoice;
 use serde::Serialize;
 
@@ -27,7 +26,6 @@ use super::{End, Stop};
 use crate::failure;
 use crate::provenance::{Provenance, program, quoted};
 use crate::shrinking;
-use crate::sweep::Fingerprint;
 use crate::text::plural;
 use crate::worker::{Answer, Crew, Request};
 
@@ -90,13 +88,6 @@ struct Found {
     outcome: Outcome,
 }
 
-impl Found {
-    /// What is left of the plan, unless the bug is that it is another run each time.
-    fn left(&self) -> Option<&Plan> {
-        (!matches!(self.failure, Failure::Nondeterminism { .. })).then_some(&self.small.plan)
-    }
-}
-
 #[derive(Serialize)]
 struct BugsReport {
     bugs: Vec<BugReport>,
@@ -111,7 +102,7 @@ struct BugReport {
     found: bool,
     seeds: u64,
     property: Option<&'static str>,
-    /// Of the smallest plan; none of a bug whose runs differ.
+    /// Of the smallest plan.
     steps: Option<usize>,
     faults: Option<usize>,
     replays: bool,
@@ -159,16 +150,9 @@ fn with_bug(seed: Seed, bug: Option<Bug>, profile: Profile) -> Request {
     Request::generated(seed, StoreChoice::Memory, profile, bug)
 }
 
-/// A run shows a bug when it fails with it and passes without it. One that makes runs differ shows in a second run, and
-/// its plan is not made smaller: nothing could be trusted of what is left.
+/// A run shows a bug when it fails with it and passes without it.
 fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> {
-    let failure = match &answer.failure {
-        None if bug == Bug::HashMapOrder => {
-            let again = crew.launcher.ask(&with_bug(answer.seed, Some(bug), profile(bug)));
-            Fingerprint::of(&answer).difference(&again)?
-        }
-        failure => failure.clone()?,
-    };
+    let failure = answer.failure.clone()?;
     let clean = crew.launcher.ask(&with_bug(answer.seed, None, profile(bug))).ok()?;
     if clean.failure.is_some() {
         return None;
@@ -226,8 +210,8 @@ fn bug_report(hunt: &Hunt) -> BugReport {
         found: found.is_some(),
         seeds: hunt.seeds,
         property: found.and_then(|found| found.failure.property()).map(Property::name),
-        steps: found.and_then(Found::left).map(|plan| plan.steps.len()),
-        faults: found.and_then(Found::left).map(shrink::faults),
+        steps: found.map(|found| found.small.plan.steps.len()),
+        faults: found.map(|found| shrink::faults(&found.small.plan)),
         replays: found.is_some_and(|found| found.replays),
     }
 }
@@ -243,13 +227,11 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
                 let (signature, seed) = (found.failure.signature(), found.answer.seed);
                 let replays = if found.replays { "replays to the same digest" } else { "does NOT replay" };
                 let again = replay(*bug, seed, file.as_ref());
-                let left = |plan: &Plan| {
-                    let (steps, faults) = (plural(plan.steps.len(), "step"), plural(shrink::faults(plan), "fault"));
-                    format!("{replays}, {steps} and {faults} left")
-                };
-                let left = found.left().map_or("another history in every run".to_owned(), left);
+                let plan = &found.small.plan;
+                let left =
+                    format!("{} and {}", plural(plan.steps.len(), "step"), plural(shrink::faults(plan), "fault"));
                 format!(
-                    "found   {} ({}) after {tried}, {left}: {signature}\n        {again}\n",
+                    "found   {} ({}) after {tried}, {replays}, {left} left: {signature}\n        {again}\n",
                     bug.name(),
                     bug.origin()
                 )
