@@ -815,6 +815,21 @@ fn a_gate_without_the_build_that_carries_bugs_says_how_to_make_it() {
     assert!(message.contains("--bin kuzusync-planted") && message.contains("--no-canary"), "{message}");
 }
 
+/// As if the harness had become blind: what stands where the build with planted bugs should be carries none.
+#[cfg(not(feature = "planted-bugs"))]
+#[test]
+fn a_harness_that_misses_the_planted_bug_says_so_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let [program, planted] = ["kuzusync", "kuzusync-planted"].map(|name| folder.path().join(name));
+    fs::copy(KUZUSYNC, &program).unwrap();
+    fs::copy(KUZUSYNC, &planted).unwrap();
+    let gate = ["gate", "--minutes", "0", "--no-cases", "--from", "7"];
+    let output = run(program.to_str().unwrap(), &gate);
+    let screen = stdout(&output);
+    assert_eq!(code(&output), 8, "{screen}");
+    assert!(screen.contains("FAILED  canary") && screen.contains("the harness itself is broken"), "{screen}");
+}
+
 #[cfg(feature = "planted-bugs")]
 mod planted {
     use super::*;
