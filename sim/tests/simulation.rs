@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use kuzusync_core::ddl::Column;
 use kuzusync_core::replica::Notice;
+use kuzusync_core::statement::Statement;
+use kuzusync_core::store::refusing::Refusal;
+use kuzusync_core::value::Type;
 use kuzusync_sim::disk::DiskFault;
 use kuzusync_sim::engine::StoreFault;
 use kuzusync_sim::fault::Fault;
@@ -40,8 +44,16 @@ fn every_fault_fires_and_the_cluster_converges_all_the_same() {
         ..LinkOptions::default()
     };
     let (skew_ms, drift_ppm) = (vec![5_000, -5_000], vec![0, 50_000]);
-    let options = Options { replicas: 4, links, skew_ms, drift_ppm, ..Options::default() };
+    let older_hosts = BTreeSet::from([3]);
+    let options = Options { replicas: 4, links, skew_ms, drift_ppm, older_hosts, ..Options::default() };
+    let column = Column::new("extra", Type::Int64);
+    let statements = vec![Statement::AddColumn { table: "Person".into(), column }];
     let trouble = [
+        Step::RefuseSchema { replica: 2, refusal: Refusal::Column("extra".into()) },
+        Step::Submit { replica: 0, statements, participants: Vec::new() },
+        Step::Wait { ms: 3_000 },
+        Step::AcceptSchema { replica: 2 },
+        Step::Upgrade { replica: 3 },
         Step::Partition { group: 0b001 },
         Step::CreateNode { replica: 2, table: 0, key: 6, value: 6 },
         Step::Wait { ms: 1_000 },
