@@ -15,7 +15,8 @@
 //! loading. Tried on 0.11.3, in memory and on disk: `CREATE_FTS_INDEX` works, and the index follows inserts, updates, deletes
 //! and renames of its table and column; while it stands, dropping either is refused, so it has to be dropped first and made
 //! anew. By its source one is made by a dozen statements, of which `COPY` cannot be in one transaction with others: one that
-//! fails leaves tables behind, which the rebuild after any error would clear away.
+//! fails leaves tables behind, which the rebuild after any error would clear away. On disk making one writes a checkpoint,
+//! which this store never does (`store` says why).
 //!
 //! | file | holds |
 //! |---|---|
