@@ -902,7 +902,8 @@ mod planted {
         let arguments = ["gate", "--minutes", "0.2", "--no-cases", "--from", "0", "--bug", "canary"];
         let output = run(PLANTED, &arguments);
         let screen = stdout(&output);
-        assert_eq!(code(&output), 1, "{screen}");
+        // Where it leaves a replica in two minds something may panic too, in one of some 300 seeds; a crash weighs more.
+        assert!(matches!(code(&output), 1 | 4), "{screen}");
         assert!(screen.contains("FAILED  fresh seeds") && screen.contains("ok      canary"), "{screen}");
         assert!(screen.contains("SAFETY") && screen.lines().count() <= 70, "{screen}");
     }
