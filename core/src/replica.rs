@@ -1046,19 +1046,28 @@ impl Replica {
             self.greet_stranger(now, from);
             return Ok(());
         }
-        let sent: Cursor = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
-        let mut batch = Batch::new(now);
-        let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
-        self.commit_received(clock, batch);
-        if let Err(error) = result {
+        let sent = seen_in(&deliveries);
+        if let Err(error) = self.take_in_all(now, clock, deliveries) {
             let to = self.tag_of(from);
             return self.refuse(from, to, error);
         }
-        // What a peer sends it holds, with all its author wrote before.
-        self.advance(now, from, &sent);
-        let to = self.tag_of(from);
-        self.transmit_tagged(from, to, Message::Ack(self.held_of(&sent)));
+        self.acknowledge_sent(now, from, sent);
         Ok(())
+    }
+
+    /// Takes in what a peer sent, as one batch; what came before something bad is kept.
+    fn take_in_all(&mut self, now: Now, clock: &VectorClock, deliveries: Vec<Delivery>) -> Result<(), Error> {
+        let mut batch = Batch::new(now);
+        let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
+        self.commit_received(clock, batch);
+        result
+    }
+
+    /// Tells a peer what is held here of what it sent. What it sends it holds, with all its author wrote before.
+    fn acknowledge_sent(&mut self, now: Now, from: Peer, seen: Seen) {
+        let sent = Cursor { seen, lsn: 0 };
+        self.advance(now, from, &sent);
+        self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.held_of(&sent)));
     }
 
     /// Commits what came from another replica, with its clock.
@@ -1631,7 +1640,7 @@ impl Replica {
             let writers = deliveries.iter().filter_map(change_of).chain([ChangeId { replica: self.id, seq: 1 }]);
             clock = clock.of(&writers.collect());
         }
-        let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn };
+        let sent = Cursor { seen: seen_in(&deliveries), lsn };
         let message = self.tagged(self.tag_of(peer), Message::Changes { clock, deliveries });
         let bytes = message.encode_with(strategy.compression());
         if let Some(session) = self.sessions.get_mut(&peer) {
@@ -1913,6 +1922,11 @@ fn change_of(delivery: &Delivery) -> Option<ChangeId> {
         Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => Some(rejection.change),
         Delivery::Ruling { ruling: Ruling::Epoch(_) | Ruling::RolledBack(_), .. } => None,
     }
+}
+
+/// The changes that deliveries are, or stand in for.
+fn seen_in(deliveries: &[Delivery]) -> Seen {
+    deliveries.iter().filter_map(change_of).collect()
 }
 
 fn changes_schema(change: &Change) -> bool {

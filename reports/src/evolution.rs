@@ -63,7 +63,6 @@ pub fn versions(outcome: &Outcome, names: &Names) -> Vec<Version> {
     versions
 }
 
-#[derive(Default)]
 struct Arrivals {
     /// When each host applied each change for the first time.
     reached: BTreeMap<(u32, ChangeId), u64>,
@@ -73,7 +72,7 @@ struct Arrivals {
 
 /// When each host applied each change for the first time, and what it touched where it was made.
 fn arrivals(outcome: &Outcome, names: &Names) -> Arrivals {
-    let Arrivals { mut reached, mut touched } = Arrivals::default();
+    let (mut reached, mut touched) = (BTreeMap::new(), BTreeMap::new());
     let mut outlines: BTreeMap<u32, Tables> = BTreeMap::new();
     let mut made: BTreeMap<u32, Vec<ChangeId>> = BTreeMap::new();
     let mut impacts: BTreeMap<u32, Vec<String>> = BTreeMap::new();

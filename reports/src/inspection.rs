@@ -21,7 +21,7 @@ use kuzusync_core::view::View;
 use kuzusync_directory::{Directory, Impact, Init, Preview};
 use kuzusync_scenarios::case::Case;
 use kuzusync_scenarios::sample::{create_user, create_user_table};
-use kuzusync_scenarios::scenario::Scenario;
+use kuzusync_scenarios::scenario::{Scenario, mismatch};
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_sim::checker::Checkers;
 use kuzusync_sim::outcome::{Check, Failure, Outcome};
@@ -91,15 +91,8 @@ impl Findings {
     /// The first clause of a case that does not hold or was never looked at, or what is no clause of it.
     fn problem(&self, case: Case) -> Option<String> {
         let unmet = self.0.iter().find(|check| !check.holds);
-        if let Some(Check { clause, found, .. }) = unmet {
-            return Some(format!("`{clause}`: {found}"));
-        }
-        let is_checked = |clause: &&&str| self.0.iter().any(|check| check.clause == **clause);
-        if let Some(clause) = case.clauses().iter().find(|clause| !is_checked(clause)) {
-            return Some(format!("`{clause}` was never checked"));
-        }
-        let unknown = self.0.iter().find(|check| !case.clauses().contains(&check.clause.as_str()));
-        unknown.map(|check| format!("`{}` is none of its clauses", check.clause))
+        let unmet = unmet.map(|Check { clause, found, .. }| format!("`{clause}`: {found}"));
+        unmet.or_else(|| mismatch(case.clauses(), &self.0))
     }
 }
 
@@ -409,12 +402,12 @@ fn diverged(mut outcome: Outcome) -> Result<(Outcome, Vec<String>), String> {
 
 /// Every page in the folder beside what is rendered today.
 fn compare_snapshots(folder: &Path, findings: &mut Findings) -> Result<(), String> {
+    if !folder.exists() {
+        return Err(format!("`{}` is not there: run this in the clone it was built in", folder.display()));
+    }
     let (mut differ, mut of_the_code, mut pages) = (Vec::new(), Vec::new(), 0);
     for scenario in Scenario::all() {
         let file = folder.join(format!("scenario-{}.snap", scenario.name));
-        if !folder.exists() {
-            return Err(format!("`{}` is not there: run this in the clone it was built in", folder.display()));
-        }
         let stored = fs::read_to_string(file).unwrap_or_default();
         let outcome = scenario.run(scenario.seed, StoreChoice::Memory);
         let page = scenario_page::page(&scenario, &outcome, SNAPSHOT_COLUMNS);

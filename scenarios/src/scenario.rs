@@ -2,7 +2,7 @@
 
 use kuzusync_core::planted::Bug;
 use kuzusync_sim::options::Options;
-use kuzusync_sim::outcome::{Failure, Outcome, Property, Violation};
+use kuzusync_sim::outcome::{Check, Failure, Outcome, Property, Violation};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Body, Run, Script, simulate};
 use kuzusync_sim::store::StoreChoice;
@@ -88,7 +88,7 @@ impl Scenario {
             sampled::check(*case, &mut outcome, store, bug, simulate);
         }
         if outcome.failure.is_none()
-            && let Some(message) = self.mismatch(&outcome)
+            && let Some(message) = mismatch(&self.clauses().collect::<Vec<_>>(), &outcome.checks)
         {
             let at_us = outcome.simulated_us;
             let (hosts, details) = (Vec::new(), Vec::new());
@@ -97,14 +97,16 @@ impl Scenario {
         }
         outcome
     }
+}
 
-    fn mismatch(&self, outcome: &Outcome) -> Option<String> {
-        let is_checked = |clause: &&str| outcome.checks.iter().any(|check| check.clause == *clause);
-        let unchecked = self.clauses().find(|clause| !is_checked(clause));
-        let unknown = outcome.checks.iter().find(|check| self.clauses().all(|clause| clause != check.clause));
-        let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
-        unchecked.or_else(|| unknown.map(|check| format!("`{}` is none of its clauses", check.clause)))
-    }
+/// The first of these clauses that was never checked, or else the first check of a clause that is none of them.
+#[must_use]
+pub fn mismatch(clauses: &[&str], checks: &[Check]) -> Option<String> {
+    let is_checked = |clause: &&&str| checks.iter().any(|check| check.clause == **clause);
+    let unchecked = clauses.iter().find(|clause| !is_checked(clause));
+    let unknown = checks.iter().find(|check| !clauses.contains(&check.clause.as_str()));
+    let unchecked = unchecked.map(|clause| format!("`{clause}` was never checked"));
+    unchecked.or_else(|| unknown.map(|check| format!("`{}` is none of its clauses", check.clause)))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Batch, Notice, Output, Replica, Timer, change_of};
+use super::{Notice, Output, Replica, Timer, seen_in};
 use crate::clock::{Lsn, Now, VectorClock};
 use crate::error::Error;
 use crate::id::{Digest, Role};
-use crate::message::{Cursor, Message, Protocol};
+use crate::message::{Message, Protocol};
 use crate::planted::{Bug, is_planted};
 use crate::session::{Peer, Phase, Session, resend_after};
 use crate::snapshot::{self, CHUNKS_MIN, CHUNKS_WANTED_MAX, Chunk, Manifest, SyncPoint};
@@ -199,17 +199,13 @@ impl Replica {
         (first, last): (Lsn, Lsn),
     ) -> Result<(), Error> {
         let deliveries = snapshot::read_chunk(bytes, first, last)?;
-        let sent = Cursor { seen: deliveries.iter().filter_map(change_of).collect(), lsn: 0 };
-        let mut batch = Batch::new(now);
-        let result = deliveries.into_iter().try_for_each(|delivery| self.take_in(delivery, &mut batch));
-        self.commit_received(clock, batch);
-        result?;
+        let sent = seen_in(&deliveries);
+        self.take_in_all(now, clock, deliveries)?;
         if self.log.lsn_known() < last {
             let problem = format!("the numbers from {first} to {last} cannot be taken in");
             return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
         }
-        self.advance(now, from, &sent);
-        self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.held_of(&sent)));
+        self.acknowledge_sent(now, from, sent);
         Ok(())
     }
 
