@@ -386,7 +386,9 @@ fn a_sweep_beside_an_earlier_one_names_what_is_worse() {
     assert!(page.contains("slower to reach") && page.contains("never, before one in"), "{page}");
     assert!(page.contains("new signature     1 failure crash//"), "{page}");
     let same = stdout(&kuzusync(&[&options[..], &["--baseline", before]].concat()));
-    assert!(same.contains("nothing is slower to reach") && !same.contains("new signature"), "{same}");
+    // How long a seed takes is the machine's affair, and may be told as worse.
+    assert!(same.contains("baseline") && same.contains("60 seeds"), "{same}");
+    assert!(!same.contains("slower to reach") && !same.contains("new signature"), "{same}");
     assert_refused(&["sweep", "--count", "1", "--baseline", "nowhere"], &["nowhere/runs.ndjson", "cannot be read"]);
 }
 
