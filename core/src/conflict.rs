@@ -11,14 +11,13 @@
 //! Both are kept and come back, by UNDROP or with a type that holds them. What schema changes lose is in [`schema`].
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Element, Op};
 use crate::clock::{Lsn, Rank};
-use crate::id::{ColumnId, TableId};
+use crate::id::{ChangeId, ColumnId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
 use crate::state::{Miscast, Ousted, State};
@@ -172,12 +171,27 @@ pub struct Found {
     pub schema_losses: Vec<SchemaLoss>,
 }
 
-/// A write the audit has entered, with the change that tells what its author had seen.
+/// What a write the audit has entered did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// It made the element.
+    Inserted,
+    /// It wrote to the element, which by that may be there again.
+    Updated,
+    /// It deleted the element.
+    Deleted,
+    /// It gave a cell a value.
+    Set(ColumnId),
+    /// It added to a cell.
+    Added(ColumnId),
+}
+
+/// A write the audit has entered. What it wrote stands in its change, which also tells what its author had seen.
 #[derive(Clone, Debug)]
 struct Entered {
     change: Arc<Change>,
     place: Place,
-    written: Written,
+    deed: Deed,
 }
 
 impl Entered {
@@ -186,32 +200,80 @@ impl Entered {
     }
 
     fn write(&self) -> Write {
-        Write { rank: self.place.rank, written: self.written.clone() }
+        let written = match self.deed {
+            Deed::Inserted => Written::Inserted,
+            Deed::Updated => Written::Updated,
+            Deed::Deleted => Written::Deleted,
+            Deed::Set(column) => Written::Value(self.value(column).cloned().unwrap_or(Value::Null)),
+            Deed::Added(_) => match self.op() {
+                Op::Increment { by, .. } => Written::Incremented(by.clone()),
+                _ => unreachable!("only an increment adds"),
+            },
+        };
+        Write { rank: self.place.rank, written }
     }
 
-    /// The columns it wrote to, with the value each was given, if it was one.
-    fn columns(&self) -> BTreeMap<ColumnId, Option<&Value>> {
+    /// What its operation gave a column, if that was a value.
+    fn value(&self, column: ColumnId) -> Option<&Value> {
         match self.op() {
-            Op::Insert { cells, .. } | Op::Update { cells, .. } => {
-                cells.iter().map(|(column, value)| (*column, Some(value))).collect()
-            }
-            Op::Increment { column, .. } => BTreeMap::from([(*column, None)]),
-            Op::Delete { .. } | Op::Schema(_) => BTreeMap::new(),
+            Op::Insert { cells, .. } | Op::Update { cells, .. } => cells.get(&column),
+            Op::Increment { .. } | Op::Delete { .. } | Op::Schema(_) => None,
         }
+    }
+
+    /// The columns its operation wrote to, in order.
+    fn columns(&self) -> impl Iterator<Item = ColumnId> {
+        let (cells, added) = match self.op() {
+            Op::Insert { cells, .. } | Op::Update { cells, .. } => (Some(cells), None),
+            Op::Increment { column, .. } => (None, Some(*column)),
+            Op::Delete { .. } | Op::Schema(_) => (None, None),
+        };
+        cells.into_iter().flat_map(BTreeMap::keys).copied().chain(added)
+    }
+
+    fn has_written_to(&self, column: ColumnId) -> bool {
+        match self.op() {
+            Op::Insert { cells, .. } | Op::Update { cells, .. } => cells.contains_key(&column),
+            Op::Increment { column: added, .. } => *added == column,
+            Op::Delete { .. } | Op::Schema(_) => false,
+        }
+    }
+
+    fn is_delete(&self) -> bool {
+        self.deed == Deed::Deleted
     }
 
     /// The same operation as a write to the element's existence.
     fn as_existence(&self) -> Option<Entered> {
         let is_update = matches!(self.op(), Op::Update { .. } | Op::Increment { .. });
-        is_update.then(|| Entered { written: Written::Updated, ..self.clone() })
+        is_update.then(|| Entered { deed: Deed::Updated, ..self.clone() })
+    }
+}
+
+/// What was entered for one element, in the order in which it came.
+#[derive(Clone, Debug, Default)]
+struct Entries {
+    existence: Vec<Entered>,
+    cells: BTreeMap<ColumnId, Vec<Entered>>,
+}
+
+impl Entries {
+    /// By column, `None` for the element's existence.
+    fn registers(&self) -> impl Iterator<Item = (Option<ColumnId>, &Vec<Entered>)> {
+        let cells = self.cells.iter().map(|(column, writes)| (Some(*column), writes));
+        std::iter::once((None, &self.existence)).chain(cells)
+    }
+
+    fn deletes(&self) -> impl Iterator<Item = &Entered> {
+        self.existence.iter().filter(|entered| entered.is_delete())
     }
 }
 
 /// Every concurrent loss among the numbered changes.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
-    writes: BTreeMap<Register, Vec<Entered>>,
-    losses: BTreeMap<(Register, Rank), (Loss, Place)>,
+    writes: BTreeMap<Element, Entries>,
+    losses: Losses,
     schema: SchemaAudit,
 }
 
@@ -220,22 +282,20 @@ impl Audit {
     pub fn record(&mut self, change: &Arc<Change>, lsn: Lsn, schema: &Schema) -> Found {
         let mut found = Found::default();
         for (rank, op) in change.ranked_ops() {
-            let entered = |written| Entered { change: Arc::clone(change), place: Place { rank, lsn }, written };
+            let entered = |deed| Entered { change: Arc::clone(change), place: Place { rank, lsn }, deed };
             match op {
                 Op::Insert { element, cells } | Op::Update { element, cells } => {
                     if matches!(op, Op::Insert { .. }) {
-                        self.enter(element, None, entered(Written::Inserted), schema, &mut found);
+                        self.enter(element, None, entered(Deed::Inserted), schema, &mut found);
                     }
-                    for (column, value) in cells {
-                        let write = entered(Written::Value(value.clone()));
-                        self.enter(element, Some(*column), write, schema, &mut found);
+                    for column in cells.keys() {
+                        self.enter(element, Some(*column), entered(Deed::Set(*column)), schema, &mut found);
                     }
                 }
-                Op::Increment { element, column, by } => {
-                    let write = entered(Written::Incremented(by.clone()));
-                    self.enter(element, Some(*column), write, schema, &mut found);
+                Op::Increment { element, column, .. } => {
+                    self.enter(element, Some(*column), entered(Deed::Added(*column)), schema, &mut found);
                 }
-                Op::Delete { element } => self.enter(element, None, entered(Written::Deleted), schema, &mut found),
+                Op::Delete { element } => self.enter(element, None, entered(Deed::Deleted), schema, &mut found),
                 Op::Schema(ddl) => {
                     found.schema_losses.extend(self.schema.record(change, rank, ddl));
                     if matches!(ddl, crate::ddl::Ddl::SetRule { .. }) {
@@ -251,12 +311,12 @@ impl Audit {
     #[must_use]
     pub fn losses(&self, state: &State) -> Vec<Loss> {
         let schema = state.numbered_schema();
-        let mut losses: BTreeMap<(Register, Rank), Loss> =
-            self.losses.iter().map(|(place, (loss, _))| (place.clone(), loss.clone())).collect();
+        let place = |loss: &Loss| (loss.register.clone(), loss.loser.rank);
         let ousted = state.ousted().into_iter().map(|ousted| self.ousted(ousted, schema));
-        losses.extend(ousted.map(|loss| ((loss.register.clone(), loss.loser.rank), loss)));
+        let mut losses: BTreeMap<(Register, Rank), Loss> =
+            self.losses.iter().chain(ousted).map(|loss| (place(&loss), loss)).collect();
         for loss in self.hidden().chain(state.miscasts().into_iter().map(miscast)) {
-            losses.entry((loss.register.clone(), loss.loser.rank)).or_insert(loss);
+            losses.entry(place(&loss)).or_insert(loss);
         }
         losses.into_values().collect()
     }
@@ -285,20 +345,22 @@ impl Audit {
 
     /// The writes that a drop hides whose author had not seen them.
     fn hidden(&self) -> impl Iterator<Item = Loss> {
-        self.writes.iter().flat_map(|(register, writes)| {
-            let table = register.element.table();
-            let of_column = || self.schema.standing_drop(table, Subject::Column(register.column?));
+        let registers = self
+            .writes
+            .iter()
+            .flat_map(|(element, entries)| entries.registers().map(move |(column, writes)| (element, column, writes)));
+        registers.flat_map(|(element, column, writes)| {
+            let table = element.table();
+            let of_column = || self.schema.standing_drop(table, Subject::Column(column?));
             let drop = self.schema.standing_drop(table, Subject::Table).or_else(of_column);
             let is_hidden = move |write: &&Entered| {
-                write.written != Written::Deleted
-                    && drop.is_some_and(|(change, _)| change.is_concurrent_with(&write.change))
+                !write.is_delete() && drop.is_some_and(|(change, _)| change.is_concurrent_with(&write.change))
             };
             writes.iter().filter(is_hidden).filter_map(move |write| {
                 let winner = Write { rank: drop?.1, written: Written::Dropped };
-                let fields =
-                    register.column.map_or_else(|| write.columns().into_keys().collect(), |column| vec![column]);
+                let fields = column.map_or_else(|| write.columns().collect(), |column| vec![column]);
                 let (conflict, resolution) = (ConflictType::ConcurrentDrop, Resolution::SchemaWins);
-                let (register, loser) = (register.clone(), write.write());
+                let (register, loser) = (Register { element: element.clone(), column }, write.write());
                 Some(Loss { register, conflict, resolution, loser, winner, fields, taken_by: None })
             })
         })
@@ -306,103 +368,134 @@ impl Audit {
 
     /// Whether the write that made an element was an insert.
     fn made_by(&self, element: &Element, place: &Place) -> Written {
-        let register = Register { element: element.clone(), column: None };
-        let is_insert = self.writes.get(&register).into_iter().flatten().any(|write| write.place == *place);
+        let mut existence = self.writes.get(element).into_iter().flat_map(|entries| &entries.existence);
+        let is_insert = existence.any(|write| write.place == *place);
         if is_insert { Written::Inserted } else { Written::Updated }
     }
 
     fn enter(&mut self, element: &Element, column: Option<ColumnId>, new: Entered, schema: &Schema, found: &mut Found) {
-        let register = Register { element: element.clone(), column };
-        let mut pairs = Vec::new();
-        let mut meet = |register: &Register, old: &Entered| {
-            if old.change.is_concurrent_with(&new.change) {
-                pairs.push((register.clone(), old.clone()));
-            }
+        if !self.writes.contains_key(element) {
+            self.writes.insert(element.clone(), Entries::default());
+        }
+        let Some(entries) = self.writes.get_mut(element) else { return };
+        let mut court = Court { element, table: schema.table(element.table()), losses: &mut self.losses, found };
+        let same = match column {
+            None => &mut entries.existence,
+            Some(column) => entries.cells.entry(column).or_default(),
         };
-        self.writes.get(&register).into_iter().flatten().for_each(|old| meet(&register, old));
-        let existence = Register { element: element.clone(), column: None };
+        same.iter().for_each(|old| court.collide(column, old, &new));
         if column.is_some() {
-            let deletes = self.writes.get(&existence).into_iter().flatten();
-            deletes.filter(|old| old.written == Written::Deleted).for_each(|old| meet(&register, old));
-        } else if new.written == Written::Deleted {
-            let cells = self.writes.range((Bound::Excluded(&existence), Bound::Unbounded));
-            for (cell, writes) in cells.take_while(|(cell, _)| cell.element == *element) {
-                writes.iter().for_each(|old| meet(cell, old));
+            entries.deletes().for_each(|old| court.collide(column, old, &new));
+        } else if new.is_delete() {
+            for (cell, writes) in &entries.cells {
+                writes.iter().for_each(|old| court.collide(Some(*cell), old, &new));
             }
         }
-        for (register, old) in pairs {
-            self.collide(&register, &old, &new, schema, found);
+        match column {
+            None => entries.existence.push(new),
+            Some(column) => entries.cells.entry(column).or_default().push(new),
         }
-        self.writes.entry(register).or_default().push(new);
-    }
-
-    /// Judges two writes that compete for a register.
-    fn collide(&mut self, register: &Register, one: &Entered, other: &Entered, schema: &Schema, found: &mut Found) {
-        if !one.change.is_concurrent_with(&other.change) {
-            return;
-        }
-        let Some(table) = schema.table(register.element.table()) else { return };
-        let increments = |entered: &Entered| matches!(entered.written, Written::Incremented(_));
-        if increments(one) && increments(other) {
-            found.merged.push(register.clone());
-            return;
-        }
-        let policy = register.column.map_or_else(|| table.policy(), |column| table.column_policy(column));
-        self.judge(register, one, other, policy, found);
-        // A write to a cell may also bring its row back from a delete.
-        let is_delete = |entered: &Entered| entered.written == Written::Deleted;
-        if register.column.is_some() && table.update_revives() {
-            let existence = Register { element: register.element.clone(), column: None };
-            let (delete, write) = if is_delete(one) { (one, other) } else { (other, one) };
-            if let Some(update) = write.as_existence().filter(|_| is_delete(delete)) {
-                self.judge(&existence, delete, &update, table.policy(), found);
-            }
-        }
-    }
-
-    fn judge(&mut self, register: &Register, one: &Entered, other: &Entered, policy: Policy, found: &mut Found) {
-        let (loser, winner) =
-            if policy.compare(&one.place, &other.place).is_lt() { (one, other) } else { (other, one) };
-        let is_loss = match (&loser.written, &winner.written) {
-            (Written::Value(lost), Written::Value(kept)) => lost != kept,
-            (Written::Value(_) | Written::Incremented(_), Written::Deleted) => true,
-            (Written::Inserted | Written::Updated, Written::Deleted)
-            | (Written::Deleted, Written::Inserted | Written::Updated) => register.column.is_none(),
-            _ => false,
-        };
-        let place = (register.clone(), loser.place.rank);
-        let is_greatest = |(_, known): &(Loss, Place)| policy.compare(&winner.place, known).is_gt();
-        if !is_loss || !self.losses.get(&place).is_none_or(is_greatest) {
-            return;
-        }
-        let involves_delete = [loser, winner].iter().any(|entered| entered.written == Written::Deleted);
-        let conflict = if involves_delete { ConflictType::ConcurrentDelete } else { ConflictType::ConcurrentUpdate };
-        let resolution = Resolution::of(policy, &loser.place.rank, &winner.place.rank);
-        let register = register.clone();
-        let (fields, taken_by) = (fields(loser, winner), None);
-        let loss =
-            Loss { register, conflict, resolution, loser: loser.write(), winner: winner.write(), fields, taken_by };
-        found.losses.push(loss.clone());
-        self.losses.insert(place, (loss, winner.place));
     }
 
     /// Judges every pair in a table again, after its rules have changed.
     fn judge_anew(&mut self, table: TableId, schema: &Schema, found: &mut Found) {
-        self.losses.retain(|(register, _), _| register.element.table() != table);
-        let is_here = |(register, _): &(&Register, &Vec<Entered>)| register.element.table() == table;
-        let writes: BTreeMap<Register, Vec<Entered>> =
-            self.writes.iter().filter(is_here).map(|(register, entered)| (register.clone(), entered.clone())).collect();
+        self.losses.0.retain(|_, lost| lost.loser.op().element().is_none_or(|element| element.table() != table));
         let mut again = Found::default();
-        for (register, entered) in &writes {
-            let existence = Register { element: register.element.clone(), column: None };
-            let deletes = writes.get(&existence).filter(|_| register.column.is_some()).into_iter().flatten();
-            let deletes: Vec<&Entered> = deletes.filter(|entered| entered.written == Written::Deleted).collect();
-            for (index, one) in entered.iter().enumerate() {
-                let others = entered[..index].iter().chain(deletes.iter().copied());
-                others.for_each(|other| self.collide(register, other, one, schema, &mut again));
+        for (element, entries) in self.writes.iter().filter(|(element, _)| element.table() == table) {
+            let table = schema.table(table);
+            let mut court = Court { element, table, losses: &mut self.losses, found: &mut again };
+            for (column, entered) in entries.registers() {
+                for (index, one) in entered.iter().enumerate() {
+                    let deletes = entries.deletes().filter(|_| column.is_some());
+                    entered[..index].iter().chain(deletes).for_each(|other| court.collide(column, other, one));
+                }
             }
         }
         found.losses.extend(again.losses);
+    }
+}
+
+/// A write that lost, and to what. It is told as a [`Loss`] when somebody asks.
+#[derive(Clone, Debug)]
+struct Lost {
+    loser: Entered,
+    winner: Entered,
+    resolution: Resolution,
+}
+
+impl Lost {
+    fn tell(&self, register: Register) -> Loss {
+        let Lost { loser, winner, resolution } = self;
+        let involves_delete = loser.is_delete() || winner.is_delete();
+        let conflict = if involves_delete { ConflictType::ConcurrentDelete } else { ConflictType::ConcurrentUpdate };
+        let (fields, taken_by, resolution) = (fields(loser, winner), None, *resolution);
+        Loss { register, conflict, resolution, loser: loser.write(), winner: winner.write(), fields, taken_by }
+    }
+}
+
+/// Losses by the operation that lost, and by the column in which it did, `None` for the element's existence.
+#[derive(Clone, Debug, Default)]
+struct Losses(BTreeMap<(ChangeId, u32, Option<ColumnId>), Lost>);
+
+impl Losses {
+    fn iter(&self) -> impl Iterator<Item = Loss> {
+        self.0.iter().filter_map(|((.., column), lost)| {
+            let element = lost.loser.op().element()?.clone();
+            Some(lost.tell(Register { element, column: *column }))
+        })
+    }
+}
+
+/// Where the writes to one element are judged.
+struct Court<'a> {
+    element: &'a Element,
+    table: Option<&'a TableState>,
+    losses: &'a mut Losses,
+    found: &'a mut Found,
+}
+
+impl Court<'_> {
+    /// Judges two writes that compete for a register, if neither author had seen the other.
+    fn collide(&mut self, column: Option<ColumnId>, one: &Entered, other: &Entered) {
+        let Some(table) = self.table.filter(|_| one.change.is_concurrent_with(&other.change)) else { return };
+        if matches!((one.deed, other.deed), (Deed::Added(_), Deed::Added(_))) {
+            self.found.merged.push(Register { element: self.element.clone(), column });
+            return;
+        }
+        let policy = column.map_or_else(|| table.policy(), |column| table.column_policy(column));
+        self.judge(column, one, other, policy);
+        // A write to a cell may also bring its row back from a delete.
+        if column.is_some() && table.update_revives() {
+            let (delete, write) = if one.is_delete() { (one, other) } else { (other, one) };
+            if let Some(update) = write.as_existence().filter(|_| delete.is_delete()) {
+                self.judge(None, delete, &update, table.policy());
+            }
+        }
+    }
+
+    fn judge(&mut self, column: Option<ColumnId>, one: &Entered, other: &Entered, policy: Policy) {
+        let (loser, winner) =
+            if policy.compare(&one.place, &other.place).is_lt() { (one, other) } else { (other, one) };
+        let is_loss = match (loser.deed, winner.deed) {
+            (Deed::Set(lost), Deed::Set(kept)) => loser.value(lost) != winner.value(kept),
+            (Deed::Set(_) | Deed::Added(_), Deed::Deleted) => true,
+            (Deed::Inserted | Deed::Updated, Deed::Deleted) | (Deed::Deleted, Deed::Inserted | Deed::Updated) => {
+                column.is_none()
+            }
+            _ => false,
+        };
+        if !is_loss {
+            return;
+        }
+        let place = (loser.change.id, loser.place.rank.index, column);
+        let known = self.losses.0.get(&place);
+        if known.is_some_and(|known| !policy.compare(&winner.place, &known.winner.place).is_gt()) {
+            return;
+        }
+        let resolution = Resolution::of(policy, &loser.place.rank, &winner.place.rank);
+        let lost = Lost { loser: loser.clone(), winner: winner.clone(), resolution };
+        self.found.losses.push(lost.tell(Register { element: self.element.clone(), column }));
+        self.losses.0.insert(place, lost);
     }
 }
 
@@ -422,17 +515,14 @@ fn miscast(miscast: Miscast) -> Loss {
 
 /// The columns in which what two operations on one element wrote differs; a delete differs in everything the other wrote.
 fn fields(one: &Entered, other: &Entered) -> Vec<ColumnId> {
-    let (one_columns, other_columns) = (one.columns(), other.columns());
-    if one.written == Written::Deleted {
-        return other_columns.into_keys().collect();
+    match (one.is_delete(), other.is_delete()) {
+        (true, _) => other.columns().collect(),
+        (false, true) => one.columns().collect(),
+        (false, false) => {
+            let differs = |column| one.value(column).is_none() || one.value(column) != other.value(column);
+            one.columns().filter(|column| other.has_written_to(*column) && differs(*column)).collect()
+        }
     }
-    if other.written == Written::Deleted {
-        return one_columns.into_keys().collect();
-    }
-    let differs = |(column, value): (ColumnId, Option<&Value>)| {
-        other_columns.get(&column).is_some_and(|other| *other != value || value.is_none()).then_some(column)
-    };
-    one_columns.into_iter().filter_map(differs).collect()
 }
 
 #[cfg(test)]
