@@ -1052,7 +1052,7 @@ impl Replica {
             return self.refuse(from, to, error);
         }
         self.acknowledge_sent(now, from, sent);
-        Ok(())
+        self.take_in_chunks_that_follow(now, from)
     }
 
     /// Takes in what a peer sent, as one batch; what came before something bad is kept.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use kuzusync_core::Error;
 use kuzusync_core::change::{ChangeId, Op};
-use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::clock::{Instant, Now, VectorClock};
 use kuzusync_core::ddl::Column;
 use kuzusync_core::id::{DatabaseId, Digest, TxId};
 use kuzusync_core::message::{
@@ -832,6 +832,23 @@ fn a_damaged_chunk_is_not_taken_in_and_asked_for_again() {
     assert!(wanted.contains(&Message::Want { chunks: vec![2] }), "{wanted:?}");
     exchange(&mut nodes, frames.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
     assert_eq!(nodes[1].view(), nodes[0].view());
+}
+
+#[test]
+fn a_chunk_that_came_before_the_changes_it_follows_is_taken_in_after_them() {
+    let (mut nodes, manifest) = offered();
+    let receive = |from: u32, message: &Message| Input::Receive { from: Peer(from), bytes: message.encode() };
+    let wanted = nodes[1].input(receive(0, &Message::Offer(manifest))).unwrap().remove(0).1;
+    let chunks = nodes[0].input(Input::Receive { from: Peer(1), bytes: wanted }).unwrap();
+    for (_, bytes) in chunks.into_iter().skip(1) {
+        assert_eq!(nodes[1].input(Input::Receive { from: Peer(0), bytes }).unwrap(), [], "the first one is missing");
+    }
+    let deliveries = (1..=2).filter_map(|lsn| nodes[0].replica.log().delivery(lsn)).collect();
+    let changes = Message::Changes { clock: VectorClock::default(), deliveries };
+    let frames = nodes[1].input(receive(0, &changes)).unwrap();
+    assert_eq!(nodes[1].replica.log().lsn_known(), 8);
+    exchange(&mut nodes, frames.into_iter().map(|(to, bytes)| (1, to, bytes)).collect());
+    assert_eq!((nodes[1].replica.pending(), nodes[1].view()), (Vec::new(), nodes[0].view()));
 }
 
 #[test]

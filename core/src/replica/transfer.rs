@@ -170,6 +170,16 @@ impl Replica {
         self.take_in_chunks(now, from)
     }
 
+    /// Changes have come from a peer, and may have led up to a chunk that came before them.
+    pub(super) fn take_in_chunks_that_follow(&mut self, now: Now, from: Peer) -> Result<(), Error> {
+        let known = self.log.lsn_known();
+        let follows = |fetching: &Fetching| {
+            fetching.manifest.lacking(known).next().is_none_or(|chunk| fetching.arrived.contains_key(&chunk.last))
+        };
+        let is_due = self.is_main(from) && self.fetching.as_ref().is_some_and(follows);
+        if is_due { self.take_in_chunks(now, from) } else { Ok(()) }
+    }
+
     /// Takes in every chunk that has come and follows what is known, each as one batch, and asks for more.
     fn take_in_chunks(&mut self, now: Now, from: Peer) -> Result<(), Error> {
         loop {
