@@ -92,12 +92,20 @@ pub enum Bug {
     SnapshotUnchecked,
     /// With a row its tombstone goes too, so that an older write that comes later brings it back.
     TombstonePurged,
+    /// The hash of a change-log file is not compared, so a damaged file is taken in.
+    FileUnchecked,
+    /// A row that was imported is said to be the importer's own.
+    SourceRewritten,
+    /// How far a client's files are applied passes a transaction that failed.
+    LastLsnPassesFailure,
+    /// A column that a file needs gets the type of one of its values.
+    TypeOfOneValue,
     /// A received node is not shown. No history hides it, so a gate that does not report it is broken.
     Canary,
 }
 
 impl Bug {
-    /// Every bug that the harness has to find, the canary last.
+    /// Every bug that generated histories have to find, the canary last.
     pub const ALL: [Bug; 40] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
@@ -140,6 +148,10 @@ impl Bug {
         Bug::TombstonePurged,
         Bug::Canary,
     ];
+
+    /// The bugs in what is done with files. No generated history has files; a scenario finds each.
+    pub const OF_FILES: [Bug; 4] =
+        [Bug::FileUnchecked, Bug::SourceRewritten, Bug::LastLsnPassesFailure, Bug::TypeOfOneValue];
 
     /// The bug's name on the command line.
     #[must_use]
@@ -184,6 +196,10 @@ impl Bug {
             Bug::PreparedForgotten => "prepared-forgotten",
             Bug::SnapshotUnchecked => "snapshot-unchecked",
             Bug::TombstonePurged => "tombstone-purged",
+            Bug::FileUnchecked => "file-unchecked",
+            Bug::SourceRewritten => "source-rewritten",
+            Bug::LastLsnPassesFailure => "last-lsn-passes-failure",
+            Bug::TypeOfOneValue => "type-of-one-value",
             Bug::Canary => "canary",
         }
     }
@@ -231,6 +247,10 @@ impl Bug {
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
             Bug::TombstonePurged => "Distributed Sync Engine, tombstones",
+            Bug::FileUnchecked => "Sync Policy, import of JSONL",
+            Bug::SourceRewritten => "Sync Policy, triggers on imported rows",
+            Bug::LastLsnPassesFailure => "Sync Policy, last_lsn",
+            Bug::TypeOfOneValue => "Sync Policy, implicit ALTER",
             Bug::Canary => "made for the gate",
         }
     }
@@ -238,7 +258,7 @@ impl Bug {
     /// The bug of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Bug> {
-        Bug::ALL.into_iter().find(|bug| bug.name() == name)
+        Bug::ALL.into_iter().chain(Bug::OF_FILES).find(|bug| bug.name() == name)
     }
 }
 

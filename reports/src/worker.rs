@@ -122,7 +122,7 @@ impl Request {
     pub fn run(&self) -> Result<(Option<Plan>, Outcome), String> {
         let (seed, store, bug) = (self.seed, self.store, self.bug()?);
         Ok(match self.work()? {
-            Work::Scenario(scenario) => (None, scenario.run(seed, store)),
+            Work::Scenario(scenario) => (None, scenario.run_with(seed, store, bug)),
             Work::Plan(plan) => {
                 let script = Script::Plan(&plan.steps);
                 let outcome = simulate(&Run { seed, options: &plan.options, store, script, bug });

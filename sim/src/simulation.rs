@@ -129,6 +129,7 @@ async fn drive(run: &Run<'_>, stores: Stores, shared: &RefCell<Option<Shared>>) 
         () = turns.exceeded() => None,
         replicas = turns.count(perform(run.script, &mut cluster)) => Some(replicas),
     };
+    turns.end();
     let is_endless = ending.is_none();
     let mut replicas = ending.unwrap_or_default();
     let violation = cluster.violation();

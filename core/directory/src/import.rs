@@ -17,6 +17,7 @@ use kuzusync_core::export::{self, File, Meta, PlainTransaction, Row};
 use kuzusync_core::foreign::{ForeignTransaction, rows_of};
 use kuzusync_core::id::{Digest, TxId};
 use kuzusync_core::message::Delivery;
+use kuzusync_core::planted::{Bug, is_planted};
 use kuzusync_core::replica::{Input, Notice, Pending, Source};
 use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::{Statement, Transaction};
@@ -231,7 +232,7 @@ impl Directory {
         let revived = &beside.batch.revived;
         let still = kept.iter().filter(|letter| !revived.contains(letter));
         let dead = still.chain(&beside.batch.dead_letters).filter(|letter| letter.client_id == client.client_id);
-        let first_dead = dead.map(|letter| letter.first_lsn).min();
+        let first_dead = dead.map(|letter| letter.first_lsn).min().filter(|_| !is_planted(Bug::LastLsnPassesFailure));
         client.last_lsn = first_dead.map_or(client.read_lsn, |first| (first - 1).min(client.read_lsn));
         let is_old = portion.iter().all(|item| problems.is_known(item)) && beside.batch.dead_letters.is_empty();
         if is_old && beside.batch.revived.is_empty() && client.read_lsn == read_before {
@@ -559,8 +560,10 @@ fn foreign_items(transactions: Vec<PlainTransaction>) -> Vec<Item> {
 
 /// The narrowest of BOOL, INT64, DOUBLE and STRING that holds all these values.
 fn narrowest(values: &BTreeSet<&Value>) -> Type {
+    let looked_at = if is_planted(Bug::TypeOfOneValue) { 1 } else { values.len() };
     let is_nothing = values.iter().all(|value| **value == Value::Null);
-    let fits = |column_type: &Type| !is_nothing && values.iter().all(|value| is_like(value, column_type));
+    let fits =
+        |column_type: &Type| !is_nothing && values.iter().take(looked_at).all(|value| is_like(value, column_type));
     [Type::Bool, Type::Int64, Type::Double].into_iter().find(|column_type| fits(column_type)).unwrap_or(Type::String)
 }
 

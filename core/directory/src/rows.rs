@@ -7,6 +7,7 @@ use kuzusync_core::conflict::Written;
 use kuzusync_core::export::Columns;
 use kuzusync_core::id::{ReplicaId, TxId};
 use kuzusync_core::message::{Entry, LogRecord, Record};
+use kuzusync_core::planted::{Bug, is_planted};
 use kuzusync_core::replica::Replica;
 use kuzusync_core::ruling::Ruling;
 use kuzusync_core::schema::Schema;
@@ -79,14 +80,15 @@ fn rows(
     let Entry { change, lsn } = entry;
     let note = notes.by_change.get(&change.id).or_else(|| notes.by_tx.get(&change.tx));
     let written = change.timestamp.wall().to_string();
-    let name = name(names, change.id.replica);
+    let told_source = note.map_or_else(|| name(names, change.id.replica), |note| note.source_node.clone());
+    let source_node = if is_planted(Bug::SourceRewritten) { name(names, replica.id()) } else { told_source };
     let row = |(op_index, op): (u32, _)| {
         let columns = Columns::of_op(replica.schema(), op);
         let told = note.and_then(|note| note.created_at.get(op_index as usize).or(note.created_at.last()));
         StoredRow {
             tx_id: note.map_or_else(|| change.tx.to_string(), |note| note.tx_id.clone()),
             created_at: told.cloned().unwrap_or_else(|| written.clone()),
-            source_node: note.map_or_else(|| name.clone(), |note| note.source_node.clone()),
+            source_node: source_node.clone(),
             change: Some(change.id),
             op_index,
             number: *lsn,

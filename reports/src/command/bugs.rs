@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kuzusync_core::planted::Bug;
+use kuzusync_scenarios::operation::FINDS;
+use kuzusync_scenarios::scenario::Scenario;
 use kuzusync_scenarios::shrink::{self, REPLAYS_MAX};
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
@@ -88,9 +90,17 @@ struct Found {
     outcome: Outcome,
 }
 
+/// A bug that no generated history reaches, and what its scenario says of it.
+struct ScriptedHunt {
+    bug: Bug,
+    scenario: &'static str,
+    found: Option<Failure>,
+}
+
 #[derive(Serialize)]
 struct BugsReport {
     bugs: Vec<BugReport>,
+    by_scenario: Vec<ScriptedReport>,
     canary: &'static str,
 }
 
@@ -108,6 +118,14 @@ struct BugReport {
     replays: bool,
 }
 
+#[derive(Serialize)]
+struct ScriptedReport {
+    id: &'static str,
+    origin: &'static str,
+    scenario: &'static str,
+    found: bool,
+}
+
 /// Runs the command.
 pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     super::carries_bugs()?;
@@ -119,14 +137,17 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     console.note(&first_line, arguments.json)?;
     let meter = Meter::new();
     let hunts: Vec<Hunt> = Bug::ALL.into_iter().map(|bug| hunt(bug, &seeds, &crew, &meter)).collect();
+    let scripted: Vec<ScriptedHunt> = FINDS.map(|(bug, scenario)| ask_scenario(bug, scenario, &crew)).into();
     meter.finish();
     let files = store_cases(&hunts, directory.as_ref())?;
     if arguments.json {
-        console.json(&report(&hunts))?;
+        console.json(&report(&hunts, &scripted))?;
     } else {
+        console.print(&scripted_text(&scripted))?;
         console.print(&text(&hunts, &files, &crew, console.columns())?)?;
     }
-    Ok(u8::from(hunts.iter().any(|hunt| hunt.found.is_none())))
+    let is_missed = hunts.iter().any(|hunt| hunt.found.is_none()) || scripted.iter().any(|hunt| hunt.found.is_none());
+    Ok(u8::from(is_missed))
 }
 
 /// Tries seeds in order until one shows the bug.
@@ -144,6 +165,19 @@ fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew, meter: &Meter) -> Hunt {
         next += size;
     }
     Hunt { bug, seeds: seeds.end - seeds.start, found: None }
+}
+
+/// Runs a scenario with a bug; without it the scenario passes.
+fn ask_scenario(bug: Bug, scenario: &'static str, crew: &Crew) -> ScriptedHunt {
+    let failure = |bug: Option<Bug>| {
+        let seed = Scenario::named(scenario).ok()?.seed;
+        let bug = bug.map(|bug| bug.name().to_owned());
+        let request = Request { bug, ..Request::scenario(scenario, seed, StoreChoice::Memory) };
+        crew.launcher.ask(&request).ok().map(|answer| answer.failure)
+    };
+    let passes_without = matches!(failure(None), Some(None));
+    let found = failure(Some(bug)).flatten().filter(|_| passes_without);
+    ScriptedHunt { bug, scenario, found }
 }
 
 fn with_bug(seed: Seed, bug: Option<Bug>, profile: Profile) -> Request {
@@ -195,10 +229,17 @@ fn store_cases(hunts: &[Hunt], directory: Option<&Directory>) -> Result<Vec<Opti
     hunts.iter().map(store).collect()
 }
 
-fn report(hunts: &[Hunt]) -> BugsReport {
+fn report(hunts: &[Hunt], scripted: &[ScriptedHunt]) -> BugsReport {
     let is_found = |bug| hunts.iter().any(|hunt| hunt.bug == bug && hunt.found.is_some());
     let bugs = hunts.iter().filter(|hunt| hunt.bug != Bug::Canary).map(bug_report).collect();
-    BugsReport { bugs, canary: if is_found(Bug::Canary) { "found" } else { "missed" } }
+    let by_scenario = scripted.iter().map(|ScriptedHunt { bug, scenario, found }| ScriptedReport {
+        id: bug.name(),
+        origin: bug.origin(),
+        scenario,
+        found: found.is_some(),
+    });
+    let by_scenario = by_scenario.collect();
+    BugsReport { bugs, by_scenario, canary: if is_found(Bug::Canary) { "found" } else { "missed" } }
 }
 
 fn bug_report(hunt: &Hunt) -> BugReport {
@@ -214,6 +255,17 @@ fn bug_report(hunt: &Hunt) -> BugReport {
         faults: found.map(|found| shrink::faults(&found.small.plan)),
         replays: found.is_some_and(|found| found.replays),
     }
+}
+
+fn scripted_text(hunts: &[ScriptedHunt]) -> String {
+    let line = |ScriptedHunt { bug, scenario, found }: &ScriptedHunt| match found {
+        None => format!("MISSED  {} ({}): scenario {scenario} passes\n", bug.name(), bug.origin()),
+        Some(failure) => {
+            let (name, origin) = (bug.name(), bug.origin());
+            format!("found   {name} ({origin}) by scenario {scenario}: {}\n", failure.signature())
+        }
+    };
+    hunts.iter().map(line).collect()
 }
 
 fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) -> Result<String, Stop> {
