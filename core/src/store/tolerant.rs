@@ -14,12 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::memory::MemoryStore;
 use crate::store::plan::Plan;
+use crate::store::text_index::{TextIndexes, Unbuilt};
 use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::{Type, Value};
 use crate::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
 /// What a step is answered that is about something held back.
 pub const REFUSED_BEFORE: &str = "it is about what the database refused before; a rebuild tries all of it anew";
+
+/// Why a full-text index does not stand whose table or column is held back.
+pub const NOTHING_TO_INDEX: &str = "the database refuses what it covers";
 
 /// What is left of a view in a database that lacks these parts.
 #[must_use]
@@ -157,6 +161,17 @@ impl<S: GraphStore> GraphStore for Tolerant<S> {
         Ok(view)
     }
 
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        let (there, missing): (TextIndexes, TextIndexes) =
+            wanted.clone().into_iter().partition(|(index, columns)| self.held_back.has_columns(&index.table, columns));
+        let missing = missing.into_keys().map(|index| (index, NOTHING_TO_INDEX.to_owned()));
+        Ok(self.inner.index_texts(&there)?.into_iter().chain(missing).collect())
+    }
+
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        self.inner.text_indexes()
+    }
+
     fn counts(&self) -> StoreCounts {
         self.inner.counts()
     }
@@ -229,6 +244,11 @@ impl HeldBack {
             None => Some((column.clone(), value.clone())),
         };
         row.iter().filter_map(cell).collect()
+    }
+
+    fn has_columns(&self, table: &str, columns: &[String]) -> bool {
+        let is_there = |column: &String| !self.columns.contains_key(&(table.to_owned(), column.clone()));
+        !self.tables.contains_key(table) && columns.iter().all(is_there)
     }
 
     fn has_edge(&self, edge: &EdgeRef) -> bool {
