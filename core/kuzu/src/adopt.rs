@@ -236,7 +236,7 @@ impl Reader {
     }
 
     fn read_indexes(&mut self) -> Result<(), AdoptError> {
-        for KuzuIndex { index, columns, other_kind } in reading::indexes(self.engine)? {
+        for KuzuIndex { index, columns, other_kind } in reading::indexes(&mut self.engine)? {
             let TextIndex { table, name: index } = index;
             match other_kind {
                 None => {
