@@ -585,7 +585,7 @@ impl Cluster {
 
     /// The full-text indexes that each store of a host has built, read back from its database.
     #[must_use]
-    pub fn text_indexes(&self, host: u32) -> Vec<TextIndexes> {
+    pub fn text_indexes(&self, host: u32) -> BTreeMap<String, TextIndexes> {
         self.world.borrow_mut().text_indexes(host)
     }
 

@@ -247,10 +247,11 @@ impl World {
     /// # Panics
     /// If a database cannot be read.
     #[must_use]
-    pub fn text_indexes(&mut self, host: u32) -> Vec<TextIndexes> {
+    pub fn text_indexes(&mut self, host: u32) -> BTreeMap<String, TextIndexes> {
         let running = self.hosts[host as usize].running.as_mut();
         let stores = running.into_iter().flat_map(|running| &mut running.stores);
-        stores.map(|store| store.text_indexes().expect("a database that was filled can be read")).collect()
+        let built = |store: &mut Store| store.text_indexes().expect("a database that was filled can be read");
+        stores.map(|store| (store.name().to_owned(), built(store))).collect()
     }
 
     /// What each store of a host holds, read back from its database.

@@ -23,6 +23,9 @@ use crate::view::TableKind;
 /// [`GraphStore::index_texts`]: crate::store::GraphStore::index_texts
 pub const RECORDED: &str = "recorded, not materialised";
 
+/// What stands beside a full-text index where there is no store to ask.
+pub const BUILT_OR_RECORDED: &str = "built where the store can be trusted with it, else recorded, not materialised";
+
 /// All tables by name.
 pub type Shape = BTreeMap<String, TableShape>;
 
@@ -89,7 +92,7 @@ pub struct IndexShape {
 
 impl TableShape {
     /// What stands in the catalogue of the replicas and not in the databases, a line each: indexes and comments. `built` are the
-    /// full-text indexes of each store.
+    /// full-text indexes of each store there is to ask.
     #[must_use]
     pub fn recorded(&self, table: &str, built: &BTreeMap<String, TextIndexes>) -> Vec<String> {
         let indexes = self.indexes.iter().filter_map(|(name, index)| {
@@ -104,6 +107,9 @@ impl TableShape {
                 let names: Vec<&str> = stores.iter().map(|(store, _)| store.as_str()).collect();
                 names.join(", ")
             };
+            if index.kind == IndexKind::FullText && built.is_empty() {
+                return Some(format!("{kind} {name} ON {table}({}): {BUILT_OR_RECORDED}", index.columns.join(", ")));
+            }
             let state = match (has.is_empty(), lacks.is_empty()) {
                 (true, _) => RECORDED.to_owned(),
                 (false, true) => return None,

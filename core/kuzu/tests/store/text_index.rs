@@ -106,8 +106,8 @@ fn an_index_gives_way_to_each_step_on_what_it_covers_and_is_made_anew() {
         assert_eq!(drops, usize::from(is_dropped), "{texts:?}");
         both.apply(delta);
         both.stands(&wanted(then));
-        let (table, _, columns) = then[0];
-        both.finds(table, then[0].1, columns[0], &["ada", "bo"]);
+        let (table, index, columns) = then[0];
+        both.finds(table, index, columns.last().unwrap(), &["ada", "bo"]);
     };
     let add = |column: &str| SchemaStep::AddColumn {
         table: "User".to_owned(),
