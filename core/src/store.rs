@@ -6,6 +6,7 @@
 pub mod memory;
 pub mod plan;
 pub mod refusing;
+pub mod text_index;
 pub mod tolerant;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::Type;
 use crate::view::{View, ViewDelta};
 use plan::Plan;
+use text_index::{BUILDS_NONE, TextIndexes, Unbuilt};
 
 /// A statement that a store could not carry out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +98,25 @@ pub trait GraphStore {
     /// The statement that failed.
     fn read(&mut self) -> Result<View, StoreError>;
 
+    /// Makes these full-text indexes stand and no others, as far as the database can be trusted with them, and keeps them so
+    /// while deltas are applied. A change of the schema may take some away, and a rebuild leaves none: both are
+    /// followed by another call. Returns those that do not stand.
+    ///
+    /// # Errors
+    /// The statement that failed. The store is then in doubt and must be rebuilt; the index that it was about is not tried
+    /// again while it is asked for as it was.
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        Ok(wanted.keys().map(|index| (index.clone(), BUILDS_NONE.to_owned())).collect())
+    }
+
+    /// The full-text indexes that stand, read back from the database itself.
+    ///
+    /// # Errors
+    /// The statement that failed.
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        Ok(TextIndexes::new())
+    }
+
     /// What it does not hold of the schema: see [`tolerant`]. Nothing, for a store that holds all or fails.
     fn unmaterialised(&self) -> Vec<Unmaterialised> {
         Vec::new()
@@ -132,6 +153,14 @@ impl<S: GraphStore + ?Sized> GraphStore for Box<S> {
 
     fn read(&mut self) -> Result<View, StoreError> {
         (**self).read()
+    }
+
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        (**self).index_texts(wanted)
+    }
+
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        (**self).text_indexes()
     }
 
     fn unmaterialised(&self) -> Vec<Unmaterialised> {

@@ -160,7 +160,7 @@ fn schema(replica: &ReplicaState) -> Vec<String> {
     let tables: Vec<String> = replica.view.tables.iter().map(table).collect();
     let version = usize::try_from(replica.schema_operations).unwrap_or(usize::MAX);
     let version = format!("version {}, after {}", replica.schema_operations, plural(version, "schema operation"));
-    let recorded = replica.shape.iter().flat_map(|(name, table)| table.recorded(name));
+    let recorded = replica.shape.iter().flat_map(|(name, table)| table.recorded(name, &replica.text_indexes));
     std::iter::once(version).chain(tables).chain(recorded).collect()
 }
 

@@ -11,6 +11,7 @@ use kuzusync_core::id::{Digest, ReplicaId, TableId, TxId};
 use kuzusync_core::message::{Delivery, Entry, Message};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::{Statement, Transaction};
+use kuzusync_core::store::text_index::{TextIndex, TextIndexes};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::View;
 use kuzusync_sim::clock::START_MS;
@@ -85,6 +86,22 @@ pub fn scenarios() -> Vec<Scenario> {
             seed: Seed(1_206),
             options: Options::default(),
             body: |cluster| Box::pin(restart(cluster)),
+        },
+        Scenario {
+            name: "full-text-index",
+            story: "A full-text index is asked for, and what it covers is renamed, dropped and brought back.",
+            cases: &[],
+            claims: &[
+                "the stores build what they can of what is asked for",
+                "what is built says so, and the rest is recorded, not materialised",
+                "an index follows its table and column to other names",
+                "without its column it stands nowhere, and with it again",
+                "a restart leaves the indexes that stood",
+                "a dropped index stands nowhere",
+            ],
+            seed: Seed(1_209),
+            options: Options { replicas: 2, ..Options::default() },
+            body: |cluster| Box::pin(full_text_index(cluster)),
         },
         Scenario {
             name: "rows-beside-schema",
@@ -241,6 +258,88 @@ async fn restart(cluster: &mut Cluster) {
     cluster.settle().await;
     let found = format!("UNDROP of a column dropped before the restart: {}", words(&undropped));
     cluster.check("what was dropped before can still be brought back", undropped.is_ok(), found);
+}
+
+async fn full_text_index(cluster: &mut Cluster) {
+    let (main, edge) = (0, 1);
+    let index = |table: &str, index: &str, kind, columns: &[&str]| Statement::CreateIndex {
+        table: table.into(),
+        index: index.into(),
+        kind,
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+    };
+    write(cluster, main, create_user_table()).await;
+    write(cluster, main, create_user("ann", "Ann")).await;
+    write(cluster, main, index("User", "words", IndexKind::FullText, &["name"])).await;
+    // Kùzu cannot be trusted with the name of the first, and has no indexes like the second.
+    write(cluster, main, index("User", "by words", IndexKind::FullText, &["name", "email"])).await;
+    write(cluster, main, index("User", "by_name", IndexKind::Value, &["name"])).await;
+    let replicas = cluster.settle().await;
+    check_built(cluster, "the stores build what they can of what is asked for", &["User", "words", "name"]);
+    let recorded =
+        replicas.iter().filter_map(|state| Some(state.shape.get("User")?.recorded("User", &state.text_indexes)));
+    let lines: Vec<String> = recorded.map(|lines| lines.join("; ")).collect();
+    let words_is_built = |state: &ReplicaState| state.text_indexes.values().all(|built| !built.is_empty());
+    let right = replicas.iter().zip(&lines).filter(|(state, lines)| {
+        let others = ["INDEX by words ON User(name, email)", "INDEX by_name ON User(name)"];
+        let is_recorded = |what: &str| lines.contains(&format!("{what}: recorded, not materialised"));
+        others.into_iter().all(is_recorded) && lines.contains("INDEX words ON User(name)") != words_is_built(state)
+    });
+    let (right, found) = (right.count(), lines.join(" / "));
+    cluster.check("what is built says so, and the rest is recorded, not materialised", right == 2, found);
+    let rows = ["bea", "cyd", "dan", "eve", "fay"].map(|id| create_user(id, "Some Name"));
+    cluster.submit(edge, rows.to_vec()).await.expect("no store has a say in it");
+    let (table, column) = ("User".to_owned(), "name".to_owned());
+    write(cluster, edge, Statement::RenameColumn { table: table.clone(), column, to: "title".into() }).await;
+    write(cluster, edge, Statement::RenameTable { table, to: "Person".into() }).await;
+    write(cluster, edge, update("Person", "ann", [("title", "Anna".into())])).await;
+    cluster.settle().await;
+    check_built(cluster, "an index follows its table and column to other names", &["Person", "words", "title"]);
+    let (table, column) = ("Person".to_owned(), "title".to_owned());
+    write(cluster, main, Statement::DropColumn { table: table.clone(), column: column.clone(), cascade: true }).await;
+    cluster.settle().await;
+    let gone = built(cluster);
+    write(cluster, main, Statement::UndropColumn { table: table.clone(), column }).await;
+    cluster.settle().await;
+    let is_gone = gone.iter().all(|line| line.ends_with(": none"));
+    let is_back = built(cluster) == expected(cluster, &["Person", "words", "title"]);
+    let found = format!("without: {}; then: {}", gone.join(", "), built(cluster).join(", "));
+    cluster.check("without its column it stands nowhere, and with it again", is_gone && is_back, found);
+    for host in [main, edge] {
+        cluster.crash(host, 0);
+        cluster.restart(host).await;
+    }
+    cluster.settle().await;
+    check_built(cluster, "a restart leaves the indexes that stood", &["Person", "words", "title"]);
+    write(cluster, edge, Statement::DropIndex { table, index: "words".into() }).await;
+    cluster.settle().await;
+    check_built(cluster, "a dropped index stands nowhere", &[]);
+}
+
+/// What each store of each host has built, in words.
+fn built(cluster: &Cluster) -> Vec<String> {
+    let of_store = |(store, indexes): (String, TextIndexes)| {
+        let named = |(index, columns): (&TextIndex, &Vec<String>)| format!("{index}({})", columns.join(", "));
+        let indexes: Vec<String> = indexes.iter().map(named).collect();
+        format!("{store}: {}", if indexes.is_empty() { "none".to_owned() } else { indexes.join(" and ") })
+    };
+    cluster.hosts().flat_map(|host| cluster.text_indexes(host).into_iter().map(of_store)).collect()
+}
+
+/// The same as it should be, if a store that can builds this index: table, name and column.
+fn expected(cluster: &Cluster, index: &[&str]) -> Vec<String> {
+    let stores = cluster.hosts().flat_map(|host| cluster.text_indexes(host).into_keys());
+    let of_store = |store: String| match (store.as_str(), index) {
+        // The reference store has none, and on disk Kùzu cannot be trusted with one.
+        ("kuzu", [table, name, column]) => format!("{store}: {name} ON {table}({column})"),
+        _ => format!("{store}: none"),
+    };
+    stores.map(of_store).collect()
+}
+
+fn check_built(cluster: &mut Cluster, clause: &str, index: &[&str]) {
+    let (built, expected) = (built(cluster), expected(cluster, index));
+    cluster.check(clause, built == expected, built.join(", "));
 }
 
 fn words(result: &Result<ChangeId, String>) -> String {

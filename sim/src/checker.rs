@@ -320,6 +320,7 @@ pub(crate) mod samples {
             role: Role::Peer,
             stores: BTreeMap::from([("memory".to_owned(), view.clone())]),
             held_back: BTreeMap::new(),
+            text_indexes: BTreeMap::new(),
             view,
             cursor: Cursor { seen, lsn: 0 },
             audit: model::audit(&log),

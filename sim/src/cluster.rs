@@ -15,6 +15,7 @@ use kuzusync_core::replica::{Input, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::statement::{Statement, Transaction};
 use kuzusync_core::store::refusing::Refusal;
+use kuzusync_core::store::text_index::TextIndexes;
 use kuzusync_core::store::{StoreCounts, Unmaterialised};
 use kuzusync_core::view::View;
 use madsim::runtime::{Handle, NodeHandle};
@@ -580,6 +581,12 @@ impl Cluster {
     #[must_use]
     pub fn stored(&self, host: u32) -> Vec<View> {
         self.world.borrow_mut().stored(host)
+    }
+
+    /// The full-text indexes that each store of a host has built, read back from its database.
+    #[must_use]
+    pub fn text_indexes(&self, host: u32) -> BTreeMap<String, TextIndexes> {
+        self.world.borrow_mut().text_indexes(host)
     }
 
     /// What the stores of a host were asked since they were opened.

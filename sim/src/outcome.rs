@@ -11,6 +11,7 @@ use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
 use kuzusync_core::schema::shape::Shape;
 use kuzusync_core::store::Unmaterialised;
+use kuzusync_core::store::text_index::TextIndexes;
 use kuzusync_core::two_phase::{Decision, Proposal};
 use kuzusync_core::view::View;
 use schemars::JsonSchema;
@@ -295,6 +296,8 @@ pub struct ReplicaState {
     pub stores: BTreeMap<String, View>,
     /// What each of them does not hold of the schema because its database refused it; a store that holds all is not here.
     pub held_back: BTreeMap<String, Vec<Unmaterialised>>,
+    /// The full-text indexes that each of them has built.
+    pub text_indexes: BTreeMap<String, TextIndexes>,
     /// What it holds.
     pub cursor: Cursor,
     /// Every concurrent loss.
@@ -305,7 +308,7 @@ pub struct ReplicaState {
     pub queue_operations: usize,
     /// Edges that were added and not deleted, and are hidden because an end is.
     pub hidden_edges: usize,
-    /// The schema as people read it, with what no store builds.
+    /// The schema as people read it, with what is built in no store.
     pub shape: Shape,
     /// Schema operations known.
     pub schema_operations: u64,

@@ -15,6 +15,7 @@ use kuzusync_core::message::{Protocol, Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::refusing::{REFUSED_ON_PURPOSE, Refusal};
+use kuzusync_core::store::text_index::TextIndexes;
 use kuzusync_core::store::tolerant::REFUSED_BEFORE;
 use kuzusync_core::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use kuzusync_core::view::{View, ViewDelta};
@@ -42,6 +43,8 @@ pub type Shared = Rc<RefCell<World>>;
 struct Running {
     replica: Replica,
     stores: Vec<Store>,
+    /// The full-text indexes that the stores were told to build, unless they have to be told again.
+    text_indexes: Option<TextIndexes>,
     deadline: Option<Instant>,
 }
 
@@ -239,6 +242,18 @@ impl World {
         running.into_iter().flat_map(|running| &running.stores).flat_map(|store| store.statement_texts()).collect()
     }
 
+    /// The full-text indexes that each store of a host has built, read back from its database.
+    ///
+    /// # Panics
+    /// If a database cannot be read.
+    #[must_use]
+    pub fn text_indexes(&mut self, host: u32) -> BTreeMap<String, TextIndexes> {
+        let running = self.hosts[host as usize].running.as_mut();
+        let stores = running.into_iter().flat_map(|running| &mut running.stores);
+        let built = |store: &mut Store| store.text_indexes().expect("a database that was filled can be read");
+        stores.map(|store| (store.name().to_owned(), built(store))).collect()
+    }
+
     /// What each store of a host holds, read back from its database.
     ///
     /// # Panics
@@ -302,7 +317,7 @@ impl World {
         let refusals = &self.hosts[host as usize].refusals;
         let opened = self.stores.open(host, refusals);
         let stores = opened.expect("an empty store opens, and what is left on disk or its successor");
-        self.hosts[host as usize].running = Some(Running { replica, stores, deadline: None });
+        self.hosts[host as usize].running = Some(Running { replica, stores, text_indexes: None, deadline: None });
         if !self.carry_out(host, true).0 {
             return false;
         }
@@ -347,6 +362,11 @@ impl World {
                     return (false, None);
                 }
                 running.deadline = deadline;
+                if !is_in_doubt && self.index_texts(host) {
+                    is_in_doubt = true;
+                    self.tell(host, Input::StoreFailed);
+                    continue;
+                }
                 return (true, own_change);
             }
             if !self.survives_output(host) {
@@ -383,6 +403,9 @@ impl World {
                 }
                 Output::View(delta) if is_in_doubt => self.record(Some(host), EventKind::Viewed(delta)),
                 Output::View(delta) => {
+                    if !delta.schema.is_empty() {
+                        self.forget_text_indexes(host);
+                    }
                     let is_broken = self.breaks_stores(host, &delta);
                     let mut result = Ok(());
                     if !is_broken {
@@ -395,6 +418,7 @@ impl World {
                     }
                 }
                 Output::Rebuild(view) => {
+                    self.forget_text_indexes(host);
                     let mut kept = Vec::new();
                     let is_broken = !is_opening && self.hosts[host as usize].store_fault.is_some() && {
                         // Filling a store anew begins with an empty one.
@@ -429,6 +453,27 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The stores are to be told again which full-text indexes should stand.
+    fn forget_text_indexes(&mut self, host: u32) {
+        if let Some(running) = &mut self.hosts[host as usize].running {
+            running.text_indexes = None;
+        }
+    }
+
+    /// Tells a host's stores which full-text indexes should stand, if that is not what they were told last. Says whether one of
+    /// them failed.
+    fn index_texts(&mut self, host: u32) -> bool {
+        let running = self.hosts[host as usize].running.as_mut().expect("its outputs were carried out");
+        let wanted = running.replica.schema().text_indexes();
+        if running.text_indexes.as_ref() == Some(&wanted) {
+            return false;
+        }
+        let result = self.on_stores(host, |store| store.index_texts(&wanted).map(drop));
+        let running = self.hosts[host as usize].running.as_mut().expect("its outputs were carried out");
+        running.text_indexes = Some(wanted);
+        self.note_failure(host, result)
     }
 
     /// Counts down to an injected crash and carries it out when it is due.
@@ -723,6 +768,10 @@ impl World {
                 Ok(view) => drop(state.stores.insert(store.name().to_owned(), view)),
                 Err(error) => failures.push(error.to_string()),
             }
+            match store.text_indexes() {
+                Ok(indexes) => drop(state.text_indexes.insert(store.name().to_owned(), indexes)),
+                Err(error) => failures.push(error.to_string()),
+            }
         }
         for error in failures {
             self.record(Some(host), EventKind::StoreFailed { error });
@@ -744,6 +793,7 @@ impl World {
             view: replica.view(),
             stores: BTreeMap::new(),
             held_back: self.held_back(host),
+            text_indexes: BTreeMap::new(),
             cursor: replica.log().cursor(),
             audit: replica.audit(),
             schema_audit: replica.schema_audit(),

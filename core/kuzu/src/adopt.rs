@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 use kuzusync_core::adopt::{Found, FoundIndex, number_edges};
 use kuzusync_core::ddl::{IndexKind, Multiplicity};
 use kuzusync_core::store::StoreError;
+use kuzusync_core::store::text_index::TextIndex;
 use kuzusync_core::value::Type;
 use kuzusync_core::value::sample::samples;
 use kuzusync_core::view::{NodeRef, Table, TableKind};
 
 use crate::catalogue::NodeEnd;
 use crate::engine::Engine;
-use crate::reading::{self, Selection, texts};
+use crate::reading::{self, KuzuIndex, Selection, texts};
 use crate::statement::{self, DISCRIMINATOR, refused};
 use crate::value::{content, single};
 
@@ -235,18 +236,16 @@ impl Reader {
     }
 
     fn read_indexes(&mut self) -> Result<(), AdoptError> {
-        const INDEXES: &str = "CALL show_indexes() RETURN table_name, index_name, index_type, property_names";
-        for row in self.engine.execute(INDEXES, Vec::new())? {
-            use kuzu::Value::{List, String};
-            let [String(table), String(index), String(kind), List(_, names)] = row.as_slice() else {
-                return Err(refused(INDEXES, format!("not an index: {row:?}")).into());
-            };
-            if kind == "FTS" {
-                let columns = texts(INDEXES, names.clone())?;
-                let (table, index, kind) = (table.clone(), index.clone(), IndexKind::FullText);
-                self.found.indexes.push(FoundIndex { table, index, kind, columns });
-            } else {
-                self.found.left_behind.push(format!("index {index} of table {table}, of kind {kind}"));
+        for KuzuIndex { index, columns, other_kind } in reading::indexes(&mut self.engine)? {
+            let TextIndex { table, name: index } = index;
+            match other_kind {
+                None => {
+                    let kind = IndexKind::FullText;
+                    self.found.indexes.push(FoundIndex { table, index, kind, columns });
+                }
+                Some(kind) => {
+                    self.found.left_behind.push(format!("index {index} of table {table}, of kind {kind}"));
+                }
             }
         }
         Ok(())

@@ -364,6 +364,12 @@ impl Catalogue {
         Ok(EdgeShape { table: name.to_owned(), from, to, key_types, columns })
     }
 
+    /// The type of a column of a node table.
+    pub(crate) fn node_column(&self, table: &str, column: &str) -> Option<&Type> {
+        let known = self.tables.get(table).filter(|known| matches!(known.rows, Rows::Nodes { .. }))?;
+        known.columns.get(column)
+    }
+
     /// How many nodes a table holds.
     pub(crate) fn node_count(&self, name: &str) -> usize {
         match self.tables.get(name) {

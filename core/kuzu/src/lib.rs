@@ -10,13 +10,8 @@
 //! (`store`), a pair that cannot be added (`catalogue`), names that cannot be asked about (`reading`), parameters that
 //! are remembered (`engine`), lists that are slower than single rows (`store`).
 //!
-//! No index is built yet, not even of words in texts: it is agreed on by the replicas, adopted where it is found, and shown as
-//! recorded, not materialised. Kùzu's full-text extension is linked into the bundled build and needs neither network nor
-//! loading. Tried on 0.11.3, in memory and on disk: `CREATE_FTS_INDEX` works, and the index follows inserts, updates, deletes
-//! and renames of its table and column; while it stands, dropping either is refused, so it has to be dropped first and made
-//! anew. By its source one is made by a dozen statements, of which `COPY` cannot be in one transaction with others: one that
-//! fails leaves tables behind, which the rebuild after any error would clear away. On disk making one writes a checkpoint,
-//! which this store never does (`store` says why).
+//! Full-text indexes are built in memory and followed; everything else that is agreed on and that Kùzu cannot be trusted
+//! with, on disk every index, is recorded, not materialised (`text_index` says why).
 //!
 //! | file | holds |
 //! |---|---|
@@ -27,6 +22,7 @@
 //! | `directory` | the folder of a database on disk |
 //! | [`adopt`] | a database that was in use before, read from its own catalogue |
 //! | `reading` | the view, read back from Kùzu alone |
+//! | `text_index` | full-text indexes: which stand, and which Kùzu cannot be trusted with |
 //! | `value` | values and types, there and back |
 //! | [`fidelity`] | what Kùzu cannot give back, and what is held instead |
 //!
@@ -48,6 +44,8 @@ mod reading;
 mod statement;
 #[cfg(feature = "kuzu")]
 mod store;
+#[cfg(feature = "kuzu")]
+mod text_index;
 #[cfg(feature = "kuzu")]
 mod value;
 

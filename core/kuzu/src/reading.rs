@@ -11,12 +11,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::store::StoreError;
+use kuzusync_core::store::text_index::TextIndex;
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, NodeRef, Row, Table, TableKind, View};
 
 use crate::catalogue::NodeEnd;
 use crate::engine::Engine;
-use crate::statement::{self, DISCRIMINATOR, SHOW_TABLES, refused};
+use crate::statement::{self, DISCRIMINATOR, SHOW_INDEXES, SHOW_TABLES, refused};
+use crate::text_index::obstacle_in_texts;
 use crate::value::from_kuzu;
 
 /// Everything the database holds.
@@ -47,6 +49,41 @@ fn tables(engine: &mut Engine) -> Result<Vec<(String, bool)>, StoreError> {
         }
     }
     Ok(tables)
+}
+
+/// An index as Kùzu tells of it.
+pub(crate) struct KuzuIndex {
+    pub(crate) index: TextIndex,
+    pub(crate) columns: Vec<String>,
+    /// Kùzu's name for its kind, if it is not a full-text index.
+    pub(crate) other_kind: Option<String>,
+}
+
+/// Every index.
+pub(crate) fn indexes(engine: &mut Engine) -> Result<Vec<KuzuIndex>, StoreError> {
+    let read = |row: Vec<kuzu::Value>| {
+        use kuzu::Value::{List, String};
+        let [String(table), String(name), String(kind), List(_, columns)] = row.as_slice() else {
+            return Err(refused(SHOW_INDEXES, format!("not an index: {row:?}")));
+        };
+        let columns = texts(SHOW_INDEXES, columns.clone())?;
+        let other_kind = (kind != "FTS").then(|| kind.clone());
+        Ok(KuzuIndex { index: TextIndex::new(table, name), columns, other_kind })
+    };
+    engine.execute(SHOW_INDEXES, Vec::new())?.into_iter().map(read).collect()
+}
+
+/// What keeps the texts of these columns out of an index, if anything does.
+pub(crate) fn obstacle_in_columns(
+    engine: &mut Engine,
+    table: &str,
+    columns: &[String],
+) -> Result<Option<String>, StoreError> {
+    let rows = engine.query(&statement::scan_columns(table, columns)?)?;
+    Ok(obstacle_in_texts(rows.iter().flatten().filter_map(|value| match value {
+        kuzu::Value::String(text) => Some(text.as_str()),
+        _ => None,
+    })))
 }
 
 fn node_table(engine: &mut Engine, name: &str) -> Result<Table, StoreError> {

@@ -7,6 +7,7 @@
 use std::fmt::Display;
 
 use kuzusync_core::store::StoreError;
+use kuzusync_core::store::text_index::TextIndex;
 use kuzusync_core::value::{Field, Type};
 use kuzusync_core::view::{Table, TableKind};
 
@@ -219,6 +220,35 @@ pub(crate) fn show_columns(table: &str) -> String {
 
 pub(crate) fn show_pairs(table: &str) -> String {
     format!("CALL show_connection({}) RETURN *", literal(table))
+}
+
+/// The words that are looked for.
+pub(crate) const WORDS: &str = "words";
+
+pub(crate) const SHOW_INDEXES: &str = "CALL show_indexes() RETURN table_name, index_name, index_type, property_names";
+
+/// Makes a full-text index. Kùzu writes the names into statements of its own: see [`crate::text_index`].
+pub(crate) fn create_text_index(index: &TextIndex, columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| literal(column)).collect();
+    let TextIndex { table, name } = index;
+    format!("CALL CREATE_FTS_INDEX({}, {}, [{}])", literal(table), literal(name), columns.join(", "))
+}
+
+pub(crate) fn drop_text_index(TextIndex { table, name }: &TextIndex) -> String {
+    format!("CALL DROP_FTS_INDEX({}, {})", literal(table), literal(name))
+}
+
+/// Returns the key of each node that has some of the words that are passed.
+pub(crate) fn query_text_index(index: &TextIndex, primary_key: &str, key_type: &Type) -> Result<String, StoreError> {
+    let TextIndex { table, name } = index;
+    let key = readable("node", primary_key, key_type)?;
+    Ok(format!("CALL QUERY_FTS_INDEX({}, {}, ${WORDS}) RETURN {key}", literal(table), literal(name)))
+}
+
+/// Returns these columns of every node.
+pub(crate) fn scan_columns(table: &str, columns: &[String]) -> Result<String, StoreError> {
+    let columns = columns.iter().map(|column| Ok(format!("n.{}", quoted(column)?)));
+    Ok(format!("MATCH {} RETURN {}", node_pattern(table)?, columns.collect::<Result<Vec<_>, StoreError>>()?.join(", ")))
 }
 
 /// Writes the schema, without rows, to files in a new folder.

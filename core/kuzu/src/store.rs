@@ -17,12 +17,13 @@
 //! becomes 0 with the next change of the schema), fail (the least INT128 cannot be negated) and kill the process (after
 //! a column was dropped).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
 use kuzusync_core::store::memory::MemoryStore;
 use kuzusync_core::store::plan::{Plan, PlanStep, Way};
+use kuzusync_core::store::text_index::{TextIndex, TextIndexes, Unbuilt};
 use kuzusync_core::store::{GraphStore, StoreCounts, StoreError};
 use kuzusync_core::value::{Type, Value};
 use kuzusync_core::view::{EdgeRef, RowChange, SchemaStep, View, ViewDelta};
@@ -31,8 +32,9 @@ use crate::catalogue::{Catalogue, EdgeShape, NodeShape};
 use crate::directory::Directory;
 use crate::engine::{BUFFER_POOL_BYTES, Engine, EngineCounts, Rows};
 use crate::reading;
-use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, refused};
-use crate::value::{children, content, logical_type, single};
+use crate::statement::{self, FROM, Form, KEY, NAME, TO, Verb, WORDS, refused};
+use crate::text_index::{TextIndexing, take_down_for_step};
+use crate::value::{children, content, from_kuzu, logical_type, single};
 
 /// Rows of one statement at most.
 const ROWS_MAX: usize = 1_000;
@@ -67,6 +69,7 @@ pub struct KuzuStore {
     /// Where the database lies, unless in memory.
     directory: Option<Directory>,
     catalogue: Catalogue,
+    texts: TextIndexing,
     in_doubt: bool,
     cells_since_look: usize,
     memory_bytes_max: u64,
@@ -102,11 +105,26 @@ impl KuzuStore {
         Ok(KuzuStore::empty(engine, Some(directory)))
     }
 
+    /// The keys of the nodes that have some of these words, by a full-text index that stands.
+    ///
+    /// # Errors
+    /// No such index, or Kùzu's own. The store is then in doubt.
+    pub fn find_words(&mut self, index: &TextIndex, words: &str) -> Result<BTreeSet<Value>, StoreError> {
+        self.without_doubt("find words", |store| {
+            let NodeShape { end, key_type, .. } = store.catalogue.node_shape(&index.table)?;
+            let text = statement::query_text_index(index, &end.primary_key, &key_type)?;
+            let found = store.engine.execute(&text, vec![(WORDS, kuzu::Value::String(words.to_owned()))])?;
+            let keys = found.into_iter().flatten().map(|key| from_kuzu(key, &key_type));
+            keys.collect::<Result<_, _>>().map_err(|problem| refused(text, problem))
+        })
+    }
+
     fn empty(engine: Engine, directory: Option<Directory>) -> KuzuStore {
         let catalogue = Catalogue::default();
         let (in_doubt, cells_since_look, memory_bytes_max) = (false, 0, GROWTH_BYTES_MAX);
         let counts = StoreCounts::default();
-        KuzuStore { engine, directory, catalogue, in_doubt, cells_since_look, memory_bytes_max, counts }
+        let texts = TextIndexing::default();
+        KuzuStore { engine, directory, catalogue, texts, in_doubt, cells_since_look, memory_bytes_max, counts }
     }
 }
 
@@ -131,8 +149,16 @@ impl GraphStore for KuzuStore {
             return Ok(Plan::default());
         }
         let (mut planned, mut outline) = (self.catalogue.without_rows(), self.catalogue.outline());
+        let mut standing = self.texts.standing().clone();
         let plan = |step: &SchemaStep| {
-            let way = planned.take_up(step)?;
+            let in_the_way = take_down_for_step(&mut standing, step);
+            let way = match planned.take_up(step)? {
+                Way::Statements(statements) => {
+                    let drops = in_the_way.iter().map(statement::drop_text_index);
+                    Way::Statements(drops.chain(statements).collect())
+                }
+                start_again @ Way::StartAgain { .. } => start_again,
+            };
             Ok(PlanStep { step: step.clone(), way, touched: outline.take_up(step) })
         };
         Ok(Plan { steps: delta.schema.iter().map(plan).collect::<Result<_, StoreError>>()? })
@@ -143,8 +169,26 @@ impl GraphStore for KuzuStore {
         self.counts.schema_steps += delta.schema.len() as u64;
         self.without_doubt("apply", |store| {
             store.carry_out(delta)?;
-            store.start_again_if_grown()
+            store.start_again_if_grown()?;
+            // After a change of the schema it is told anew what should stand.
+            if delta.schema.is_empty() { store.build_indexes() } else { Ok(()) }
         })
+    }
+
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        self.without_doubt("index texts", |store| {
+            let unwanted = store.texts.ask(wanted);
+            unwanted.iter().try_for_each(|index| store.engine.query(&statement::drop_text_index(index)).map(drop))?;
+            store.start_again_if_grown()?;
+            store.build_indexes()
+        })?;
+        Ok(self.texts.unbuilt().clone())
+    }
+
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        let indexes = self.without_doubt("read", |store| reading::indexes(&mut store.engine))?;
+        let of_texts = indexes.into_iter().filter(|index| index.other_kind.is_none());
+        Ok(of_texts.map(|found| (found.index, found.columns)).collect())
     }
 
     fn counts(&self) -> StoreCounts {
@@ -198,11 +242,16 @@ impl KuzuStore {
         let counts = StoreCounts { new_databases: counts.new_databases + 1, ..counts };
         let memory_bytes_max = u64::MAX;
         let empty = KuzuStore::empty(engine, self.directory.take());
-        *self = KuzuStore { in_doubt: true, counts, memory_bytes_max, ..empty };
+        let texts = std::mem::take(&mut self.texts).in_new_database();
+        *self = KuzuStore { in_doubt: true, texts, counts, memory_bytes_max, ..empty };
         self.carry_out(&view.to_delta())?;
         if let Some(directory) = &self.directory {
             directory.remove_earlier().map_err(in_folder)?;
         }
+        self.limit_memory()
+    }
+
+    fn limit_memory(&mut self) -> Result<(), StoreError> {
         // Twice what a large view needs, so that each start again is paid for by as many changes.
         let used = self.engine.memory_used()?;
         let doubled = (2 * used + GROWTH_BYTES_MAX).min(BUFFER_POOL_BYTES / 4 * 3);
@@ -224,6 +273,10 @@ impl KuzuStore {
 
     fn carry_out(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
         self.plan(delta)?.steps.iter().try_for_each(|step| self.apply_step(step))?;
+        for (table, changes) in &delta.nodes {
+            let in_the_way = self.texts.take_down_for_rows(table, changes.iter(), SINGLES_MAX);
+            in_the_way.iter().try_for_each(|index| self.engine.query(&statement::drop_text_index(index)).map(drop))?;
+        }
         self.apply_edges(delta, &[Verb::Delete])?;
         self.apply_nodes(delta, &[Verb::Delete])?;
         self.apply_nodes(delta, &[Verb::Create, Verb::Update])?;
@@ -232,6 +285,7 @@ impl KuzuStore {
 
     fn apply_step(&mut self, PlanStep { step, way, .. }: &PlanStep) -> Result<(), StoreError> {
         self.catalogue.take_up(step)?;
+        self.texts.take_down_for_step(step);
         match way {
             Way::Statements(texts) => texts.iter().try_for_each(|text| self.engine.query(text).map(drop)),
             Way::StartAgain { .. } => {
@@ -248,10 +302,52 @@ impl KuzuStore {
     fn start_again_with(&mut self, read: &View) -> Result<(), StoreError> {
         // What was read has the types that are held, which are not always those that are asked for.
         let mut catalogue = std::mem::take(&mut self.catalogue);
+        let stood = self.texts.standing().clone();
         self.start_again(read)?;
         catalogue.forget_dropped_columns();
         self.catalogue = catalogue;
+        stood.into_iter().try_for_each(|(index, columns)| self.build_index(index, columns))?;
+        self.limit_memory()
+    }
+
+    /// Builds the full-text indexes that are due, and remembers why it does not build the others.
+    fn build_indexes(&mut self) -> Result<(), StoreError> {
+        for (index, columns) in self.texts.due() {
+            let is_on_disk = self.directory.is_some();
+            let obstacle = match self.texts.obstacle(&index, &columns, &self.catalogue, is_on_disk) {
+                None => self.obstacle_in_database(&index, &columns)?,
+                told => told,
+            };
+            match obstacle {
+                Some(reason) => self.texts.lacks(index, reason),
+                None => self.build_index(index, columns)?,
+            }
+        }
         Ok(())
+    }
+
+    /// What of the database as it is stands in the way of an index.
+    fn obstacle_in_database(&mut self, index: &TextIndex, columns: &[String]) -> Result<Option<String>, StoreError> {
+        if self.engine.memory_used()? > BUFFER_POOL_BYTES / 4 * 3 {
+            return Ok(Some("the rows leave it no room in the pool".to_owned()));
+        }
+        reading::obstacle_in_columns(&mut self.engine, &index.table, columns)
+    }
+
+    fn build_index(&mut self, index: TextIndex, columns: Vec<String>) -> Result<(), StoreError> {
+        let built = self.engine.query(&statement::create_text_index(&index, &columns));
+        // It is large, and what stood before it is not given back.
+        self.cells_since_look = CELLS_PER_LOOK;
+        match built {
+            Ok(_) => {
+                self.texts.built(index, columns);
+                Ok(())
+            }
+            Err(error) => {
+                self.texts.refused(index, columns, error.message.clone());
+                Err(error)
+            }
+        }
     }
 
     fn apply_nodes(&mut self, delta: &ViewDelta, verbs: &[Verb]) -> Result<(), StoreError> {
@@ -272,6 +368,10 @@ impl KuzuStore {
                     let key = (KEY.to_owned(), shape.key_type.clone());
                     let fields = std::iter::once(key).chain(cell_fields(&shape.columns, verb)).collect();
                     self.send(&fields, rows, sending, |form| statement::change_nodes(verb, form, &shape))?;
+                    if self.texts.stands_on(table) {
+                        // Each of its words is a value too.
+                        self.cells_since_look = CELLS_PER_LOOK;
+                    }
                 }
             }
         }

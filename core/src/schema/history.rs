@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Schema;
-use super::shape::RECORDED;
+use super::shape::{BUILT_OR_RECORDED, RECORDED};
 use crate::change::{Change, ChangeId, Op};
 use crate::clock::Timestamp;
 use crate::conflict::schema::SchemaLoss;
-use crate::ddl::{Ddl, Rule};
+use crate::ddl::{Ddl, IndexKind, Rule};
 use crate::error::Error;
 use crate::id::{ColumnId, TableId};
 
@@ -155,9 +155,10 @@ impl Schema {
             Ddl::AddPair { from, to, .. } | Ddl::DropPair { from, to, .. } => {
                 format!("{operation} {table} FROM {} TO {}", known(*from), known(*to))
             }
-            Ddl::CreateIndex { name, columns, .. } => {
+            Ddl::CreateIndex { name, kind, columns, .. } => {
                 let columns: Vec<String> = columns.iter().map(column).collect();
-                format!("{operation} {name} ON {table}({}) ({RECORDED})", columns.join(", "))
+                let state = if *kind == IndexKind::FullText { BUILT_OR_RECORDED } else { RECORDED };
+                format!("{operation} {name} ON {table}({}) ({state})", columns.join(", "))
             }
             Ddl::DropIndex { index, .. } => {
                 let named = self.table(id).and_then(|table| table.indexes().find(|(known, _)| known == index));

@@ -8,16 +8,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Schema, TableState};
+use super::{Kind, Schema, TableState};
 use crate::ddl::{IndexKind, Multiplicity};
-use crate::id::Digest;
+use crate::id::{ColumnId, Digest, TableId};
 use crate::policy::Policy;
+use crate::store::text_index::{TextIndex, TextIndexes};
 use crate::value::{Type, Value};
 use crate::view::TableKind;
 
-/// What stands beside an index and a comment: everybody knows of it, and no store builds it. Kùzu 0.11.3 has neither
-/// secondary indexes nor comments on columns; why not even its full-text indexes are built is told in the Kùzu store.
+/// What stands beside what everybody knows of and no store builds: Kùzu 0.11.3 has neither secondary indexes nor comments
+/// on columns. It has full-text indexes, and builds them where it can be trusted with them, which only a store can tell
+/// ([`GraphStore::index_texts`]).
+///
+/// [`GraphStore::index_texts`]: crate::store::GraphStore::index_texts
 pub const RECORDED: &str = "recorded, not materialised";
+
+/// What stands beside a full-text index where there is no store to ask.
+pub const BUILT_OR_RECORDED: &str = "built where the store can be trusted with it, else recorded, not materialised";
 
 /// All tables by name.
 pub type Shape = BTreeMap<String, TableShape>;
@@ -74,7 +81,7 @@ pub struct ColumnShape {
     pub at_least: Option<i64>,
 }
 
-/// An index; [`RECORDED`].
+/// An index; [`RECORDED`] unless a store has built it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexShape {
     /// What it is for.
@@ -84,15 +91,31 @@ pub struct IndexShape {
 }
 
 impl TableShape {
-    /// What stands in the catalogue of the replicas and in no database, a line each: indexes and comments.
+    /// What stands in the catalogue of the replicas and not in the databases, a line each: indexes and comments. `built` are the
+    /// full-text indexes of each store there is to ask.
     #[must_use]
-    pub fn recorded(&self, table: &str) -> Vec<String> {
-        let indexes = self.indexes.iter().map(|(name, index)| {
+    pub fn recorded(&self, table: &str, built: &BTreeMap<String, TextIndexes>) -> Vec<String> {
+        let indexes = self.indexes.iter().filter_map(|(name, index)| {
             let kind = match index.kind {
                 IndexKind::Value => "INDEX",
                 IndexKind::FullText => "FULL-TEXT INDEX",
             };
-            format!("{kind} {name} ON {table}({}): {RECORDED}", index.columns.join(", "))
+            let text_index = TextIndex::new(table, name);
+            let is_built = |(_, indexes): &(_, &TextIndexes)| indexes.contains_key(&text_index);
+            let (has, lacks): (Vec<_>, Vec<_>) = built.iter().partition(is_built);
+            let named = |stores: &[(&String, _)]| {
+                let names: Vec<&str> = stores.iter().map(|(store, _)| store.as_str()).collect();
+                names.join(", ")
+            };
+            if index.kind == IndexKind::FullText && built.is_empty() {
+                return Some(format!("{kind} {name} ON {table}({}): {BUILT_OR_RECORDED}", index.columns.join(", ")));
+            }
+            let state = match (has.is_empty(), lacks.is_empty()) {
+                (true, _) => RECORDED.to_owned(),
+                (false, true) => return None,
+                (false, false) => format!("built in {}; {RECORDED} in {}", named(&has), named(&lacks)),
+            };
+            Some(format!("{kind} {name} ON {table}({}): {state}", index.columns.join(", ")))
         });
         let comment = |of: String, comment: &Option<String>| {
             comment.as_ref().map(|comment| format!("COMMENT ON {of} {comment:?}: {RECORDED}"))
@@ -110,6 +133,26 @@ impl Schema {
         self.shown_names.iter().map(|(id, name)| (name.clone(), self.table_shape(*id, &self.tables[id]))).collect()
     }
 
+    /// The full-text indexes that a store is asked to build: those of node tables whose columns are all `STRING`.
+    #[must_use]
+    pub fn text_indexes(&self) -> TextIndexes {
+        let of_table = |(id, name): (&TableId, &String)| {
+            let table = &self.tables[id];
+            let is_of_nodes = matches!(table.kind, Kind::Node { .. });
+            let indexes = table.indexes().filter(move |(_, index)| is_of_nodes && index.kind() == IndexKind::FullText);
+            let wanted = indexes.filter_map(|(_, index)| {
+                let column = |id: &ColumnId| {
+                    let column = table.column(*id)?;
+                    (*column.column_type() == Type::String).then(|| column.name().to_owned())
+                };
+                let columns = index.columns().iter().map(column).collect::<Option<Vec<String>>>()?;
+                Some((TextIndex::new(name, index.name()), columns))
+            });
+            wanted.collect::<Vec<_>>()
+        };
+        self.shown_names.iter().flat_map(of_table).collect()
+    }
+
     /// What a replica reports of its schema.
     #[must_use]
     pub fn state(&self) -> SchemaState {
@@ -117,7 +160,7 @@ impl Schema {
         SchemaState { version: version.operations, digest: version.digest, tables: self.shape() }
     }
 
-    fn table_shape(&self, id: crate::id::TableId, table: &TableState) -> TableShape {
+    fn table_shape(&self, id: TableId, table: &TableState) -> TableShape {
         let columns = table.columns().map(|(id, column)| {
             let shape = ColumnShape {
                 column_type: column.column_type().clone(),

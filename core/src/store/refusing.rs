@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::store::plan::Plan;
+use crate::store::text_index::{TextIndexes, Unbuilt};
 use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::Type;
 use crate::view::{SchemaStep, View, ViewDelta};
@@ -116,6 +117,14 @@ impl<S: GraphStore> GraphStore for Refusing<S> {
 
     fn read(&mut self) -> Result<View, StoreError> {
         self.inner.read()
+    }
+
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        self.inner.index_texts(wanted)
+    }
+
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        self.inner.text_indexes()
     }
 
     fn counts(&self) -> StoreCounts {

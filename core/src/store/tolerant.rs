@@ -14,12 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::memory::MemoryStore;
 use crate::store::plan::Plan;
+use crate::store::text_index::{TextIndexes, Unbuilt};
 use crate::store::{GraphStore, StoreCounts, StoreError, Unmaterialised};
 use crate::value::{Type, Value};
 use crate::view::{EdgeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 
 /// What a step is answered that is about something held back.
 pub const REFUSED_BEFORE: &str = "it is about what the database refused before; a rebuild tries all of it anew";
+
+/// Why a full-text index does not stand whose table or column is held back.
+pub const NOTHING_TO_INDEX: &str = "the database refuses what it covers";
 
 /// What is left of a view in a database that lacks these parts.
 #[must_use]
@@ -157,6 +161,17 @@ impl<S: GraphStore> GraphStore for Tolerant<S> {
         Ok(view)
     }
 
+    fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+        let (there, missing): (TextIndexes, TextIndexes) =
+            wanted.clone().into_iter().partition(|(index, columns)| self.held_back.has_columns(&index.table, columns));
+        let missing = missing.into_keys().map(|index| (index, NOTHING_TO_INDEX.to_owned()));
+        Ok(self.inner.index_texts(&there)?.into_iter().chain(missing).collect())
+    }
+
+    fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+        self.inner.text_indexes()
+    }
+
     fn counts(&self) -> StoreCounts {
         self.inner.counts()
     }
@@ -229,6 +244,11 @@ impl HeldBack {
             None => Some((column.clone(), value.clone())),
         };
         row.iter().filter_map(cell).collect()
+    }
+
+    fn has_columns(&self, table: &str, columns: &[String]) -> bool {
+        let is_there = |column: &String| !self.columns.contains_key(&(table.to_owned(), column.clone()));
+        !self.tables.contains_key(table) && columns.iter().all(is_there)
     }
 
     fn has_edge(&self, edge: &EdgeRef) -> bool {
@@ -318,9 +338,70 @@ impl HeldBack {
 mod tests {
     use super::*;
     use crate::store::refusing::{REFUSED_ON_PURPOSE, Refusal, Refusing};
+    use crate::store::text_index::{BUILDS_NONE, TextIndex};
 
     fn table(kind: TableKind) -> Table {
         Table { kind, columns: [("id".to_owned(), Type::Int64)].into() }
+    }
+
+    /// A store with every index it is asked for, which holds nothing else.
+    #[derive(Default)]
+    struct Indexing(MemoryStore, TextIndexes);
+
+    impl GraphStore for Indexing {
+        fn name(&self) -> &'static str {
+            "indexing"
+        }
+
+        fn plan(&self, delta: &ViewDelta) -> Result<Plan, StoreError> {
+            self.0.plan(delta)
+        }
+
+        fn apply(&mut self, delta: &ViewDelta) -> Result<(), StoreError> {
+            self.0.apply(delta)
+        }
+
+        fn rebuild(&mut self, view: &View) -> Result<(), StoreError> {
+            self.1.clear();
+            self.0.rebuild(view)
+        }
+
+        fn read(&mut self) -> Result<View, StoreError> {
+            self.0.read()
+        }
+
+        fn index_texts(&mut self, wanted: &TextIndexes) -> Result<Unbuilt, StoreError> {
+            wanted.clone_into(&mut self.1);
+            Ok(Unbuilt::new())
+        }
+
+        fn text_indexes(&mut self) -> Result<TextIndexes, StoreError> {
+            Ok(self.1.clone())
+        }
+    }
+
+    #[test]
+    fn an_index_on_what_is_held_back_is_not_asked_for_and_told() {
+        let mut refusing = Refusing::new(Indexing::default());
+        refusing.refuse(Refusal::Column("note".to_owned()));
+        refusing.refuse(Refusal::Table("Firm".to_owned()));
+        let mut store = Tolerant::new(refusing);
+        let mut user = table(TableKind::Node { primary_key: "id".into() });
+        user.columns.extend(["name", "note"].map(|column| (column.to_owned(), Type::String)));
+        let tables = [("User".to_owned(), user.clone()), ("Firm".to_owned(), user)];
+        let nodes = ["User", "Firm"].map(|name| (name.to_owned(), BTreeMap::new())).into();
+        store.rebuild(&View { tables: tables.into(), nodes, ..View::default() }).unwrap();
+        let index = |table: &str, name: &str, columns: &[&str]| {
+            (TextIndex::new(table, name), columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>())
+        };
+        let held = [index("User", "both", &["name", "note"]), index("Firm", "names", &["name"])];
+        let there = TextIndexes::from([index("User", "names", &["name"])]);
+        let wanted: TextIndexes = there.clone().into_iter().chain(held.clone()).collect();
+        let unbuilt = held.map(|(index, _)| (index, NOTHING_TO_INDEX.to_owned()));
+        assert_eq!(store.index_texts(&wanted), Ok(unbuilt.into()));
+        assert_eq!(store.text_indexes(), Ok(there));
+        let none = MemoryStore::default().index_texts(&wanted).unwrap();
+        assert!(none.len() == 3 && none.values().all(|why| why == BUILDS_NONE), "{none:?}");
     }
 
     /// Its ends are held back, so the edge table is not there although nobody refused it.

@@ -46,7 +46,8 @@ fn replica(state: &ReplicaState, names: &Names) -> Json {
         .iter()
         .map(|(name, table)| {
             let mut json = table_json(name, table);
-            let recorded = state.shape.get(name).map(|shape| shape.recorded(name)).unwrap_or_default();
+            let recorded =
+                state.shape.get(name).map(|shape| shape.recorded(name, &state.text_indexes)).unwrap_or_default();
             if !recorded.is_empty() {
                 json["recorded"] = recorded.into();
             }

@@ -12,6 +12,7 @@ mod refusals;
 mod refused;
 mod rows;
 mod schema;
+mod text_index;
 
 use std::collections::BTreeMap;
 use std::path::Path;
