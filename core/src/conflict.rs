@@ -11,13 +11,13 @@
 //! Both are kept and come back, by UNDROP or with a type that holds them. What schema changes lose is in [`schema`].
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Element, Op};
 use crate::clock::{Lsn, Rank};
+use crate::flat_map::{FlatMap, grow};
 use crate::id::{ColumnId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
@@ -207,10 +207,46 @@ impl Entered {
     }
 }
 
+/// The writes to one element.
+#[derive(Clone, Debug, Default)]
+struct Writes {
+    /// Its inserts and deletes.
+    existence: Vec<Entered>,
+    cells: FlatMap<ColumnId, Vec<Entered>>,
+}
+
+impl Writes {
+    fn of(&self, column: Option<ColumnId>) -> &[Entered] {
+        match column {
+            None => &self.existence,
+            Some(column) => self.cells.get(&column).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    fn deletes(&self) -> impl Iterator<Item = &Entered> {
+        self.existence.iter().filter(|entered| entered.written == Written::Deleted)
+    }
+
+    /// Each column that was written to, and first the element itself.
+    fn registers(&self) -> impl Iterator<Item = (Option<ColumnId>, &[Entered])> {
+        let cells = self.cells.iter().map(|(column, writes)| (Some(*column), writes.as_slice()));
+        [(None, self.existence.as_slice())].into_iter().chain(cells)
+    }
+
+    fn push(&mut self, column: Option<ColumnId>, new: Entered) {
+        let writes = match column {
+            None => &mut self.existence,
+            Some(column) => self.cells.or_default(column),
+        };
+        grow(writes);
+        writes.push(new);
+    }
+}
+
 /// Every concurrent loss among the numbered changes.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
-    writes: BTreeMap<Register, Vec<Entered>>,
+    writes: BTreeMap<Element, Writes>,
     losses: BTreeMap<(Register, Rank), (Loss, Place)>,
     schema: SchemaAudit,
 }
@@ -284,10 +320,13 @@ impl Audit {
     }
 
     /// The writes that a drop hides whose author had not seen them.
-    fn hidden(&self) -> impl Iterator<Item = Loss> {
-        self.writes.iter().flat_map(|(register, writes)| {
-            let table = register.element.table();
-            let of_column = || self.schema.standing_drop(table, Subject::Column(register.column?));
+    fn hidden<'a>(&'a self) -> impl Iterator<Item = Loss> + 'a {
+        let registers = |(element, writes): (&'a Element, &'a Writes)| {
+            writes.registers().map(move |(column, writes)| (element, column, writes))
+        };
+        self.writes.iter().flat_map(registers).flat_map(|(element, column, writes)| {
+            let table = element.table();
+            let of_column = || self.schema.standing_drop(table, Subject::Column(column?));
             let drop = self.schema.standing_drop(table, Subject::Table).or_else(of_column);
             let is_hidden = move |write: &&Entered| {
                 write.written != Written::Deleted
@@ -295,10 +334,9 @@ impl Audit {
             };
             writes.iter().filter(is_hidden).filter_map(move |write| {
                 let winner = Write { rank: drop?.1, written: Written::Dropped };
-                let fields =
-                    register.column.map_or_else(|| write.columns().into_keys().collect(), |column| vec![column]);
+                let fields = column.map_or_else(|| write.columns().into_keys().collect(), |column| vec![column]);
                 let (conflict, resolution) = (ConflictType::ConcurrentDrop, Resolution::SchemaWins);
-                let (register, loser) = (register.clone(), write.write());
+                let (register, loser) = (Register { element: element.clone(), column }, write.write());
                 Some(Loss { register, conflict, resolution, loser, winner, fields, taken_by: None })
             })
         })
@@ -306,34 +344,35 @@ impl Audit {
 
     /// Whether the write that made an element was an insert.
     fn made_by(&self, element: &Element, place: &Place) -> Written {
-        let register = Register { element: element.clone(), column: None };
-        let is_insert = self.writes.get(&register).into_iter().flatten().any(|write| write.place == *place);
+        let is_insert =
+            self.writes.get(element).is_some_and(|writes| writes.existence.iter().any(|write| write.place == *place));
         if is_insert { Written::Inserted } else { Written::Updated }
     }
 
     fn enter(&mut self, element: &Element, column: Option<ColumnId>, new: Entered, schema: &Schema, found: &mut Found) {
-        let register = Register { element: element.clone(), column };
         let mut pairs = Vec::new();
-        let mut meet = |register: &Register, old: &Entered| {
+        let mut meet = |column: Option<ColumnId>, old: &Entered| {
             if old.change.is_concurrent_with(&new.change) {
-                pairs.push((register.clone(), old.clone()));
+                pairs.push((column, old.clone()));
             }
         };
-        self.writes.get(&register).into_iter().flatten().for_each(|old| meet(&register, old));
-        let existence = Register { element: element.clone(), column: None };
-        if column.is_some() {
-            let deletes = self.writes.get(&existence).into_iter().flatten();
-            deletes.filter(|old| old.written == Written::Deleted).for_each(|old| meet(&register, old));
-        } else if new.written == Written::Deleted {
-            let cells = self.writes.range((Bound::Excluded(&existence), Bound::Unbounded));
-            for (cell, writes) in cells.take_while(|(cell, _)| cell.element == *element) {
-                writes.iter().for_each(|old| meet(cell, old));
+        if let Some(writes) = self.writes.get(element) {
+            writes.of(column).iter().for_each(|old| meet(column, old));
+            if column.is_some() {
+                writes.deletes().for_each(|old| meet(column, old));
+            } else if new.written == Written::Deleted {
+                for (cell, writes) in &writes.cells {
+                    writes.iter().for_each(|old| meet(Some(*cell), old));
+                }
             }
         }
-        for (register, old) in pairs {
-            self.collide(&register, &old, &new, schema, found);
+        for (column, old) in pairs {
+            self.collide(&Register { element: element.clone(), column }, &old, &new, schema, found);
         }
-        self.writes.entry(register).or_default().push(new);
+        match self.writes.get_mut(element) {
+            Some(writes) => writes.push(column, new),
+            None => self.writes.entry(element.clone()).or_default().push(column, new),
+        }
     }
 
     /// Judges two writes that compete for a register.
@@ -389,17 +428,18 @@ impl Audit {
     /// Judges every pair in a table again, after its rules have changed.
     fn judge_anew(&mut self, table: TableId, schema: &Schema, found: &mut Found) {
         self.losses.retain(|(register, _), _| register.element.table() != table);
-        let is_here = |(register, _): &(&Register, &Vec<Entered>)| register.element.table() == table;
-        let writes: BTreeMap<Register, Vec<Entered>> =
-            self.writes.iter().filter(is_here).map(|(register, entered)| (register.clone(), entered.clone())).collect();
+        let is_here = |(element, _): &(&Element, &Writes)| element.table() == table;
+        let elements: BTreeMap<Element, Writes> =
+            self.writes.iter().filter(is_here).map(|(element, writes)| (element.clone(), writes.clone())).collect();
         let mut again = Found::default();
-        for (register, entered) in &writes {
-            let existence = Register { element: register.element.clone(), column: None };
-            let deletes = writes.get(&existence).filter(|_| register.column.is_some()).into_iter().flatten();
-            let deletes: Vec<&Entered> = deletes.filter(|entered| entered.written == Written::Deleted).collect();
-            for (index, one) in entered.iter().enumerate() {
-                let others = entered[..index].iter().chain(deletes.iter().copied());
-                others.for_each(|other| self.collide(register, other, one, schema, &mut again));
+        for (element, writes) in &elements {
+            for (column, entered) in writes.registers() {
+                let register = Register { element: element.clone(), column };
+                let deletes: Vec<&Entered> = writes.deletes().filter(|_| column.is_some()).collect();
+                for (index, one) in entered.iter().enumerate() {
+                    let others = entered[..index].iter().chain(deletes.iter().copied());
+                    others.for_each(|other| self.collide(&register, other, one, schema, &mut again));
+                }
             }
         }
         found.losses.extend(again.losses);

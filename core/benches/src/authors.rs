@@ -14,6 +14,7 @@ use kuzusync_core::replica::{Input, Output, Replica};
 use kuzusync_core::session::Peer;
 use kuzusync_core::summary::Told;
 use kuzusync_core::value::Type;
+use kuzusync_core::view::View;
 
 use crate::heap::Tally;
 use crate::node::{Traffic, config, now};
@@ -69,6 +70,16 @@ impl Pair {
         let held = sides.each_ref().map(|side| u64::try_from(side.heap.held).unwrap_or_default());
         Ok(Pair { time, traffic, peaks, held })
     }
+}
+
+/// What a replica shows that holds so many nodes.
+///
+/// # Errors
+/// What a replica says.
+pub fn view(nodes: u32) -> Result<View, String> {
+    let mut side = Side::open(1);
+    side.tell((0..=nodes).map(authored).collect())?;
+    Ok(side.replica.view())
 }
 
 /// A replica whose heap is counted: everything it asks for, and nothing that its surroundings keep of what it says.

@@ -12,7 +12,7 @@ use kuzusync_core::error::Error;
 use kuzusync_core::id::Role;
 use kuzusync_core::message::{Cursor, Delivery, Message};
 use kuzusync_core::replica::Input;
-use kuzusync_core::statement::{Properties, Statement};
+use kuzusync_core::statement::{EdgeName, Properties, Statement};
 use kuzusync_core::value::Type;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -238,8 +238,7 @@ pub fn queue(operations: u64) -> Result<Taken, String> {
     }
     verify(&mut nodes, operations)?;
     let filled_us = u64::try_from(filled.as_micros()).unwrap_or(u64::MAX);
-    let counts =
-        vec![("messages", traffic.messages), ("bytes", traffic.bytes), ("microseconds to fill it", filled_us)];
+    let counts = vec![("messages", traffic.messages), ("bytes", traffic.bytes), ("microseconds to fill it", filled_us)];
     Ok(Taken { time, counts })
 }
 
@@ -333,9 +332,102 @@ pub fn merge_of_two(operations: usize, rows: u64, stores: OpenStores<'_>) -> Res
     Ok(Taken { time, counts })
 }
 
+/// A main has so many nodes, and edges between them; an edge replica that is new gets all of it as a snapshot and a tail:
+/// from their greetings until both show the same.
+///
+/// # Errors
+/// What a replica or a store says, or what is not equal then.
+pub fn bootstrap(nodes: u64, edges: u64, stores: OpenStores<'_>) -> Result<Taken, String> {
+    let mut pair = [Node::open(1, config(Role::Main), Vec::new())?, Node::open(2, config(Role::Edge), stores()?)?];
+    let (from, to) = ("User".to_owned(), "User".to_owned());
+    let follows = Statement::CreateEdgeTable { table: "FOLLOWS".into(), from, to, columns: Vec::new() };
+    pair[0].submit(1, 0, vec![table(), follows])?;
+    // Each node has its edges to those that come after it in a circle.
+    let follow = |number: u64| {
+        let (from, step) = (number % nodes, number / nodes + 1);
+        let end = |id: u64| ("User".to_owned(), ((id % nodes) as i64).into());
+        let edge =
+            EdgeName { table: "FOLLOWS".into(), from: end(from), to: end(from + step), discriminator: String::new() };
+        Statement::CreateEdge { edge, properties: Properties::new() }
+    };
+    let all: Vec<u64> = (0..nodes + edges).collect();
+    for (number, batch) in (1..).zip(all.chunks(1_000)) {
+        let statement = |number: &u64| if *number < nodes { create(*number) } else { follow(*number - nodes) };
+        pair[0].submit(1, number, batch.iter().map(statement).collect())?;
+    }
+    let start = Instant::now();
+    let traffic = meet(&mut pair)?;
+    let time = start.elapsed();
+    verify(&mut pair, nodes)?;
+    let found = pair[1].replica.view().edges.get("FOLLOWS").map_or(0, std::collections::BTreeMap::len);
+    if found as u64 != edges {
+        return Err(format!("there are {found} edges instead of {edges}"));
+    }
+    Ok(Taken { time, counts: vec![("messages", traffic.messages), ("bytes", traffic.bytes)] })
+}
+
+// ---- how cost grows ----
+
+/// Two peers that have so many changes in common, to a hundred rows; one makes a hundred more, and they meet.
+///
+/// # Errors
+/// What a replica says, or what is not equal then.
+pub fn after_a_log_of(changes: u64) -> Result<Taken, String> {
+    let mut nodes = pair(100, &no_stores)?;
+    let write = |nodes: &mut [Node; 2], from: u64, changes: u64| {
+        (from..from + changes).try_for_each(|number| {
+            nodes[0].submit(1, 1_000_000 + number, vec![rename(number % 100, &format!("name {number}"))])
+        })
+    };
+    write(&mut nodes, 0, changes)?;
+    meet(&mut nodes)?;
+    write(&mut nodes, changes, 100)?;
+    let start = Instant::now();
+    let traffic = meet(&mut nodes)?;
+    let time = start.elapsed();
+    verify(&mut nodes, 100)?;
+    Ok(Taken { time, counts: vec![("messages", traffic.messages), ("bytes", traffic.bytes)] })
+}
+
+/// Two peers that have a table of so many rows in common; both rename the same hundred of them, all over, and they meet.
+///
+/// # Errors
+/// What a replica says, or what is not equal then.
+pub fn in_a_table_of(rows: u64) -> Result<Taken, String> {
+    let mut nodes = pair(rows, &no_stores)?;
+    for (name, node) in (1..).zip(&mut nodes) {
+        let words = format!("by replica {name}");
+        node.submit(name, 1_000_000, (0..100).map(|number| rename(number * (rows / 100), &words)).collect())?;
+    }
+    let start = Instant::now();
+    let traffic = meet(&mut nodes)?;
+    let time = start.elapsed();
+    verify(&mut nodes, rows)?;
+    Ok(Taken { time, counts: vec![("messages", traffic.messages), ("bytes", traffic.bytes)] })
+}
+
+/// Two peers that know so many replicas, each of which has written a node; one lacks ten of them, all over, and they meet.
+///
+/// # Errors
+/// What a replica says, or what is not equal then.
+pub fn among_replicas(replicas: u32) -> Result<Taken, String> {
+    let pair = authors::Pair::meet(replicas, |number| number % (replicas / 10) == 7)?;
+    Ok(Taken { time: pair.time, counts: vec![("messages", pair.traffic.messages), ("bytes", pair.traffic.bytes)] })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_edge_gets_all_there_is_and_cost_grows_with_what_is_lacking() {
+        let taken = bootstrap(3_000, 5_000, &no_stores).unwrap();
+        assert!(taken.count("messages").is_some_and(|messages| messages > 2), "{taken:?}");
+        let bytes = |taken: Result<Taken, String>| taken.unwrap().count("bytes").unwrap();
+        assert!(bytes(after_a_log_of(2_000)) < 2 * bytes(after_a_log_of(200)));
+        assert!(bytes(in_a_table_of(2_000)) < 2 * bytes(in_a_table_of(200)));
+        assert!(bytes(among_replicas(2_000)) < 2 * bytes(among_replicas(200)));
+    }
 
     #[test]
     fn each_row_can_be_measured_and_ends_as_it_must() {
