@@ -23,8 +23,9 @@ mod stream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::change::{Change, Edge, Element, Node, Op, RowVersion};
+use crate::change::{Cells, Change, Edge, Element, Node, Op, RowVersion};
 use crate::clock::{Lsn, Seen, Timestamp};
+use crate::flat_map::grow;
 use crate::id::{ChangeId, ColumnId, Digest, ReplicaId, TableId, TxId, canonical_bytes};
 use crate::message::{Delivery, Entry};
 use crate::value::Value;
@@ -387,7 +388,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        cells.into_iter().flat_map(BTreeMap::values).for_each(|value| self.value(next(), value));
+        cells.into_iter().flat_map(Cells::values).for_each(|value| self.value(next(), value));
         if let Op::Increment { by, .. } = op {
             self.value(next(), by);
         }
@@ -598,6 +599,7 @@ impl<'a> BlockReader<'a> {
         let count = self.stream(Stream::OpCount).length()?;
         let mut ops = Vec::new();
         for _ in 0..count {
+            grow(&mut ops);
             ops.push(self.op()?);
         }
         let (tx, timestamp) = (TxId(tx), Timestamp { ms, submilli_ns, counter });
@@ -668,7 +670,7 @@ impl<'a> BlockReader<'a> {
             Shape::DELETE => Op::Delete { element },
             Shape::INCREMENT => Op::Increment { element, column: shape.columns[0], by: self.value(lanes.next())? },
             kind => {
-                let mut cells = BTreeMap::new();
+                let mut cells = Cells::new();
                 for column in &shape.columns {
                     cells.insert(*column, self.value(lanes.next())?);
                 }

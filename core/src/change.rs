@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Lsn, Rank, Seen, Timestamp};
 use crate::ddl::Ddl;
 use crate::error::Error;
+use crate::flat_map::FlatMap;
 pub use crate::id::ChangeId;
 use crate::id::{ColumnId, Digest, ReplicaId, TableId, TxId};
 use crate::two_phase::are_participants;
@@ -60,7 +61,7 @@ impl Element {
 }
 
 /// Property values by column; a column that is absent is not written.
-pub type Cells = BTreeMap<ColumnId, Value>;
+pub type Cells = FlatMap<ColumnId, Value>;
 
 /// One operation of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::flat_map::FlatMap;
 use crate::id::{ChangeId, ReplicaId};
 
 /// A place in the main's log, from 1; 0 stands for none.
@@ -170,7 +171,7 @@ pub struct Rank {
 /// What a replica has applied: per author the last of a gapless sequence, but for those changes that failed there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    heads: BTreeMap<ReplicaId, u64>,
+    heads: Heads,
     gaps: BTreeSet<ChangeId>,
 }
 
@@ -190,12 +191,12 @@ impl Seen {
     /// The last passed sequence number of `replica`, 0 if none.
     #[must_use]
     pub fn head(&self, replica: ReplicaId) -> u64 {
-        self.heads.get(&replica).copied().unwrap_or(0)
+        self.heads.get(replica).unwrap_or(0)
     }
 
     /// The authors and their last sequence numbers.
     pub fn heads(&self) -> impl Iterator<Item = ChangeId> {
-        self.heads.iter().map(|(&replica, &seq)| ChangeId { replica, seq })
+        self.heads.iter().map(|(replica, seq)| ChangeId { replica, seq })
     }
 
     /// The changes that were passed and not applied.
@@ -206,7 +207,7 @@ impl Seen {
     /// Sets how far a replica's changes were passed; 0 for not at all.
     pub(crate) fn set_head(&mut self, replica: ReplicaId, seq: u64) {
         if seq == 0 {
-            self.heads.remove(&replica);
+            self.heads.remove(replica);
         } else {
             self.heads.insert(replica, seq);
         }
@@ -217,9 +218,8 @@ impl Seen {
     /// # Panics
     /// If the author's previous change was not passed before: the causal buffer prevents that.
     pub fn insert(&mut self, id: ChangeId) {
-        let head = self.heads.entry(id.replica).or_insert(0);
-        assert_eq!(*head + 1, id.seq, "applied {id} out of its author's order");
-        *head = id.seq;
+        assert_eq!(self.head(id.replica) + 1, id.seq, "applied {id} out of its author's order");
+        self.heads.insert(id.replica, id.seq);
     }
 
     /// Notes that `id`, its author's next, failed and is passed.
@@ -240,27 +240,26 @@ impl Seen {
     pub fn forget_from(&mut self, id: ChangeId) {
         let is_later = |other: ChangeId| other.replica == id.replica && other.seq >= id.seq;
         self.gaps.retain(|gap| !is_later(*gap));
-        match id.seq {
-            0 | 1 => drop(self.heads.remove(&id.replica)),
-            seq => drop(self.heads.entry(id.replica).and_modify(|head| *head = seq.saturating_sub(1).min(*head))),
-        }
+        self.set_head(id.replica, id.seq.saturating_sub(1).min(self.head(id.replica)));
     }
 
     /// Adds what `other` has applied.
     pub fn merge(&mut self, other: &Seen) {
         let is_gap = |id: &ChangeId| !self.contains(*id) && !other.contains(*id);
         self.gaps = self.gaps.union(&other.gaps).copied().filter(is_gap).collect();
-        for (&replica, &seq) in &other.heads {
-            let head = self.heads.entry(replica).or_insert(0);
-            *head = seq.max(*head);
+        for (replica, seq) in other.heads.iter() {
+            self.heads.insert(replica, seq.max(self.head(replica)));
         }
     }
 
     /// What was seen of the authors that `others` names.
     #[must_use]
     pub fn of_authors(&self, others: &Seen) -> Seen {
-        let heads = others.heads.keys().filter_map(|author| Some((*author, *self.heads.get(author)?))).collect();
-        let gaps = self.gaps.iter().filter(|gap| others.heads.contains_key(&gap.replica)).copied().collect();
+        let mut heads = Heads::default();
+        for (author, _) in others.heads.iter() {
+            self.heads.get(author).into_iter().for_each(|seq| heads.insert(author, seq));
+        }
+        let gaps = self.gaps.iter().filter(|gap| others.heads.get(gap.replica).is_some()).copied().collect();
         Seen { heads, gaps }
     }
 
@@ -282,10 +281,88 @@ impl FromIterator<ChangeId> for Seen {
     fn from_iter<I: IntoIterator<Item = ChangeId>>(heads: I) -> Self {
         let mut seen = Seen::default();
         for id in heads {
-            let head = seen.heads.entry(id.replica).or_insert(0);
-            *head = id.seq.max(*head);
+            seen.heads.insert(id.replica, id.seq.max(seen.head(id.replica)));
         }
         seen
+    }
+}
+
+/// A number per author. Every change has such a map, and most name few authors; a replica has one that may name all.
+#[derive(Clone, Debug)]
+enum Heads {
+    /// Up to [`Heads::FEW_MAX`].
+    Few(FlatMap<ReplicaId, u64>),
+    /// What had more at some time.
+    Many(BTreeMap<ReplicaId, u64>),
+}
+
+impl Heads {
+    const FEW_MAX: usize = 16;
+
+    fn get(&self, author: ReplicaId) -> Option<u64> {
+        match self {
+            Heads::Few(heads) => heads.get(&author).copied(),
+            Heads::Many(heads) => heads.get(&author).copied(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> {
+        let (few, many) = match self {
+            Heads::Few(heads) => (Some(heads), None),
+            Heads::Many(heads) => (None, Some(heads)),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten()).map(|(author, seq)| (*author, *seq))
+    }
+
+    fn insert(&mut self, author: ReplicaId, seq: u64) {
+        match self {
+            Heads::Few(heads) => {
+                heads.insert(author, seq);
+                if heads.len() > Heads::FEW_MAX {
+                    *self = Heads::Many(std::mem::take(heads).into_iter().collect());
+                }
+            }
+            Heads::Many(heads) => drop(heads.insert(author, seq)),
+        }
+    }
+
+    fn remove(&mut self, author: ReplicaId) {
+        match self {
+            Heads::Few(heads) => heads.remove(&author),
+            Heads::Many(heads) => heads.remove(&author),
+        };
+    }
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Heads::Few(FlatMap::new())
+    }
+}
+
+/// However they are held.
+impl PartialEq for Heads {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Heads {}
+
+impl Serialize for Heads {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Heads::Few(heads) => heads.serialize(serializer),
+            Heads::Many(heads) => heads.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Heads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let heads = FlatMap::deserialize(deserializer)?;
+        let is_few = heads.len() <= Heads::FEW_MAX;
+        Ok(if is_few { Heads::Few(heads) } else { Heads::Many(heads.into_iter().collect()) })
     }
 }
 
@@ -343,6 +420,23 @@ mod tests {
         assert_eq!((seen.head(id(1, 1).replica), seen.gaps().count()), (2, 0));
         seen.forget_from(id(1, 1));
         assert_eq!(seen.heads().collect::<Vec<_>>(), [id(2, 2)]);
+    }
+
+    #[test]
+    fn few_heads_and_many_are_the_same_map() {
+        let many: Seen = (1..=100).map(|author| id(author, u64::from(author))).collect();
+        let mut few = many.clone();
+        (5..=100).for_each(|author| few.set_head(ReplicaId([author; 16]), 0));
+        let written: Seen = (1..5).rev().map(|author| id(author, u64::from(author))).collect();
+        assert!(matches!((&few.heads, &written.heads), (Heads::Many(_), Heads::Few(_))));
+        assert!(few == written && few != many && few.includes(&written) && many.includes(&few));
+        assert_eq!(postcard::to_stdvec(&few), postcard::to_stdvec(&written));
+        for seen in [few, many] {
+            let bytes = postcard::to_stdvec(&seen).unwrap();
+            assert_eq!(postcard::from_bytes(&bytes), Ok(seen.clone()));
+            let tree: BTreeMap<ReplicaId, u64> = seen.heads().map(|head| (head.replica, head.seq)).collect();
+            assert_eq!(postcard::to_stdvec(&(tree, Vec::<ChangeId>::new())), Ok(bytes));
+        }
     }
 
     #[test]

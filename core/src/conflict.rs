@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Element, Op};
+use crate::change::{Cells, Change, Element, Op};
 use crate::clock::{Lsn, Rank};
+use crate::flat_map::{FlatMap, grow};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
@@ -228,7 +229,7 @@ impl Entered {
             Op::Increment { column, .. } => (None, Some(*column)),
             Op::Delete { .. } | Op::Schema(_) => (None, None),
         };
-        cells.into_iter().flat_map(BTreeMap::keys).copied().chain(added)
+        cells.into_iter().flat_map(Cells::keys).copied().chain(added)
     }
 
     fn has_written_to(&self, column: ColumnId) -> bool {
@@ -254,10 +255,17 @@ impl Entered {
 #[derive(Clone, Debug, Default)]
 struct Entries {
     existence: Vec<Entered>,
-    cells: BTreeMap<ColumnId, Vec<Entered>>,
+    cells: FlatMap<ColumnId, Vec<Entered>>,
 }
 
 impl Entries {
+    fn of(&mut self, column: Option<ColumnId>) -> &mut Vec<Entered> {
+        match column {
+            None => &mut self.existence,
+            Some(column) => self.cells.or_default(column),
+        }
+    }
+
     /// By column, `None` for the element's existence.
     fn registers(&self) -> impl Iterator<Item = (Option<ColumnId>, &Vec<Entered>)> {
         let cells = self.cells.iter().map(|(column, writes)| (Some(*column), writes));
@@ -379,11 +387,7 @@ impl Audit {
         }
         let Some(entries) = self.writes.get_mut(element) else { return };
         let mut court = Court { element, table: schema.table(element.table()), losses: &mut self.losses, found };
-        let same = match column {
-            None => &mut entries.existence,
-            Some(column) => entries.cells.entry(column).or_default(),
-        };
-        same.iter().for_each(|old| court.collide(column, old, &new));
+        entries.of(column).iter().for_each(|old| court.collide(column, old, &new));
         if column.is_some() {
             entries.deletes().for_each(|old| court.collide(column, old, &new));
         } else if new.is_delete() {
@@ -391,10 +395,9 @@ impl Audit {
                 writes.iter().for_each(|old| court.collide(Some(*cell), old, &new));
             }
         }
-        match column {
-            None => entries.existence.push(new),
-            Some(column) => entries.cells.entry(column).or_default().push(new),
-        }
+        let same = entries.of(column);
+        grow(same);
+        same.push(new);
     }
 
     /// Judges every pair in a table again, after its rules have changed.
@@ -529,7 +532,7 @@ fn fields(one: &Entered, other: &Entered) -> Vec<ColumnId> {
 mod tests {
     use super::schema::{Claim, SchemaConflict};
     use super::*;
-    use crate::change::{Cells, ChangeId, Node};
+    use crate::change::{ChangeId, Node};
     use crate::clock::Timestamp;
     use crate::ddl::{Column, Ddl, Rule, column_id};
     use crate::id::{Digest, ReplicaId, TxId};

@@ -17,6 +17,7 @@
 //! | [`store`] | the port to a graph database |
 //! | [`causal`], [`conflict`], [`constraint`], [`resolve`], [`rules`] | the rules |
 //! | [`adopt`], [`foreign`] | what an existing database and another system's log become |
+//! | [`flat_map`] | an ordered map of few entries |
 //! | [`export`] | change logs as rows and as files |
 //! | [`session`], [`queue`], [`strategy`] | getting changes across |
 //! | [`two_phase`] | doing something together or not at all |
@@ -44,6 +45,7 @@ pub mod constraint;
 pub mod ddl;
 pub mod error;
 pub mod export;
+pub mod flat_map;
 pub mod foreign;
 pub mod id;
 #[cfg(feature = "json-schema")]

@@ -1,4 +1,5 @@
-//! Measurements that Criterion left behind, for the page: the median of each benchmark, and how sure it is.
+//! Measurements that Criterion left behind, for the page: the median of each benchmark, how sure it is, and how cost grows
+//! where the same was measured at several sizes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -65,6 +66,35 @@ fn collect(root: &Path, directory: &Path, found: &mut BTreeMap<String, Benchmark
     Ok(())
 }
 
+/// How the time of the same work grows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Growth {
+    /// What grows, as the group is called.
+    pub group: String,
+    /// What is done.
+    pub name: String,
+    /// Sizes with medians in nanoseconds, the smallest first.
+    pub points: Vec<(u64, f64)>,
+}
+
+/// What groups of growth, whose names begin with that word, measured at two sizes or more.
+#[must_use]
+pub fn growths(benchmarks: &[Benchmark]) -> Vec<Growth> {
+    let mut found: BTreeMap<(&str, &str), BTreeMap<u64, f64>> = BTreeMap::new();
+    for benchmark in benchmarks.iter().filter(|benchmark| benchmark.name.starts_with("growth ")) {
+        let mut parts = benchmark.name.rsplitn(3, '/');
+        let (Some(size), Some(name), Some(group)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let Ok(size) = size.parse() else { continue };
+        found.entry((group, name)).or_default().insert(size, benchmark.median_ns);
+    }
+    let growth = |((group, name), points): ((&str, &str), BTreeMap<u64, f64>)| Growth {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        points: points.into_iter().collect(),
+    };
+    found.into_iter().filter(|(_, points)| points.len() > 1).map(growth).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +110,20 @@ mod tests {
         assert_eq!(read(folder.path()), Ok(vec![expected]));
         fs::write(new.join("estimates.json"), "{").expect("it can be written");
         assert!(read(folder.path()).is_err_and(|error| error.contains("estimates.json")));
+    }
+
+    #[test]
+    fn what_was_measured_at_several_sizes_grows_from_the_smallest_on() {
+        let benchmark = |name: &str, median_ns| Benchmark { name: name.into(), median_ns, between_ns: (0.0, 0.0) };
+        let measured = [
+            benchmark("growth with the rows/100 conflicts/1000", 3.0),
+            benchmark("growth with the rows/100 conflicts/30", 2.0),
+            benchmark("growth with the rows/100 conflicts/report", 9.0),
+            benchmark("growth with replicas/alone/10", 1.0),
+            benchmark("merge/engine/1000", 5.0),
+            benchmark("merge/engine/5000", 6.0),
+        ];
+        let (group, name) = ("growth with the rows".to_owned(), "100 conflicts".to_owned());
+        assert_eq!(growths(&measured), [Growth { group, name, points: vec![(30, 2.0), (1_000, 3.0)] }]);
     }
 }

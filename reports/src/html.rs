@@ -12,7 +12,7 @@ use kuzusync_sim::step::Plan;
 use serde_json::{Value as Json, json};
 
 use crate::advice;
-use crate::benchmarks::Benchmark;
+use crate::benchmarks::{Benchmark, growths};
 use crate::conformance::{CaseReport, Conformance};
 use crate::disagreement::Difference;
 use crate::evolution;
@@ -114,6 +114,7 @@ impl Page {
     /// Adds measurements.
     pub fn benchmarks(&mut self, benchmarks: &[Benchmark]) {
         self.data.insert("benchmarks", json!(benchmarks));
+        self.data.insert("growths", json!(growths(benchmarks)));
     }
 
     /// Adds a run.

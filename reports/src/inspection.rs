@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use kuzusync_bench::rows::{ROWS, Row};
 use kuzusync_core::change::Op;
 use kuzusync_core::conflict::Written;
 use kuzusync_core::ddl::{Column, IndexKind};
@@ -35,7 +36,7 @@ use crate::conformance::{Conformance, Verdict, not_run};
 use crate::html::{Page, ShownRun};
 use crate::provenance::Provenance;
 use crate::text::{plural, width};
-use crate::{failure, scenario_page};
+use crate::{failure, measure, scenario_page};
 
 /// The pages that reviewers read, in the clone this program was built in.
 const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
@@ -51,7 +52,7 @@ const SCREEN: (usize, usize) = (80, 50);
 pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice], program: &Path) {
     for case in conformance.cases.iter_mut().filter(|case| case.case.is_read()) {
         let read_on: &[StoreChoice] = match case.case {
-            Case::B10 | Case::B11 | Case::H7 => &[StoreChoice::Memory, StoreChoice::Kuzu],
+            Case::B10 | Case::B11 | Case::H7 | Case::H9 => &[StoreChoice::Memory, StoreChoice::Kuzu],
             Case::H8 => &[StoreChoice::Memory],
             _ => continue,
         };
@@ -62,6 +63,7 @@ pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice], program: &Pa
                 Case::B10 => read_versions(store, &mut findings),
                 Case::B11 => read_advice(store, &mut findings).and_then(|()| read_preview(&mut findings)),
                 Case::H7 => read_pages(store, &mut findings),
+                Case::H9 => run_benchmarks(store, &ROWS, &mut findings).map(|()| check_results(RESULTS, &mut findings)),
                 _ => read_gate(program, &mut findings),
             };
             match read {
@@ -428,6 +430,60 @@ fn compare_snapshots(folder: &Path, findings: &mut Findings) -> Result<(), Strin
     Ok(())
 }
 
+// ---- H9 ----
+
+/// What was measured, for every row and peer.
+const RESULTS: &str = include_str!("../../core/benches/README.md");
+
+/// Does once what each benchmark times: the same functions that Criterion calls, verified by themselves.
+fn run_benchmarks(store: StoreChoice, rows: &[Row], findings: &mut Findings) -> Result<(), String> {
+    let documented = Case::ALL.iter().map(|case| case.id()).filter(|id| is_row(id));
+    let without: Vec<&str> = documented.filter(|id| !rows.iter().any(|row| row.case == *id)).collect();
+    findings.check("every row of the performance table has a benchmark", without.is_empty(), without.join(", "));
+    let open = || measure::stores(store);
+    let fails = |row: &Row| (row.run)(&open).err().map(|problem| format!("{}: {problem}", row.case));
+    let problems: Vec<String> = rows.iter().filter_map(fails).collect();
+    findings.check("what each of them times ends as it must", problems.is_empty(), problems.join("; "));
+    Ok(())
+}
+
+/// Whether a case is a row of the performance table.
+fn is_row(id: &str) -> bool {
+    id.strip_prefix("D.P").is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
+/// The table of results: a line for each row, a column for each who was measured.
+fn check_results(text: &str, findings: &mut Findings) {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().replace(['*', ','], "")).collect()
+    };
+    let lines: Vec<Vec<String>> = text.lines().filter(|line| line.starts_with('|')).map(cells).collect();
+    let head = lines.iter().find(|line| line.iter().any(|cell| cell == "kuzusync"));
+    let column = |who: &str| head.and_then(|head| head.iter().position(|cell| cell == who));
+    let mut absent = Vec::new();
+    for row in &ROWS {
+        let is_its_line = |line: &&Vec<String>| line[0] == row.case || line[0].starts_with(&format!("{} ", row.case));
+        let line = lines.iter().find(is_its_line);
+        for who in ["kuzusync"].iter().chain(row.peers).chain(row.has_stores.then_some(&"with Kùzu")) {
+            let cell = column(who).and_then(|column| line?.get(column));
+            if !cell.is_some_and(|cell| cell.parse::<f64>().is_ok_and(|figure| figure > 0.0)) {
+                absent.push(format!("{who} at {}", row.case));
+            }
+        }
+    }
+    findings.check(
+        "the table of results has a figure of the engine and of each peer for every row",
+        absent.is_empty(),
+        absent.join(", "),
+    );
+    let without: Vec<&str> = ["cargo bench", "cores", "load"].into_iter().filter(|word| !text.contains(word)).collect();
+    findings.check(
+        "it says what it was measured on and how to measure again",
+        without.is_empty(),
+        format!("without {}", without.join(", ")),
+    );
+}
+
 // ---- H8 ----
 
 /// What a pipeline sees of a gate.
@@ -517,6 +573,7 @@ fn check_gate(passes: &Seen, planted: &Seen, crash: &Seen, usage: &Seen, finding
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kuzusync_bench::rows::Taken;
     use serde_json::json;
 
     fn holds(case: Case, look: impl FnOnce(&mut Findings)) -> Option<String> {
@@ -617,6 +674,36 @@ mod tests {
         assert!(look(passes(), passes(), crash(), usage()).is_some());
         assert!(look(passes(), planted(), seen(4, &[("fresh seeds", None)]), usage()).is_some());
         assert!(look(passes(), planted(), crash(), passes()).is_some());
+    }
+
+    #[test]
+    fn a_row_without_a_benchmark_or_a_figure_is_found() {
+        let look = |rows: &[Row], text: &str| {
+            let mut findings = Findings::default();
+            run_benchmarks(StoreChoice::Memory, rows, &mut findings).unwrap();
+            check_results(text, &mut findings);
+            let unmet = findings.0.into_iter().filter(|check| !check.holds);
+            unmet.map(|check| format!("{}: {}", check.clause, check.found)).collect::<Vec<_>>()
+        };
+        // Those that end at once, so that the test does.
+        let quick = |case: &'static str| Row {
+            case,
+            run: |_| Ok(Taken { time: std::time::Duration::from_millis(1), counts: Vec::new() }),
+            ..ROWS[0]
+        };
+        let rows = ROWS.map(|row| quick(row.case));
+        assert_eq!(look(&rows, RESULTS), Vec::<String>::new());
+        let found = look(&rows[1..], RESULTS);
+        assert!(found.len() == 1 && found[0].ends_with("D.P1"), "{found:?}");
+        let mut broken = rows;
+        broken[2].run = |_| Err("3 rows are lost".to_owned());
+        let found = look(&broken, RESULTS);
+        assert!(found.len() == 1 && found[0].ends_with("D.P3: 3 rows are lost"), "{found:?}");
+        let found = look(&rows, &RESULTS.replace("| loro |", "| someone |"));
+        assert!(found.len() == 1 && found[0].contains("loro at D.P1, loro at D.P2"), "{found:?}");
+        let found = look(&rows, &RESULTS.replace("| D.P4", "| D.P9"));
+        assert!(found.len() == 1 && found[0].contains("kuzusync at D.P4"), "{found:?}");
+        assert_eq!(look(&rows, "").len(), 2);
     }
 
     #[test]

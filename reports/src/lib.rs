@@ -11,7 +11,7 @@
 //! | [`scenario_page`] | one page for one run of a scripted scenario |
 //! | [`words`], [`text`] | events and graphs in words; columns |
 //! | [`conformance`] | case → scenario → verdict |
-//! | [`measure`], [`inspection`] | cases with a limit of time; cases about what is read |
+//! | [`measure`], [`inspection`] | cases with a limit of time or memory; cases about what is read |
 //! | [`html`] | a sweep and its runs as one page, with a diagram to look around in |
 //! | [`evolution`], [`advice`] | the versions of the schema; filters without an index |
 //! | [`benchmarks`] | what Criterion measured |
@@ -26,9 +26,10 @@
 //! | [`command`] | the command line |
 
 /// A run makes and drops a great many small things in a thread of its own: with the system's allocator a sweep spends a
-/// quarter of its time on that.
+/// quarter of its time on that. It counts where the engine's memory is measured, and only there.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kuzusync_bench::heap::Counting<mimalloc::MiMalloc> =
+    kuzusync_bench::heap::Counting(mimalloc::MiMalloc);
 
 pub mod advice;
 pub mod baseline;

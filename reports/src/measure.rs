@@ -1,23 +1,23 @@
-//! Cases with a limit of time, measured outside the simulation, where time is real: the median of nine runs against the
-//! document's limit, on every store that the case names.
+//! Cases with a limit of time or of memory, measured outside the simulation, where time is real: the median of nine runs
+//! against the document's limit, on every store that the case names. What is done is in [`kuzusync_bench::rows`], where
+//! Criterion has it too.
+//!
+//! Memory is the most that the engine holds on the heap at once, by an allocator that counts. It is the same on every run.
+//! What the process has in memory besides, with a store that holds the nodes, is told beside it: 10,000 rows in Kùzu are
+//! not the engine's.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use kuzusync_core::clock::{self, Now};
-use kuzusync_core::ddl::Column;
-use kuzusync_core::id::{DatabaseId, TxId};
-use kuzusync_core::message::Role;
-use kuzusync_core::replica::{Config, Input, Output, Replica};
-use kuzusync_core::session::Peer;
-use kuzusync_core::statement::{Properties, Statement, Transaction};
+use kuzusync_bench::heap::resident_bytes;
+use kuzusync_bench::rows::{self, table};
+use kuzusync_core::id::{Role, TxId};
+use kuzusync_core::statement::Transaction;
 use kuzusync_core::store::GraphStore;
-use kuzusync_core::value::Type;
 use kuzusync_directory::{BATCH_SIZE, Directory, ImportOptions, Init};
 use kuzusync_scenarios::case::Case;
-use kuzusync_sim::store::{Store, StoreChoice, Stores};
+use kuzusync_sim::store::{StoreChoice, Stores};
 
-use crate::conformance::{Conformance, Verdict, not_run};
+use crate::conformance::{CaseReport, Conformance, Verdict, not_run};
 
 /// Runs of which the median counts.
 const RUNS: usize = 9;
@@ -29,14 +29,24 @@ const IMPORT_RUNS: usize = 3;
 const IMPORT_ROWS: i64 = 10_000;
 
 /// Rows that differ, or that are written to on both sides.
-const ROWS: i64 = 1_000;
+const ROWS: u64 = 1_000;
+
+/// Nodes of which one side lacks ten.
+const NODES: u32 = 10_000;
+
+/// The document says 32 MB; the smaller reading of that is a million bytes each.
+const HEAP_BYTES_MAX: u64 = 32_000_000;
 
 /// How long it took on one store, once; or what went wrong.
 type Measurement = fn(StoreChoice) -> Result<Duration, String>;
 
-/// Measures the cases among these that have a limit of time, and judges them by it.
+/// Measures the cases among these that have a limit of time or memory, and judges them by it.
 pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice]) {
     for case in &mut conformance.cases {
+        if case.case == Case::DP2 {
+            judge_memory(case, stores, memory);
+            continue;
+        }
         let in_memory = [StoreChoice::Memory, StoreChoice::Kuzu];
         // A directory's graph is on disk where there is Kùzu.
         let on_disk = [if StoreChoice::KuzuDisk.is_built() { StoreChoice::KuzuDisk } else { StoreChoice::Memory }];
@@ -64,11 +74,7 @@ pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice]) {
             case.stores.push(store.store_names()[0]);
         }
         case.measured = Some(found.join(", "));
-        (case.verdict, case.reason, case.exit_code) = match (problem, not_run(stores)) {
-            (Some(problem), _) => (Verdict::Fail, Some(problem), 1),
-            (None, Some(reason)) => (Verdict::Missing, Some(reason), 0),
-            (None, None) => (Verdict::Pass, None, 0),
-        };
+        (case.verdict, case.reason, case.exit_code) = verdict(problem, stores);
     }
 }
 
@@ -86,125 +92,76 @@ fn shown(time: Duration) -> String {
     if ms < 0.1 { format!("{:.1} µs", ms * 1e3) } else { format!("{ms:.1} ms") }
 }
 
-/// A replica and its stores.
-struct Node {
-    replica: Replica,
-    stores: Vec<Store>,
+/// The stores of one replica.
+pub(crate) fn stores(choice: StoreChoice) -> Result<kuzusync_bench::node::Stores, String> {
+    let stores = Stores::new(choice, None).open(0, &[]).map_err(|error| error.to_string())?;
+    Ok(stores.into_iter().map(|store| Box::new(store) as Box<dyn GraphStore>).collect())
 }
 
-impl Node {
-    fn open(name: u8, store: StoreChoice) -> Result<Node, String> {
-        let replica = Replica::open(Config::new(Role::Peer, DatabaseId([1; 16])), [name; 32], &[]);
-        let stores = Stores::new(store, None).open(u32::from(name), &[]).map_err(|error| error.to_string())?;
-        let replica = replica.map_err(|error| error.to_string())?;
-        let mut node = Node { replica, stores };
-        node.carry_out()?;
-        Ok(node)
-    }
-
-    /// Does what the replica wants done, and returns what it sends.
-    fn carry_out(&mut self) -> Result<Vec<Vec<u8>>, String> {
-        let mut frames = Vec::new();
-        loop {
-            let result = match self.replica.poll_output() {
-                Output::Timeout(_) => return Ok(frames),
-                Output::Transmit { bytes, .. } => {
-                    frames.push(bytes);
-                    Ok(())
-                }
-                Output::View(delta) => self.stores.iter_mut().try_for_each(|store| store.apply(&delta)),
-                Output::Rebuild(view) => self.stores.iter_mut().try_for_each(|store| store.rebuild(&view)),
-                Output::Persist(_) | Output::Notify(_) => Ok(()),
-            };
-            result.map_err(|error| error.to_string())?;
-        }
-    }
-
-    fn input(&mut self, input: Input) -> Result<Vec<Vec<u8>>, String> {
-        let now = Now { monotonic: clock::Instant(0), wall_ms: 1_700_000_000_000 };
-        self.replica.handle_input(now, input).map_err(|error| error.to_string())?;
-        self.carry_out()
-    }
-
-    fn submit(&mut self, name: u8, number: i64, statements: Vec<Statement>) -> Result<(), String> {
-        let mut tx = TxId([name; 16]);
-        tx.0[..8].copy_from_slice(&number.to_le_bytes());
-        self.input(Input::Local(Transaction { tx, statements, ..Transaction::default() })).map(drop)
-    }
-}
-
-/// Both greet each other, and everything is said that is to be said.
-fn meet(nodes: &mut [Node; 2]) -> Result<(), String> {
-    let mut on_their_way = VecDeque::new();
-    for from in [0, 1] {
-        let frames = nodes[from].input(Input::Connected(Peer(0)))?;
-        on_their_way.extend(frames.into_iter().map(|bytes| (1 - from, bytes)));
-    }
-    while let Some((to, bytes)) = on_their_way.pop_front() {
-        let answers = nodes[to].input(Input::Receive { from: Peer(0), bytes })?;
-        on_their_way.extend(answers.into_iter().map(|bytes| (1 - to, bytes)));
-    }
-    nodes.iter_mut().try_for_each(|node| node.input(Input::Disconnected(Peer(0))).map(drop))
-}
-
-fn table() -> Statement {
-    let column = |name: &str, column_type| Column::new(name, column_type);
-    let columns = vec![column("id", Type::Int64), column("name", Type::String)];
-    Statement::CreateNodeTable { table: "User".into(), columns, primary_key: "id".into() }
-}
-
-fn create(id: i64) -> Statement {
-    let properties = [("id".into(), id.into()), ("name".into(), format!("user {id}").as_str().into())];
-    Statement::CreateNode { table: "User".into(), properties: Properties::from(properties) }
-}
-
-fn rename(id: i64, name: &str) -> Statement {
-    let properties = Properties::from([("name".into(), name.into())]);
-    Statement::UpdateNode { table: "User".into(), key: id.into(), properties }
-}
-
-/// Two replicas, the second of which lacks 1,000 nodes that the first wrote in as many changes: from their meeting to equal
-/// stores.
 fn difference_sync(store: StoreChoice) -> Result<Duration, String> {
-    let mut nodes = [Node::open(1, store)?, Node::open(2, store)?];
-    nodes[0].submit(1, 0, vec![table()])?;
-    meet(&mut nodes)?;
-    (1..=ROWS).try_for_each(|id| nodes[0].submit(1, id, vec![create(id)]))?;
-    let start = Instant::now();
-    meet(&mut nodes)?;
-    let time = start.elapsed();
-    let views = nodes.each_ref().map(|node| node.replica.view());
-    for (node, view) in nodes.iter_mut().zip(&views) {
-        for store in &mut node.stores {
-            let held = store.read().map_err(|error| error.to_string())?;
-            if held != *view || held != views[0] || held.nodes.get("User").map(|rows| rows.len()) != Some(1_000) {
-                return Err(format!("the stores do not hold the same 1,000 nodes on {}", store.name()));
-            }
-        }
-    }
-    Ok(time)
+    rows::difference_sync(ROWS, &|| stores(store)).map(|taken| taken.time)
 }
 
-/// Two replicas that renamed the same 1,000 rows: detection, resolution, audit and view of what the second gets from the
-/// first, for each conflict.
+/// For each conflict. Both sides resolve all of them.
 fn conflict(store: StoreChoice) -> Result<Duration, String> {
-    let mut nodes = [Node::open(1, store)?, Node::open(2, store)?];
-    nodes[0].submit(1, 0, vec![table()])?;
-    nodes[0].submit(1, 1, (0..ROWS).map(create).collect())?;
-    meet(&mut nodes)?;
-    for (name, node) in (1..).zip(&mut nodes) {
-        let words = format!("by replica {name}");
-        node.submit(name, 2, (0..ROWS).map(|id| rename(id, &words)).collect())?;
+    rows::conflicts(ROWS, &|| stores(store)).map(|taken| taken.time / (2 * ROWS as u32))
+}
+
+/// How much memory it took on one store, in bytes, and what a person may want to know beside it.
+fn memory(store: StoreChoice) -> Result<(u64, String), String> {
+    let taken = rows::memory(NODES)?;
+    let peak = taken.count("bytes of heap at most").ok_or("the heap is not counted")?;
+    let before = resident_bytes().map(|(now, _)| now);
+    let view = kuzusync_bench::authors::view(NODES)?;
+    let mut stores = stores(store)?;
+    stores.iter_mut().try_for_each(|store| store.rebuild(&view)).map_err(|error| error.to_string())?;
+    let beside = match (before, resident_bytes()) {
+        (Some(before), Some((now, _))) => {
+            let more = now.saturating_sub(before);
+            format!("the process {} resident, {} more with the nodes in the store", megabytes(before), megabytes(more))
+        }
+        _ => "what is resident is not told here".to_owned(),
+    };
+    Ok((peak, beside))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// Judges the case with a limit of memory by what each store's run took.
+fn judge_memory(
+    case: &mut CaseReport,
+    stores: &[StoreChoice],
+    measure: impl Fn(StoreChoice) -> Result<(u64, String), String>,
+) {
+    let mut found = Vec::new();
+    let mut problem = None;
+    for store in [StoreChoice::Memory, StoreChoice::Kuzu].into_iter().filter(|store| store.is_built()) {
+        let name = store.store_names()[0];
+        match measure(store) {
+            Ok((peak, beside)) => {
+                let words = format!("{} of heap on {name}", megabytes(peak));
+                if peak >= HEAP_BYTES_MAX {
+                    problem = Some(format!("{words}, limit {}", megabytes(HEAP_BYTES_MAX)));
+                }
+                found.push(format!("{words} ({beside})"));
+            }
+            Err(error) => problem = Some(error),
+        }
+        case.stores.push(name);
     }
-    let start = Instant::now();
-    meet(&mut nodes)?;
-    let time = start.elapsed();
-    let losses = nodes.each_ref().map(|node| node.replica.audit().len());
-    if losses != [1_000; 2] {
-        return Err(format!("{losses:?} losses of 1,000 are recorded"));
+    case.limit = Some(megabytes(HEAP_BYTES_MAX));
+    case.measured = Some(found.join(", "));
+    (case.verdict, case.reason, case.exit_code) = verdict(problem, stores);
+}
+
+fn verdict(problem: Option<String>, stores: &[StoreChoice]) -> (Verdict, Option<String>, u8) {
+    match (problem, not_run(stores)) {
+        (Some(problem), _) => (Verdict::Fail, Some(problem), 1),
+        (None, Some(reason)) => (Verdict::Missing, Some(reason), 0),
+        (None, None) => (Verdict::Pass, None, 0),
     }
-    // Both sides resolve all of them.
-    Ok(time / (2 * ROWS as u32))
 }
 
 /// A plain file of 10,000 transactions of a row, imported into a replica directory in batches of the default size: from the
@@ -249,6 +206,34 @@ mod tests {
             assert_eq!(case.limit.as_deref(), Some(if case.case == Case::DP1 { "100.0 ms" } else { "10.0 ms" }));
             assert!(case.verdict == Verdict::Pass || !StoreChoice::Kuzu.is_built(), "{case:?}");
         }
+    }
+
+    fn judged_memory(measure: impl Fn(StoreChoice) -> Result<(u64, String), String>) -> CaseReport {
+        let mut conformance = crate::conformance::judge(&[Case::DP2], &[StoreChoice::Both], |_| Vec::new());
+        judge_memory(&mut conformance.cases[0], &[StoreChoice::Both], measure);
+        conformance.cases.remove(0)
+    }
+
+    #[test]
+    fn the_heap_at_ten_thousand_nodes_is_below_the_limit() {
+        let case = judged_memory(memory);
+        assert!(case.verdict == Verdict::Pass || !StoreChoice::Kuzu.is_built(), "{case:?}");
+        assert_ne!(case.verdict, Verdict::Fail, "{case:?}");
+        let measured = case.measured.unwrap_or_default();
+        assert!(measured.contains("MB of heap on memory (the process"), "{measured}");
+    }
+
+    #[test]
+    fn a_heap_at_the_limit_fails_and_so_does_one_that_is_not_counted() {
+        let case = judged_memory(|_| Ok((HEAP_BYTES_MAX, String::new())));
+        assert_eq!((case.verdict, case.exit_code), (Verdict::Fail, 1));
+        assert!(case.reason.is_some_and(|reason| reason.contains("32.0 MB of heap on")));
+        assert_ne!(judged_memory(|_| Ok((HEAP_BYTES_MAX - 1, String::new()))).verdict, Verdict::Fail);
+        let case = judged_memory(|_| Err("this program's allocator does not count".to_owned()));
+        assert_eq!(
+            (case.verdict, case.reason.as_deref()),
+            (Verdict::Fail, Some("this program's allocator does not count"))
+        );
     }
 
     #[test]

@@ -160,7 +160,7 @@ cases! {
     H6 = "H6", H, false, "The same commit, seed and plan give a byte-equal history, in another process too.", ["the same seed gives a byte-equal history", "whatever ran before makes no difference", "another seed gives another history"];
     H7 = "H7", H, false, "Snapshot reports are readable by a reviewer who has not seen the code.", ["a page says case, document and what is asked for", "each clause stands there with what was found", "a failure says what is broken, who holds which value, and how to see it again", "it fits 80 columns without colour, and a failure one screen", "the page of every scenario is kept, and is what is made today", "no page needs the code to be read"];
     H8 = "H8", H, false, "One command gates CI, with exit codes and JUnit.", ["a gate in which all holds ends with 0 and a JUnit file without a failure", "one that finds something ends with the exit code of what it found", "a parser reads in its JUnit file what failed, and why", "bad usage ends with 2 before anything is run"];
-    H9 = "H9", H, false, "Criterion benchmarks measure every D.P row, with peers beside them.", [];
+    H9 = "H9", H, false, "Criterion benchmarks measure every D.P row, with peers beside them.", ["every row of the performance table has a benchmark", "what each of them times ends as it must", "the table of results has a figure of the engine and of each peer for every row", "it says what it was measured on and how to measure again"];
 }
 
 impl Case {
@@ -191,7 +191,7 @@ impl Case {
     /// Whether it is about what people and pipelines read of runs. No run can show that: it is judged where pages are made.
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(self, Case::B10 | Case::B11 | Case::H2 | Case::H7 | Case::H8)
+        matches!(self, Case::B10 | Case::B11 | Case::H2 | Case::H7 | Case::H8 | Case::H9)
     }
 
     /// Whether it belongs to a later product.

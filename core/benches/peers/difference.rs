@@ -7,6 +7,8 @@ use criterion::Criterion;
 use kuzusync_core::clock::Seen;
 use kuzusync_core::id::{ChangeId, Digest, ReplicaId};
 use kuzusync_core::summary::{Asking, Compared, Told, WHOLE_HEADS_MAX};
+use merkle_search_tree::MerkleSearchTree;
+use merkle_search_tree::diff::diff;
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use riblt::{RatelessIBLT, Symbol, UnmanagedRatelessIBLT};
 
@@ -22,10 +24,19 @@ struct Work {
     is_missing: fn(u64) -> bool,
 }
 
-const WORK: [Work; 2] = [
+const WORK: [Work; 3] = [
     Work { name: "10 of 10,000, the last", elements: 10_000, missing: 10, is_missing: |number| number >= 9_990 },
     Work { name: "10 of 10,000, all over", elements: 10_000, missing: 10, is_missing: |number| number % 1_000 == 517 },
+    Work {
+        name: "1,000 of 1,000,000, all over",
+        elements: 1_000_000,
+        missing: 1_000,
+        is_missing: |number| number % 1_000 == 517,
+    },
 ];
+
+/// Keys of sessions that are tried for a median; each is a session of its own.
+const KEYS: u8 = 101;
 
 /// What it took.
 struct Took {
@@ -45,10 +56,13 @@ fn engine(whole: &Seen, less: &Seen, seed: u8) -> Took {
     let mut asking = Asking::default();
     let mut took = Took { found: 0, bytes: 0, messages: 0 };
     for attempt in 0.. {
-        let Told::Summary(summary) =
-            asking.tell(whole, [seed, attempt, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], WHOLE_HEADS_MAX)
-        else {
-            panic!("a sketch is enough");
+        let told = asking.tell(whole, [seed, attempt, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], WHOLE_HEADS_MAX);
+        let Told::Summary(summary) = told else {
+            // No sketch is long enough: all heads are told, 16 bytes of a name and one of a number each.
+            took.bytes += 17 * whole.heads().count();
+            took.messages += 1;
+            took.found = whole.heads().filter(|head| !less.passes(*head)).count();
+            return took;
         };
         took.bytes += postcard::to_stdvec(&summary).unwrap().len();
         took.messages += 2;
@@ -138,6 +152,43 @@ fn riblt(work: &Work) -> Took {
     }
 }
 
+/// One sends the digests of its pages, and the other finds the ranges to ask for; then all keys of those ranges go across.
+fn tree(work: &Work, lacks: bool) -> MerkleSearchTree<Name, ()> {
+    let mut tree = MerkleSearchTree::default();
+    for number in (0..work.elements).filter(|number| !lacks || !(work.is_missing)(*number)) {
+        tree.upsert(Name(name(number)), &());
+    }
+    tree.root_hash();
+    tree
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Name([u8; 16]);
+
+impl AsRef<[u8]> for Name {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn merkle(whole: &MerkleSearchTree<Name, ()>, less: &MerkleSearchTree<Name, ()>, keys: &[Name]) -> Took {
+    let pages = whole.serialise_page_ranges().expect("its root is hashed");
+    // Each page has a first and a last key and a digest of 16 bytes.
+    let mut took = Took { found: 0, bytes: pages.len() * 48, messages: 3 };
+    let lacking = diff(less.serialise_page_ranges().expect("its root is hashed"), pages);
+    let held: std::collections::BTreeSet<&Name> = less.node_iter().map(|node| node.key()).collect();
+    for range in lacking {
+        let start = keys.partition_point(|key| key < range.start());
+        let asked = keys[start..].iter().take_while(|key| *key <= range.end());
+        took.bytes += 32;
+        for key in asked {
+            took.bytes += 16;
+            took.found += usize::from(!held.contains(key));
+        }
+    }
+    took
+}
+
 fn told(who: &str, work: &Work, took: &Took) {
     assert_eq!(took.found as u64, work.missing, "{who} finds another number");
     println!("{:<32} {who:<12} {:>8} bytes, {} messages", work.name, took.bytes, took.messages);
@@ -147,7 +198,8 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
     for work in &WORK {
         let (whole, less) = (seen(work, false), seen(work, true));
-        let took = (0..101).map(|seed| engine(&whole, &less, seed));
+        let keys = if work.elements > 100_000 { 3 } else { KEYS };
+        let took = (0..keys).map(|seed| engine(&whole, &less, seed));
         let mut sizes: Vec<(usize, usize)> = took.map(|took| (took.bytes, took.messages)).collect();
         sizes.sort_unstable();
         let took = engine(&whole, &less, 0);
@@ -156,11 +208,19 @@ fn main() {
         println!("{:<32} {:<12} of {} keys: median {median:?}, worst {worst:?}", "", "", sizes.len());
         let (all, some) = (storage(work, false), storage(work, true));
         told("negentropy", work, &negentropy(&all, &some));
+        let (full, lacking) = (tree(work, false), tree(work, true));
+        let mut names: Vec<Name> = (0..work.elements).map(|number| Name(name(number))).collect();
+        names.sort_unstable();
+        told("merkle tree", work, &merkle(&full, &lacking, &names));
         let mut group = criterion.benchmark_group(work.name);
         group.bench_function("kuzusync", |bencher| bencher.iter(|| engine(&whole, &less, 0)));
         group.bench_function("negentropy", |bencher| bencher.iter(|| negentropy(&all, &some)));
-        told("riblt", work, &riblt(work));
-        group.bench_function("riblt", |bencher| bencher.iter(|| riblt(work)));
+        group.bench_function("merkle-search-tree", |bencher| bencher.iter(|| merkle(&full, &lacking, &names)));
+        // It is given one length of sketch after another here, which a million symbols make slow.
+        if work.elements <= 100_000 {
+            told("riblt", work, &riblt(work));
+            group.bench_function("riblt", |bencher| bencher.iter(|| riblt(work)));
+        }
         group.finish();
     }
     criterion.final_summary();

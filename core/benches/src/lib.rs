@@ -1,8 +1,22 @@
-//! Seeded workloads for benchmarks.
+//! Seeded workloads for benchmarks, and the rows of the performance table.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`rows`] | the documented rows, each as work that is timed, verified and counted |
+//! | [`authors`] | ten thousand nodes, each by an author of its own |
+//! | [`node`] | a replica with stores, and two that meet |
+//! | [`heap`] | how much memory a replica holds |
+//! | [`agreement`] | two-phase commit |
+//!
+//! `README.md` beside this says what was measured, on what, and how to run it again.
 
 #![expect(clippy::unwrap_used, reason = "a workload that cannot be made has no measure")]
 
 pub mod agreement;
+pub mod authors;
+pub mod heap;
+pub mod node;
+pub mod rows;
 
 use kuzusync_core::clock::{Instant, Now};
 use kuzusync_core::ddl::Column;

@@ -66,7 +66,7 @@ fn every_sample_of_every_type_survives() {
     let mut changes = Vec::new();
     for value in samples().iter().flat_map(|sample| &sample.values).chain([&Value::Null]) {
         let key = Element::Node(Node { table: TableId([1; 16]), key: value.clone() });
-        let cells = BTreeMap::from([(column, value.clone())]);
+        let cells = Cells::from([(column, value.clone())]);
         let ops = vec![
             Op::Insert { element: key.clone(), cells: cells.clone() },
             Op::Update { element: node(1, 1), cells },
@@ -111,7 +111,7 @@ fn what_is_alike_takes_a_few_bytes() {
     let name = ColumnId([9; 16]);
     let insert = |key: u64| Op::Insert {
         element: node(1, key as i64),
-        cells: BTreeMap::from([(name, format!("user {key}").as_str().into())]),
+        cells: Cells::from([(name, format!("user {key}").as_str().into())]),
     };
     let changes = chain((1..=1_000).map(|seq| change(1, seq, vec![insert(seq)])).collect());
     let deliveries = deliver(changes);
@@ -123,7 +123,7 @@ fn what_is_alike_takes_a_few_bytes() {
 #[test]
 fn the_most_alike_is_padded_and_read_all_the_same() {
     let blob = Value::Blob(Blob(vec![0; 1 << 20]));
-    let cells = BTreeMap::from([(ColumnId([9; 16]), blob)]);
+    let cells = Cells::from([(ColumnId([9; 16]), blob)]);
     let deliveries = deliver(vec![change(1, 1, vec![Op::Update { element: node(1, 1), cells }])]);
     let block = encode(&deliveries, Compression::Best);
     assert!((4_096..9_000).contains(&block.len()), "{} bytes", block.len());
@@ -138,7 +138,7 @@ fn the_most_alike_is_padded_and_read_all_the_same() {
 #[test]
 fn a_block_that_claims_much_is_refused_before_it_is_made() {
     let text: Value = "x".repeat(1 << 20).as_str().into();
-    let update = |key| Op::Update { element: node(1, key), cells: BTreeMap::from([(ColumnId([9; 16]), text.clone())]) };
+    let update = |key| Op::Update { element: node(1, key), cells: Cells::from([(ColumnId([9; 16]), text.clone())]) };
     let shared = deliver(vec![change(1, 1, (0..100).map(update).collect())]);
     let heads: Seen = (0..=255).map(|replica| ChangeId { replica: ReplicaId([replica; 16]), seq: 9 }).collect();
     let seers = (2..600)
@@ -172,8 +172,8 @@ proptest! {
     ) {
         let name = ColumnId([9; 16]);
         let ops = |seq: u64| vec![
-            Op::Insert { element: node(1, seq as i64), cells: BTreeMap::from([(name, "text".into())]) },
-            Op::Update { element: edge(1, seq as i64, "d"), cells: BTreeMap::from([(name, (seq as i64).into())]) },
+            Op::Insert { element: node(1, seq as i64), cells: Cells::from([(name, "text".into())]) },
+            Op::Update { element: edge(1, seq as i64, "d"), cells: Cells::from([(name, (seq as i64).into())]) },
         ];
         let mut block = encode(&deliver(chain((1..=size).map(|seq| change(1, seq, ops(seq))).collect())), Compression::None);
         for (at, byte) in edits {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::change::{Change, Op};
 use crate::clock::{Rank, Seen};
+use crate::flat_map::FlatMap;
 use crate::id::{ChangeId, ColumnId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
@@ -107,7 +108,7 @@ pub enum Life {
 pub struct Registers {
     insert: Register<()>,
     delete: Register<()>,
-    cells: BTreeMap<ColumnId, Cell>,
+    cells: FlatMap<ColumnId, Cell>,
 }
 
 impl Registers {
@@ -120,11 +121,11 @@ impl Registers {
                 }
                 for (column, value) in cells {
                     let write = Write { place, change: Arc::clone(change), value: value.clone() };
-                    self.cells.entry(*column).or_default().base.raise(write, policy);
+                    self.cells.or_default(*column).base.raise(write, policy);
                 }
             }
             Op::Increment { column, by, .. } => {
-                let cell = self.cells.entry(*column).or_default();
+                let cell = self.cells.or_default(*column);
                 let write = Write { place, change: Arc::clone(change), value: by.clone() };
                 if is_planted(Bug::CounterAsValue) {
                     let current = cell.base.greatest(policy).and_then(|base| base.value.addend()).unwrap_or(0);

@@ -161,11 +161,43 @@ function casesPart() {
     filtered("filter cases, for example: DDL missing", rows, words), table(["case", "verdict", "document", "what must hold", "stores"], rows)];
 }
 
+const time = (ns) => ns < 1e3 ? `${ns.toFixed(0)} ns` : ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(1)} ms`;
+// A line through the medians, both axes by powers of ten; the dashed line is what cost in proportion to size would be.
+function growthPlot({ group, name, points }) {
+  const [left, top, width, height] = [64, 14, 380, 200];
+  const bounds = (numbers) => {
+    const [low, high] = [Math.floor(Math.log10(Math.min(...numbers))), Math.ceil(Math.log10(Math.max(...numbers)))];
+    return [low, Math.max(high, low + 1)];
+  };
+  const [first, firstTime] = points[0];
+  const [sizes, times] = [bounds(points.map(([size]) => size)), bounds(points.map(([, ns]) => ns))];
+  const x = (size) => left + ((Math.log10(size) - sizes[0]) / (sizes[1] - sizes[0])) * width;
+  const y = (ns) => top + height - ((Math.log10(ns) - times[0]) / (times[1] - times[0])) * height;
+  const powers = ([low, high]) => Array.from({ length: high - low + 1 }, (_, place) => 10 ** (low + place));
+  const grid = [
+    ...powers(sizes).flatMap((size) => [make("line", { class: "grid-line", x1: x(size), x2: x(size), y1: top, y2: top + height }),
+      make("text", { class: "label", x: x(size), y: top + height + 18, "text-anchor": "middle" }, count(size))]),
+    ...powers(times).flatMap((ns) => [make("line", { class: "grid-line", x1: left, x2: left + width, y1: y(ns), y2: y(ns) }),
+      make("text", { class: "label", x: left - 6, y: y(ns) + 4, "text-anchor": "end" }, time(ns))]),
+  ];
+  // Up to the edge of the plot that the proportion meets first.
+  const reach = Math.min(points.at(-1)[0] / first, 10 ** times[1] / firstTime);
+  const proportion = make("line", { class: "proportion", x1: x(first), y1: y(firstTime), x2: x(first * reach), y2: y(firstTime * reach) });
+  const line = make("path", { class: "growth", d: points.map(([size, ns], place) => `${place ? "L" : "M"}${x(size)} ${y(ns)}`).join("") });
+  const dots = points.map(([size, ns]) => make("circle", { class: "growth-dot", cx: x(size), cy: y(ns), r: 4 }, make("title", {}, `${count(size)}: ${time(ns)}`)));
+  const [last, lastTime] = points.at(-1);
+  const told = `${count(Math.round(last / first))}× the size takes ${(lastTime / firstTime).toFixed(1)}× the time`;
+  const [wide, tall] = [left + width + 30, top + height + 26];
+  return make("figure", {}, make("h3", {}, `${name}: ${group}`),
+    make("svg", { width: wide, height: tall, viewBox: `0 0 ${wide} ${tall}`, role: "img", "aria-label": `${name}, ${group}: ${told}` }, grid, proportion, line, dots),
+    make("figcaption", { class: "soft" }, `${told} (dashed: in proportion)`));
+}
 function benchmarksPart() {
-  const time = (ns) => ns < 1e3 ? `${ns.toFixed(0)} ns` : ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(1)} ms`;
+  const plots = (data.growths ?? []).map(growthPlot);
   const rows = data.benchmarks.map(({ name, median_ns, between_ns }) =>
     make("tr", {}, cell(name), cell(time(median_ns), true), cell(`${time(between_ns[0])} to ${time(between_ns[1])}`, true)));
-  return [make("h2", {}, "Benchmarks"), filtered("filter benchmarks", rows, data.benchmarks.map(({ name }) => name.toLowerCase())), table(["benchmark", "#median", "#between"], rows)];
+  return [make("h2", {}, "Benchmarks"), filtered("filter benchmarks", rows, data.benchmarks.map(({ name }) => name.toLowerCase())), table(["benchmark", "#median", "#between"], rows),
+    ...(plots.length ? [make("h2", {}, "How cost grows"), make("div", { class: "plots" }, plots)] : [])];
 }
 
 // ---- one run ----
