@@ -95,7 +95,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 "the stores build what they can of what is asked for",
                 "what is built says so, and the rest is recorded, not materialised",
                 "an index follows its table and column to other names",
-                "without its column it stands nowhere, and with it again",
+                "without its table it stands nowhere, and with it again",
                 "a restart leaves the indexes that stood",
                 "a dropped index stands nowhere",
             ],
@@ -295,16 +295,16 @@ async fn full_text_index(cluster: &mut Cluster) {
     write(cluster, edge, update("Person", "ann", [("title", "Anna".into())])).await;
     cluster.settle().await;
     check_built(cluster, "an index follows its table and column to other names", &["Person", "words", "title"]);
-    let (table, column) = ("Person".to_owned(), "title".to_owned());
-    write(cluster, main, Statement::DropColumn { table: table.clone(), column: column.clone(), cascade: true }).await;
+    let table = "Person".to_owned();
+    write(cluster, main, Statement::DropNodeTable { table: table.clone(), cascade: false }).await;
     cluster.settle().await;
     let gone = built(cluster);
-    write(cluster, main, Statement::UndropColumn { table: table.clone(), column }).await;
+    write(cluster, main, Statement::UndropTable { table: table.clone() }).await;
     cluster.settle().await;
     let is_gone = gone.iter().all(|line| line.ends_with(": none"));
     let is_back = built(cluster) == expected(cluster, &["Person", "words", "title"]);
     let found = format!("without: {}; then: {}", gone.join(", "), built(cluster).join(", "));
-    cluster.check("without its column it stands nowhere, and with it again", is_gone && is_back, found);
+    cluster.check("without its table it stands nowhere, and with it again", is_gone && is_back, found);
     for host in [main, edge] {
         cluster.crash(host, 0);
         cluster.restart(host).await;

@@ -113,7 +113,8 @@ impl Directory {
         let records = log.records()?;
         let replica = Replica::open(config(&records)?, entropy()?, &records)?;
         let (shown, records) = (log.graph_at()?, records.len() as u64);
-        let graph = Graph::open(path, &replica.view(), shown, records)?;
+        let mut graph = Graph::open(path, &replica.view(), shown, records)?;
+        graph.index_texts(&replica.schema().text_indexes(), || replica.view());
         let (names, schema_version) = (log.sources()?, replica.schema_state().version);
         let mut directory = Directory {
             path: path.to_owned(),
@@ -296,15 +297,23 @@ impl Directory {
         }
         self.schema_version = version;
         self.records += batch.records.len() as u64;
+        let mut is_other_graph = is_other_schema;
         for output in shown {
             match output {
                 Output::View(delta) if self.graph.apply(&delta).is_err() => {
                     self.graph.rebuild(&self.replica.view());
+                    is_other_graph = true;
                     break;
                 }
-                Output::Rebuild(view) => self.graph.rebuild(&view),
+                Output::Rebuild(view) => {
+                    self.graph.rebuild(&view);
+                    is_other_graph = true;
+                }
                 _ => {}
             }
+        }
+        if is_other_graph {
+            self.graph.index_texts(&self.replica.schema().text_indexes(), || self.replica.view());
         }
         Ok(notices)
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kuzusync_core::store::plan::Plan;
+use kuzusync_core::store::text_index::{TextIndexes, Unbuilt};
 use kuzusync_core::store::{GraphStore, StoreError};
 use kuzusync_core::view::{View, ViewDelta};
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub enum GraphState {
 pub(crate) struct Graph {
     store: Box<dyn GraphStore>,
     pub(crate) state: GraphState,
+    /// The full-text indexes that the store was asked for and has not built.
+    pub(crate) unbuilt: Unbuilt,
 }
 
 impl Graph {
@@ -58,10 +61,11 @@ impl Graph {
         }
         let opened = open_store(&folder);
         let mut graph = match opened {
-            Ok(store) => Graph { store, state: GraphState::Kept },
+            Ok(store) => Graph { store, state: GraphState::Kept, unbuilt: Unbuilt::new() },
             Err(error) => {
                 let state = GraphState::Broken(error.to_string());
-                Graph { store: Box::new(kuzusync_core::store::memory::MemoryStore::default()), state }
+                let store = Box::new(kuzusync_core::store::memory::MemoryStore::default());
+                Graph { store, state, unbuilt: Unbuilt::new() }
             }
         };
         if !is_on_disk {
@@ -105,6 +109,26 @@ impl Graph {
         }
         if let Err(error) = self.store.rebuild(view) {
             self.state = GraphState::Broken(error.to_string());
+        }
+    }
+
+    /// Tells the store which full-text indexes should stand beside `view`.
+    pub(crate) fn index_texts(&mut self, wanted: &TextIndexes, view: impl Fn() -> View) {
+        if let GraphState::Broken(_) = self.state {
+            return;
+        }
+        // A store that fails at an index is built anew, and does not try that one again.
+        for _ in 0..=wanted.len() {
+            match self.store.index_texts(wanted) {
+                Ok(unbuilt) => {
+                    self.unbuilt = unbuilt;
+                    return;
+                }
+                Err(error) => {
+                    self.rebuild(&view());
+                    self.unbuilt = wanted.keys().map(|index| (index.clone(), error.message.clone())).collect();
+                }
+            }
         }
     }
 

@@ -38,4 +38,4 @@ pub use graph::GraphState;
 pub use import::{ImportOptions, ImportReport, LeftOut, Progress, RetryReport};
 pub use preview::{Impact, Preview, RowCounts};
 pub use settings::{BATCH_SIZE, Settings};
-pub use status::Status;
+pub use status::{Status, UnbuiltIndex};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kuzusync_core::id::{DatabaseId, Digest, ReplicaId, Role};
+use kuzusync_core::store::text_index::TextIndex;
 use serde::Serialize;
 
 use crate::directory::Directory;
@@ -44,6 +45,20 @@ pub struct Status {
     pub store: &'static str,
     /// What it was found to be when the directory was opened.
     pub graph: GraphState,
+    /// The full-text indexes that it was asked for and has not built, and why: they are recorded, not materialised.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unbuilt_indexes: Vec<UnbuiltIndex>,
+}
+
+/// A full-text index that is recorded, not materialised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnbuiltIndex {
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// How far a client's files were imported.
@@ -93,6 +108,10 @@ impl Directory {
             lsn: letter.first_lsn,
             problem: letter.problem,
         };
+        let unbuilt = |(index, reason): (&TextIndex, &String)| {
+            let (TextIndex { table, name }, reason) = (index.clone(), reason.clone());
+            UnbuiltIndex { table, name, reason }
+        };
         Ok(Status {
             replica: self.replica.id(),
             name: self.settings.name.clone(),
@@ -110,6 +129,7 @@ impl Directory {
             dead_letters: self.log.dead_letters()?.into_iter().map(dead).collect(),
             store: self.graph.name(),
             graph: self.graph.state.clone(),
+            unbuilt_indexes: self.graph.unbuilt.iter().map(unbuilt).collect(),
         })
     }
 }

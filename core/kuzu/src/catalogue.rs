@@ -82,7 +82,7 @@ pub(crate) struct EdgeShape {
 }
 
 impl Catalogue {
-    /// What a database holds that was found on disk.
+    /// What a database holds that was found on disk. It does not say which tables ever dropped a column, so each may have.
     pub(crate) fn of(view: &View) -> Result<Catalogue, StoreError> {
         let mut catalogue = Catalogue::default();
         let is_node = |table: &Table| matches!(table.kind, TableKind::Node { .. });
@@ -100,6 +100,7 @@ impl Catalogue {
                 catalogue.change_edge(table, edge, &RowChange::Create(row.clone()))?;
             }
         }
+        catalogue.tables.values_mut().for_each(|known| known.dropped_a_column = true);
         Ok(catalogue)
     }
 

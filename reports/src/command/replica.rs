@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, ValueEnum};
 use kuzusync_core::export::{self, File};
 use kuzusync_core::id::{DatabaseId, Role};
+use kuzusync_core::schema::shape::RECORDED;
 use kuzusync_directory::{
     Directory, Error, GraphState, Impact, ImportOptions, ImportReport, Init as NewReplica, LeftOut, Preview, Progress,
-    RowCounts, Status as ReplicaStatus, parse_transactions,
+    RowCounts, Status as ReplicaStatus, UnbuiltIndex, parse_transactions,
 };
 use serde_json::json;
 
@@ -374,6 +375,9 @@ fn status_page(status: &ReplicaStatus) -> String {
         GraphState::InMemory => "is in memory; this build has no Kùzu".to_owned(),
     };
     let _ = writeln!(page, "graph ({}) {graph}; digest {}", status.store, status.digest);
+    for UnbuiltIndex { table, name, reason } in &status.unbuilt_indexes {
+        let _ = writeln!(page, "full-text index {name} of {table} is {RECORDED}: {reason}");
+    }
     if status.queued_operations > 0 {
         let _ = writeln!(page, "{} not acknowledged yet", plural(status.queued_operations, "own operation"));
     }

@@ -154,3 +154,23 @@ fn a_transaction_is_never_divided() {
     assert_eq!(meta.clock, main.replica().clock().clone());
     assert_ne!(meta.clock, VectorClock::default());
 }
+
+#[test]
+fn a_full_text_index_that_is_not_built_is_told_with_the_reason() {
+    let place = Place::new();
+    let index = r#"{"create_index": {"table": "User", "index": "words", "kind": "full_text", "columns": ["name"]}}"#;
+    let main = apply(place.with_tables("main", Role::Main), index);
+    let told = |directory: &Directory| {
+        let unbuilt = directory.status().unwrap().unbuilt_indexes;
+        unbuilt.into_iter().map(|index| (index.table, index.name, index.reason)).collect::<Vec<_>>()
+    };
+    // On disk Kùzu cannot be trusted with one, and without Kùzu there is none.
+    let reason = if cfg!(feature = "kuzu") { "on disk" } else { "builds no indexes" };
+    let [(table, name, why)] = told(&main).try_into().unwrap();
+    assert!((table.as_str(), name.as_str()) == ("User", "words") && why.contains(reason), "{why}");
+    drop(main);
+    let main = Directory::open(&place.path("main")).unwrap();
+    assert_eq!(told(&main).len(), 1);
+    let main = apply(main, r#"{"drop_index": {"table": "User", "index": "words"}}"#);
+    assert!(told(&main).is_empty());
+}

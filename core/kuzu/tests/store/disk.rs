@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use kuzusync_core::store::plan::Way;
+
 use super::*;
 
 fn copy(from: &Path, to: &Path) {
@@ -113,6 +115,21 @@ fn of_two_databases_the_newer_is_opened() {
     both.kuzu.rebuild(both.memory.view()).unwrap();
     both.apply(nodes("User", [(9.into(), RowChange::Create(Row::new()))]));
     copy(older.path(), folder.path());
+    both.reopened(folder.path()).check();
+}
+
+#[test]
+fn an_edge_table_that_dropped_a_column_takes_another_pair_after_it_was_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut both = Both::on_disk(folder.path());
+    both.apply(users());
+    let drop = SchemaStep::DropColumn { table: "Follows".into(), column: "since".into() };
+    both.apply(schema([create_table("Firm", node_table(("name", Type::String), &[])), drop]));
+    both = both.reopened(folder.path());
+    let add = schema([SchemaStep::AddPair { table: "Follows".into(), from: "User".into(), to: "Firm".into() }]);
+    // The statement for it would crash Kùzu, and the database does not tell that it dropped a column.
+    assert!(matches!(both.kuzu.plan(&add).unwrap().steps[0].way, Way::StartAgain { .. }));
+    both.apply(add);
     both.reopened(folder.path()).check();
 }
 
