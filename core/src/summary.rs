@@ -2,7 +2,7 @@
 //!
 //! A cursor names every author there ever was, and every incarnation of a replica is one. Two peers that have met before
 //! differ in a few of thousands. So whoever has many heads sends a [`Summary`] of them instead: a fingerprint of the set
-//! and the beginning of its [sketch](crate::sketch). The other compares the fingerprints, which ends it if they are equal,
+//! and the beginning of its [sketch]. The other compares the fingerprints, which ends it if they are equal,
 //! and else subtracts its own sketch and answers with the [`Difference`]. One round trip, in the size of the difference.
 //!
 //! Three tiers, chosen by what they cost:

@@ -124,7 +124,7 @@ pub async fn write(cluster: &mut Cluster, host: u32, statement: Statement) -> Op
     cluster.submit(host, vec![statement]).await.ok()
 }
 
-/// Like [`write`], and wants to be refused if somebody else wrote to the row meanwhile.
+/// Like [`write()`], and wants to be refused if somebody else wrote to the row meanwhile.
 pub async fn write_strictly(cluster: &mut Cluster, host: u32, statement: Statement) -> Option<ChangeId> {
     let (tx, statements) = (cluster.next_tx(), vec![statement]);
     let transaction = Transaction { tx, statements, is_strict: true, ..Transaction::default() };

@@ -4,8 +4,8 @@
 //! looks at every write and asks of each which others beat it. It is slow and meant to be read beside the documents:
 //!
 //! * here, what outranks what, and what had been seen;
-//! * [`tables`], what the schema operations make;
-//! * [`rows`], what exists, what is shown, and what a cell holds;
+//! * `tables`, what the schema operations make;
+//! * `rows`, what exists, what is shown, and what a cell holds;
 //! * [`audit`], which writes lost to a concurrent one;
 //! * [`promises`], which cells break a constraint.
 
