@@ -21,7 +21,7 @@ use crate::flat_map::{FlatMap, grow};
 use crate::id::{ChangeId, ColumnId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
-use crate::state::{Miscast, Ousted, State};
+use crate::state::{Made, Miscast, Ousted, State};
 use crate::value::{Type, Value};
 
 pub mod schema;
@@ -315,12 +315,22 @@ impl Audit {
         found
     }
 
+    /// Enters a change that is kept of a log that was compacted. Everything else has seen it or is forgotten, so nothing loses to
+    /// it but what schema operations claim, and these are all kept.
+    pub fn record_kept(&mut self, change: &Arc<Change>) {
+        for (rank, op) in change.ranked_ops() {
+            if let Op::Schema(ddl) = op {
+                self.schema.record(change, rank, ddl);
+            }
+        }
+    }
+
     /// Every loss, in the order of registers, as things stand in the numbered state.
     #[must_use]
     pub fn losses(&self, state: &State) -> Vec<Loss> {
         let schema = state.numbered_schema();
         let place = |loss: &Loss| (loss.register.clone(), loss.loser.rank);
-        let ousted = state.ousted().into_iter().map(|ousted| self.ousted(ousted, schema));
+        let ousted = state.ousted().into_iter().map(|ousted| Audit::ousted(ousted, schema));
         let mut losses: BTreeMap<(Register, Rank), Loss> =
             self.losses.iter().chain(ousted).map(|loss| (place(&loss), loss)).collect();
         for loss in self.hidden().chain(state.miscasts().into_iter().map(miscast)) {
@@ -335,16 +345,19 @@ impl Audit {
         self.schema.losses(state.numbered_schema())
     }
 
-    fn ousted(&self, ousted: Ousted, schema: &Schema) -> Loss {
-        let Ousted { edge: (edge, place), by: (by, by_place) } = ousted;
+    fn ousted(ousted: Ousted, schema: &Schema) -> Loss {
+        let Ousted { edge: (edge, made), by: (by, by_made) } = ousted;
         let policy = schema.table(edge.table).map_or(Policy::Auto, TableState::policy);
         let register = Register { element: Element::Edge(edge), column: None };
-        let write = |(place, written): (Place, Written)| Write { rank: place.rank, written };
+        let write = |made: Made| Write {
+            rank: made.place.rank,
+            written: if made.is_insert { Written::Inserted } else { Written::Updated },
+        };
         Loss {
             conflict: ConflictType::Multiplicity,
-            resolution: Resolution::of(policy, &place.rank, &by_place.rank),
-            loser: write((place, self.made_by(&register.element, &place))),
-            winner: write((by_place, self.made_by(&Element::Edge(by.clone()), &by_place))),
+            resolution: Resolution::of(policy, &made.place.rank, &by_made.place.rank),
+            loser: write(made),
+            winner: write(by_made),
             fields: Vec::new(),
             taken_by: Some(Element::Edge(by)),
             register,
@@ -374,18 +387,11 @@ impl Audit {
         })
     }
 
-    /// Whether the write that made an element was an insert.
-    fn made_by(&self, element: &Element, place: &Place) -> Written {
-        let mut existence = self.writes.get(element).into_iter().flat_map(|entries| &entries.existence);
-        let is_insert = existence.any(|write| write.place == *place);
-        if is_insert { Written::Inserted } else { Written::Updated }
-    }
-
     fn enter(&mut self, element: &Element, column: Option<ColumnId>, new: Entered, schema: &Schema, found: &mut Found) {
-        if !self.writes.contains_key(element) {
-            self.writes.insert(element.clone(), Entries::default());
-        }
-        let Some(entries) = self.writes.get_mut(element) else { return };
+        let entries = match self.writes.get_mut(element) {
+            Some(entries) => entries,
+            None => self.writes.entry(element.clone()).or_default(),
+        };
         let mut court = Court { element, table: schema.table(element.table()), losses: &mut self.losses, found };
         entries.of(column).iter().for_each(|old| court.collide(column, old, &new));
         if column.is_some() {

@@ -69,6 +69,14 @@ pub enum Error {
         /// As it was given.
         name: String,
     },
+    /// It was dropped so long ago that nothing of it is left.
+    #[error("nothing of {what} `{name}` is left to bring back: the log was compacted since it was dropped; create it anew")]
+    Purged {
+        /// Table or column.
+        what: &'static str,
+        /// What it was called.
+        name: String,
+    },
     /// Something else uses what was to be dropped.
     #[error("{what} cannot be dropped while {by} uses it; drop that first, or drop with cascade")]
     InUse {
@@ -258,6 +266,12 @@ pub enum Error {
     #[error("{what} needs a main, and this database has none")]
     NeedsMain {
         /// Policy or mode.
+        what: &'static str,
+    },
+    /// What the main alone may be asked to do.
+    #[error("{what} is for the main to do; ask it there")]
+    NotMain {
+        /// What.
         what: &'static str,
     },
     /// A return to a version that never was.

@@ -23,6 +23,7 @@
 //! | [`two_phase`] | doing something together or not at all |
 //! | [`summary`], [`sketch`] | finding what differs |
 //! | [`snapshot`] | all at once, for who joins late |
+//! | [`compaction`] | what may be forgotten |
 //! | [`replica`] | the machine |
 //! | [`planted`] | bugs on purpose |
 //!
@@ -40,6 +41,7 @@ pub mod block;
 pub mod causal;
 pub mod change;
 pub mod clock;
+pub mod compaction;
 pub mod conflict;
 pub mod constraint;
 pub mod ddl;

@@ -17,7 +17,7 @@ pub use crate::id::Role;
 use crate::id::{DatabaseId, Digest, ReplicaId, TxId, canonical_bytes};
 use crate::ruling::Ruling;
 use crate::sketch::Key;
-use crate::snapshot::Manifest;
+use crate::snapshot::{Base, Manifest, Tip};
 use crate::summary::Told;
 use crate::two_phase::{Abort, Letter, Proposal};
 
@@ -200,6 +200,8 @@ pub struct Hello {
     pub role: Role,
     /// What it holds.
     pub cursor: Cursor,
+    /// Where the numbers end that it knows.
+    pub tip: Tip,
     /// Schema operations it knows.
     pub schema_version: u64,
     /// Whether its cursor names all it holds, or what is told instead.
@@ -234,8 +236,13 @@ pub enum Message {
     },
     /// About a transaction that replicas vote on.
     TwoPhase(Box<Letter>),
-    /// The receiver lacks much: this is a snapshot that the sender has.
-    Offer(Manifest),
+    /// The receiver lacks much, or what is forgotten: this is a snapshot that the sender has.
+    Offer {
+        /// What it is.
+        manifest: Manifest,
+        /// Who knows numbers that end there has those of another history, and is to take the snapshot in their place.
+        in_place_of: Option<Tip>,
+    },
     /// The receiver is to send these chunks of what it offered, by their last numbers.
     Want {
         /// Their last numbers.
@@ -320,6 +327,15 @@ pub enum Record {
     },
     /// The database's main, once known, for good.
     Main(ReplicaId),
+    /// The main's log begins here, whatever numbers came before: see [`crate::compaction`].
+    Base {
+        /// What stands in for the numbers before.
+        base: Box<Base>,
+        /// What is kept of them.
+        kept: Vec<Delivery>,
+        /// The vector clock that came with it.
+        clock: VectorClock,
+    },
     /// What one input brought, all or nothing.
     Batch {
         /// In order of application.
@@ -352,7 +368,7 @@ enum Wire<'a> {
     Refused(Cow<'a, str>),
     Unclear { key: Key, differences_min: u64 },
     TwoPhase(Cow<'a, Letter>),
-    Offer(Cow<'a, Manifest>),
+    Offer { manifest: Cow<'a, Manifest>, in_place_of: Option<Tip> },
     Want { chunks: Cow<'a, [Lsn]> },
     Chunk { last: Lsn, clock: Cow<'a, VectorClock>, bytes: &'a [u8] },
     Tagged { by: Tag, to: Tag, message: &'a [u8] },
@@ -383,7 +399,9 @@ impl Message {
             Message::Refused(reason) => Wire::Refused(Cow::Borrowed(reason)),
             Message::Unclear { key, differences_min } => Wire::Unclear { key: *key, differences_min: *differences_min },
             Message::TwoPhase(letter) => Wire::TwoPhase(Cow::Borrowed(letter)),
-            Message::Offer(manifest) => Wire::Offer(Cow::Borrowed(manifest)),
+            Message::Offer { manifest, in_place_of } => {
+                Wire::Offer { manifest: Cow::Borrowed(manifest), in_place_of: *in_place_of }
+            }
             Message::Want { chunks } => Wire::Want { chunks: Cow::Borrowed(chunks) },
             Message::Chunk { last, clock, bytes } => Wire::Chunk { last: *last, clock: Cow::Borrowed(clock), bytes },
         })
@@ -454,9 +472,9 @@ impl Wire<'_> {
                 letter.check()?;
                 return Ok(Message::TwoPhase(Box::new(letter.into_owned())));
             }
-            Wire::Offer(manifest) => {
+            Wire::Offer { manifest, in_place_of } => {
                 manifest.check().map_err(malformed)?;
-                return Ok(Message::Offer(manifest.into_owned()));
+                return Ok(Message::Offer { manifest: manifest.into_owned(), in_place_of });
             }
             Wire::Want { chunks } => return Ok(Message::Want { chunks: chunks.into_owned() }),
             Wire::Chunk { last, clock, bytes } => {

@@ -92,6 +92,9 @@ pub enum Bug {
     SnapshotUnchecked,
     /// With a row its tombstone goes too, so that an older write that comes later brings it back.
     TombstonePurged,
+    /// The main takes what was written before the cut by who had not seen all up to there, so a late insert brings back what
+    /// was purged.
+    CompactedAccepted,
     /// The hash of a change-log file is not compared, so a damaged file is taken in.
     FileUnchecked,
     /// A row that was imported is said to be the importer's own.
@@ -106,7 +109,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug that generated histories have to find, the canary last.
-    pub const ALL: [Bug; 40] = [
+    pub const ALL: [Bug; 41] = [
         Bug::ArrivalOrder,
         Bug::DatesAsText,
         Bug::MainAlwaysWins,
@@ -146,6 +149,7 @@ impl Bug {
         Bug::PreparedForgotten,
         Bug::SnapshotUnchecked,
         Bug::TombstonePurged,
+        Bug::CompactedAccepted,
         Bug::Canary,
     ];
 
@@ -196,6 +200,7 @@ impl Bug {
             Bug::PreparedForgotten => "prepared-forgotten",
             Bug::SnapshotUnchecked => "snapshot-unchecked",
             Bug::TombstonePurged => "tombstone-purged",
+            Bug::CompactedAccepted => "compacted-accepted",
             Bug::FileUnchecked => "file-unchecked",
             Bug::SourceRewritten => "source-rewritten",
             Bug::LastLsnPassesFailure => "last-lsn-passes-failure",
@@ -247,6 +252,7 @@ impl Bug {
             Bug::PreparedForgotten => "Distributed Sync Engine, two-phase commit",
             Bug::SnapshotUnchecked => "Distributed Sync Engine, snapshots",
             Bug::TombstonePurged => "Distributed Sync Engine, tombstones",
+            Bug::CompactedAccepted => "Distributed Sync Engine, compaction by the lowest acknowledgement",
             Bug::FileUnchecked => "Sync Policy, import of JSONL",
             Bug::SourceRewritten => "Sync Policy, triggers on imported rows",
             Bug::LastLsnPassesFailure => "Sync Policy, last_lsn",

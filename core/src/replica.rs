@@ -12,6 +12,7 @@
 //! A conflict is a [`Notice`], never an error: errors are bad input.
 
 mod agreement;
+mod compaction;
 mod file;
 mod transfer;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::causal::{self, CausalBuffer, Missing, Released};
 use crate::change::{Change, ChangeId, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
+use crate::compaction::RETENTION;
 use crate::conflict::schema::SchemaLoss;
 use crate::conflict::{Audit, Found, Loss, Register};
 use crate::constraint;
@@ -45,7 +47,7 @@ use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
 use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
-use crate::snapshot::{CHUNK_NUMBERS, Snapshots};
+use crate::snapshot::{CHUNK_NUMBERS, Snapshots, Tip};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
 use crate::strategy::{BatchLimits, NetworkQuality, PROBE_AFTER, Strategy};
@@ -54,6 +56,7 @@ use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
 pub use file::Source;
+use compaction::Retention;
 use transfer::Fetching;
 
 /// What a new replica is told, and an old one must agree with.
@@ -77,6 +80,8 @@ pub struct Config {
     pub critical_tables: BTreeSet<String>,
     /// Numbers in a chunk of a snapshot. All replicas of a database need the same.
     pub chunk_numbers: u64,
+    /// How long the main waits for a replica of which it hears nothing before it forgets what that lacks.
+    pub retention: Duration,
 }
 
 /// [`Config::drift_ms_max`] unless configured otherwise: five minutes.
@@ -101,6 +106,7 @@ impl Config {
             lease: LEASE,
             critical_tables: BTreeSet::new(),
             chunk_numbers: CHUNK_NUMBERS,
+            retention: RETENTION,
         }
     }
 }
@@ -143,6 +149,8 @@ pub enum Input {
     },
     /// What another system's log says was done.
     Foreign(Vec<ForeignTransaction>),
+    /// The main is to forget what nobody needs any more. A host asks for it now and then.
+    Compact,
 }
 
 /// What a replica wants done.
@@ -302,6 +310,14 @@ pub enum Notice {
         peer: Peer,
         /// Its last number.
         last: Lsn,
+    },
+    /// The main's log begins later than this replica's ended, or is another: its base has taken the place of all numbers that were
+    /// known here.
+    Resynced {
+        /// Whose base.
+        peer: Peer,
+        /// What is held with it.
+        cursor: Cursor,
     },
     /// A snapshot is taken in whole.
     SnapshotTaken {
@@ -475,6 +491,7 @@ pub struct Replica {
     keys_drawn: u64,
     sessions: BTreeMap<Peer, Session>,
     agreements: Agreements,
+    retention: Retention,
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
@@ -512,6 +529,7 @@ impl Replica {
             keys_drawn: 0,
             sessions: BTreeMap::new(),
             agreements: Agreements::default(),
+            retention: Retention::default(),
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,
@@ -522,6 +540,8 @@ impl Replica {
             None => replica.persist_creation(),
             Some((first, rest)) => replica.restore(first, rest)?,
         }
+        // What a record says of the main's time was true when it was written.
+        replica.clock_behind_ms = 0;
         let view = replica.state.view();
         replica.outputs.push_back(Output::Rebuild(view));
         Ok(replica)
@@ -554,6 +574,10 @@ impl Replica {
             match record {
                 Record::Created { .. } => return Err(Error::Records("a second one says whose they are".into())),
                 Record::Main(main) => self.main = Some(*main),
+                Record::Base { base, kept, clock } => {
+                    let origin = Now { monotonic: Instant::default(), wall_ms: 0 };
+                    self.adopt_base(base.as_ref().clone(), kept.clone(), clock, &mut Batch::new(origin))?;
+                }
                 Record::Batch { log, clock } => {
                     log.iter().try_for_each(|record| self.restore_log(record))?;
                     self.clock = clock.clone();
@@ -647,6 +671,7 @@ impl Replica {
                 self.disconnect(peer);
                 Ok(())
             }
+            Input::Compact => self.ask_to_compact(now),
             Input::Retry(id) => self.retry(now, id),
             Input::Dismiss(id) => self.dismiss(id),
             Input::Timeout => {
@@ -868,7 +893,7 @@ impl Replica {
                 self.receive_letter(now, from, *letter);
                 Ok(())
             }
-            Message::Offer(manifest) => self.receive_offer(now, from, manifest),
+            Message::Offer { manifest, in_place_of } => self.receive_offer(now, from, manifest, in_place_of),
             Message::Want { chunks } => {
                 self.receive_want(now, from, &chunks);
                 Ok(())
@@ -944,7 +969,9 @@ impl Replica {
             // A summary may be mistaken and is no acknowledgement. What waits for one is sent again, to be given one.
             hello.cursor.seen.forget_from(ChangeId { replica: self.id, seq });
         }
+        let other = self.refused_tip(&hello);
         let session = self.sessions.entry(from).or_default();
+        session.note_refused_tip(other, &hello.cursor);
         let greeted = session.greeted.take().filter(|_| hello.is_reply);
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
         let strategy = session.gauge.strategy();
@@ -972,6 +999,7 @@ impl Replica {
         if summary_key.is_none() {
             self.acknowledge_held(&hello.cursor);
         }
+        self.note_held_by(now, from, &hello.cursor);
         if !hello.is_reply {
             let reply = self.hello(protocol, answer, true);
             self.transmit(from, &reply);
@@ -998,9 +1026,25 @@ impl Replica {
         }
     }
 
+    /// The end of the numbers that a replica knows which says hello, if they are not the main's, or if one of them failed
+    /// there that is forgotten here.
+    fn refused_tip(&self, hello: &Hello) -> Option<Tip> {
+        let (tip, is_main) = (hello.tip, self.config.role == Role::Main);
+        let lacks_base = tip.lsn < self.log.cut();
+        let is_ours = lacks_base || self.log.sync_point(tip.lsn).is_some_and(|point| point.tip() == tip);
+        let has_failed = || hello.cursor.seen.gaps().any(|gap| self.log.is_in_base(gap));
+        let is_refused = is_main && spoken(hello) >= Some(Protocol::V1_0) && (!is_ours || has_failed());
+        is_refused.then_some(tip)
+    }
+
     fn check_hello(&self, hello: &Hello) -> Result<(), Error> {
         if spoken(hello).is_none_or(|protocol| protocol > self.config.protocol) {
             let (found, expected) = (hello.protocol_version.clone(), self.config.protocol.name().to_owned());
+            return Err(Error::ProtocolVersion { found, expected });
+        }
+        // Before snapshots there was nothing in which to tell an edge what a compacted log begins with.
+        if self.config.role == Role::Main && self.log.cut() > 0 && spoken(hello) < Some(Protocol::V1_0) {
+            let (found, expected) = (hello.protocol_version.clone(), Protocol::V1_0.name().to_owned());
             return Err(Error::ProtocolVersion { found, expected });
         }
         // Nobody can hold more of this replica's changes than it has written, unless a copy of it wrote them.
@@ -1166,6 +1210,10 @@ impl Replica {
         }
         if lsn <= self.log.lsn_known() {
             let known = self.log.delivery(lsn);
+            if known.is_none() {
+                // It was forgotten.
+                return Ok(());
+            }
             return if known == Some(Delivery::Ruling { ruling, lsn }) { Ok(()) } else { Err(foreign()) };
         }
         if lsn > self.log.next_lsn() {
@@ -1191,6 +1239,10 @@ impl Replica {
     /// Numbers come from the database's main and never change.
     fn check_number(&self, entry: &Entry) -> Result<(), Error> {
         let Some(lsn) = entry.lsn else { return Ok(()) };
+        if lsn <= self.log.cut() && self.log.delivery(lsn).is_none() && self.log.is_in_base(entry.change.id) {
+            // It was forgotten.
+            return Ok(());
+        }
         let is_ours = match self.config.role {
             Role::Main => self.log.lsn(entry.change.id) == Some(lsn),
             Role::Edge => match self.log.lsn(entry.change.id) {
@@ -1240,6 +1292,23 @@ impl Replica {
         let main_ms = now.wall_ms.max(self.timestamp.ms);
         if change.timestamp.ms.saturating_sub(main_ms) > self.config.drift_ms_max {
             return Some(Reason::Drift { main_ms });
+        }
+        let check_purged = |op: &Op| match op {
+            Op::Schema(ddl) => self.schema().check_purged(ddl),
+            _ => Ok(()),
+        };
+        if let Err(error) = change.ops.iter().try_for_each(check_purged) {
+            return Some(Reason::Purged { problem: error.to_string() });
+        }
+        if !self.log.has_seen_base(&change.seen) && !is_planted(Bug::CompactedAccepted) {
+            let outdated = change.expects.iter().find(|row| self.state.version(&row.element) != row.lsn);
+            return Some(match outdated {
+                Some(RowVersion { element, lsn }) => {
+                    let found = self.state.version(element);
+                    Reason::VersionMismatch { element: element.clone(), expected: *lsn, found }
+                }
+                None => Reason::Compacted { cut: self.log.cut() },
+            });
         }
         if let Err(error) = self.check_ops(change) {
             let is_cause = |cause: &&Rejection| {
@@ -1322,8 +1391,7 @@ impl Replica {
         }
         self.log.append(Arc::clone(change));
         if changes_schema(change) {
-            let head = self.schema_heads.entry(id.replica).or_default();
-            *head = id.seq.max(*head);
+            self.note_schema_head(id);
         }
         if id.replica == self.id && self.config.role != Role::Main {
             self.queue.push(id.seq, change.ops.len(), self.log.change_bytes(id));
@@ -1341,6 +1409,11 @@ impl Replica {
         if change.is_agreed() && !self.is_for_main_to_decide(&Entry { change: Arc::clone(&change), lsn }) {
             self.conclude(change.tx, Decision::Committed(id), batch);
         }
+    }
+
+    fn note_schema_head(&mut self, id: ChangeId) {
+        let head = self.schema_heads.entry(id.replica).or_default();
+        *head = id.seq.max(*head);
     }
 
     /// Joins a change for good.
@@ -1391,6 +1464,7 @@ impl Replica {
         }
         match &ruling {
             Ruling::Epoch(epoch) => self.link_epoch = self.link_epoch.max(*epoch),
+            Ruling::Compaction(cut) => self.compact(*cut),
             Ruling::RolledBack(rolled_back) => {
                 self.conclude(rolled_back.tx, Decision::RolledBack(rolled_back.abort.clone()), batch);
             }
@@ -1416,10 +1490,10 @@ impl Replica {
         self.timestamp = unnumbered.map(|change| change.timestamp).fold(self.timestamp_numbered, Timestamp::max);
         if let Reason::Drift { main_ms } | Reason::Follows { main_ms, .. } = rejection.reason {
             self.clock_behind_ms = main_ms.saturating_sub(batch.now.wall_ms);
-            let is_agreed = self.log.get(id).is_some_and(|change| change.is_agreed());
-            if !is_agreed && !is_planted(Bug::RejectedForgotten) {
-                self.to_write_anew.insert(id);
-            }
+        }
+        let is_agreed = self.log.get(id).is_some_and(|change| change.is_agreed());
+        if rejection.reason.is_written_anew() && !is_agreed && !is_planted(Bug::RejectedForgotten) {
+            self.to_write_anew.insert(id);
         }
         batch.notices.push(Notice::Rejected { id, reason: rejection.reason.clone() });
     }
@@ -1559,6 +1633,7 @@ impl Replica {
             replica: self.id,
             role: self.config.role,
             cursor,
+            tip: self.log.tip(),
             schema_version: self.state.schema().version().operations,
             heads,
             is_reply,
@@ -1578,6 +1653,16 @@ impl Replica {
         }
         self.note_strategy(from, strategy);
         self.acknowledge_held(cursor);
+        self.note_held_by(now, from, cursor);
+    }
+
+    /// With a main, what a replica holds tells what can be forgotten.
+    fn note_held_by(&mut self, now: Now, peer: Peer, cursor: &Cursor) {
+        let Some(session) = self.sessions.get(&peer).filter(|_| self.config.role == Role::Main) else { return };
+        if let Phase::Established { replica } = session.phase {
+            let is_older = session.protocol < Protocol::V1_0;
+            self.note_heard(now, replica, &if is_older { Cursor::default() } else { cursor.clone() });
+        }
     }
 
     /// Without a main, what another replica holds durably is acknowledged.
@@ -1891,6 +1976,7 @@ impl Replica {
         let sessions = self.sessions.iter().filter_map(|(peer, session)| match session.phase {
             Phase::Greeting => Some(Pending::Handshake(*peer)),
             Phase::Refused => Some(Pending::Refused(*peer)),
+            Phase::Established { .. } if session.refused_tip().is_some() => Some(Pending::InFlight(*peer)),
             Phase::Established { .. } if session.is_in_flight() => Some(Pending::InFlight(*peer)),
             Phase::Established { .. } => session.is_held_back.then_some(Pending::SlowLink(*peer)),
         });
@@ -1920,7 +2006,7 @@ fn change_of(delivery: &Delivery) -> Option<ChangeId> {
     match delivery {
         Delivery::Change(entry) => Some(entry.change.id),
         Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => Some(rejection.change),
-        Delivery::Ruling { ruling: Ruling::Epoch(_) | Ruling::RolledBack(_), .. } => None,
+        Delivery::Ruling { ruling: Ruling::Epoch(_) | Ruling::RolledBack(_) | Ruling::Compaction(_), .. } => None,
     }
 }
 

@@ -6,6 +6,8 @@
 //!   change, and every view is computed without it. Nothing is ever undone by an inverse statement. (Minimal Sync Guide,
 //!   cases C4 and C7.)
 //! * A transaction between replicas is **rolled back**. (Distributed Sync Engine, case D3.2.)
+//! * A **compaction** lets everybody forget the log up to a number: see [`crate::compaction`]. (Distributed Sync Engine, case
+//!   D5.2.)
 
 use std::fmt;
 
@@ -26,6 +28,8 @@ pub enum Ruling {
     Rejection(Box<Rejection>),
     /// A transaction that replicas were to vote on is not done.
     RolledBack(Box<RolledBack>),
+    /// The numbers up to this one are forgotten.
+    Compaction(Lsn),
 }
 
 /// A transaction that is rolled back, whatever record of it comes later: see [`crate::two_phase`].
@@ -92,6 +96,16 @@ pub enum Reason {
         /// Which, and how.
         problem: String,
     },
+    /// Its author had not seen what was compacted since. It writes the same again, having seen it.
+    Compacted {
+        /// The last number that was.
+        cut: Lsn,
+    },
+    /// It would bring back a table or a column of which nothing is left.
+    Purged {
+        /// Which.
+        problem: String,
+    },
 }
 
 impl Reason {
@@ -104,6 +118,8 @@ impl Reason {
             Reason::VersionMismatch { .. } => "VersionMismatch",
             Reason::Duplicate { .. } => "duplicate",
             Reason::Invalid { .. } => "invalid",
+            Reason::Compacted { .. } => "compacted",
+            Reason::Purged { .. } => "purged",
             Reason::RolledBack => "rolled_back",
             Reason::Constraint { .. } => "constraint",
         }
@@ -112,7 +128,7 @@ impl Reason {
     /// Whether the author writes the same again by itself.
     #[must_use]
     pub fn is_written_anew(&self) -> bool {
-        matches!(self, Reason::Drift { .. } | Reason::Follows { .. })
+        matches!(self, Reason::Drift { .. } | Reason::Follows { .. } | Reason::Compacted { .. })
     }
 }
 
@@ -125,7 +141,10 @@ impl fmt::Display for Reason {
                 write!(f, "VersionMismatch: its author saw version {expected} of a row, there is version {found}")
             }
             Reason::Duplicate { of } => write!(f, "its transaction was carried out by change {of}"),
-            Reason::Invalid { problem } | Reason::Constraint { problem } => f.write_str(problem),
+            Reason::Compacted { cut } => write!(f, "its author had not seen the numbers up to {cut}, which are forgotten"),
+            Reason::Invalid { problem } | Reason::Constraint { problem } | Reason::Purged { problem } => {
+                f.write_str(problem)
+            }
             Reason::RolledBack => f.write_str("its transaction was rolled back before it came"),
         }
     }

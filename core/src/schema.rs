@@ -35,6 +35,7 @@ use crate::error::Error;
 use crate::id::{ColumnId, Digest, IndexId, TableId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::Policy;
+use crate::snapshot::Purged;
 use crate::value::{Type, Value};
 use crate::view;
 use difference::Born;
@@ -482,6 +483,8 @@ pub struct Schema {
     by_name: BTreeMap<String, TableId>,
     /// Every operation, by its rank.
     joined: BTreeSet<Rank>,
+    /// What is dropped and cannot be brought back.
+    purged: BTreeSet<Purged>,
     /// What only a planted bug counts.
     miscounted: u64,
 }
@@ -520,6 +523,44 @@ impl Schema {
         self.shown_names.iter().flat_map(of_table).collect()
     }
 
+    /// What is dropped, and what was purged before.
+    pub(crate) fn purgeable(&self) -> BTreeSet<Purged> {
+        let of_table = |(id, state): (&TableId, &TableState)| {
+            let table = (!state.is_live()).then_some(Purged { table: *id, column: None });
+            let columns = state.columns.iter().filter(|(_, column)| !column.is_live());
+            let columns = columns.map(|(column, _)| Purged { table: *id, column: Some(*column) });
+            table.into_iter().chain(columns).collect::<Vec<_>>()
+        };
+        self.tables.iter().flat_map(of_table).chain(self.purged.iter().copied()).collect()
+    }
+
+    /// Nothing brings these back any more: see [`crate::compaction`].
+    pub(crate) fn purge(&mut self, purged: &BTreeSet<Purged>) {
+        self.purged.extend(purged);
+    }
+
+    /// Whether an operation would bring back what was purged.
+    ///
+    /// # Errors
+    /// [`Error::Purged`].
+    pub fn check_purged(&self, ddl: &Ddl) -> Result<(), Error> {
+        let (table, column) = match ddl {
+            Ddl::UndropTable { table } => (*table, None),
+            Ddl::UndropColumn { table, column } => (*table, Some(*column)),
+            _ => return Ok(()),
+        };
+        if !self.purged.contains(&Purged { table, column }) {
+            return Ok(());
+        }
+        let state = self.tables.get(&table).and_then(|table| table.columns.get(&column?));
+        let (what, name) = match (column, state) {
+            (None, _) => ("table", self.shown_name(table).to_owned()),
+            (Some(_), Some(column)) => ("column", column.names.current.clone()),
+            (Some(column), None) => ("column", column.short()),
+        };
+        Err(Error::Purged { what, name })
+    }
+
     /// The last dropped of the tables of that name.
     #[must_use]
     pub fn dropped_table_named(&self, name: &str) -> Option<TableId> {
@@ -532,13 +573,19 @@ impl Schema {
     /// where nothing else has taken the name.
     #[must_use]
     pub fn dropped(&self) -> Vec<(String, Option<String>)> {
-        let gone = |table: &&TableState| !table.is_live() && self.table_named(&table.names.current).is_none();
-        let tables = self.tables.values().filter(gone).map(|table| (table.names.current.clone(), None));
+        let is_purged = |table, column| self.purged.contains(&Purged { table, column });
+        let gone = |(id, table): &(&TableId, &TableState)| {
+            !table.is_live() && !is_purged(**id, None) && self.table_named(&table.names.current).is_none()
+        };
+        let tables = self.tables.iter().filter(gone).map(|(_, table)| (table.names.current.clone(), None));
         let columns = self.shown_names.iter().flat_map(|(id, name)| {
             let table = &self.tables[id];
-            let gone = |column: &&ColumnState| !column.is_live() && table.column_named(&column.names.current).is_none();
-            let columns = table.columns.values().filter(gone);
-            columns.map(|column| (name.clone(), Some(column.names.current.clone())))
+            let gone = |(column_id, column): &(&ColumnId, &ColumnState)| {
+                let is_free = table.column_named(&column.names.current).is_none();
+                !column.is_live() && !is_purged(*id, Some(**column_id)) && is_free
+            };
+            let columns = table.columns.iter().filter(gone);
+            columns.map(|(_, column)| (name.clone(), Some(column.names.current.clone())))
         });
         tables.chain(columns).collect()
     }
@@ -697,6 +744,7 @@ impl Schema {
     /// Those of [`Ddl::check`], those about what it names and is unknown here, and those about a key or a rule.
     pub fn check(&self, ddl: &Ddl) -> Result<(), Error> {
         ddl.check()?;
+        self.check_purged(ddl)?;
         match ddl {
             Ddl::CreateNodeTable { .. } => Ok(()),
             Ddl::CreateEdgeTable { from, to, .. } => self.check_ends(*from, *to),

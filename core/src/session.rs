@@ -13,6 +13,7 @@ use crate::id::ReplicaId;
 use crate::message::{Cursor, Protocol};
 use crate::planted::{Bug, is_planted};
 use crate::sketch::Key;
+use crate::snapshot::Tip;
 use crate::strategy::Gauge;
 use crate::summary::Asking;
 
@@ -76,6 +77,8 @@ pub struct Session {
     pub asking: Asking,
     /// The last number of the snapshot that the peer was offered.
     offered: Option<Lsn>,
+    /// Where the numbers end that the peer knows, if they are of another history.
+    refused_tip: Option<Tip>,
     /// What its traffic tells of the link.
     pub gauge: Gauge,
     /// The message that is measured: when it was sent, its bytes, and what its answer covers.
@@ -108,6 +111,7 @@ impl Session {
             attempt: 0,
             asking: Asking::default(),
             offered: None,
+            refused_tip: None,
             gauge: Gauge::default(),
             measured: None,
             bytes_sent: 0,
@@ -138,8 +142,8 @@ impl Session {
         if is_news {
             // What was asked before the peer's own hello came is still to be answered.
             let asking = std::mem::take(&mut self.asking);
-            let phase = Phase::Established { replica };
-            *self = Session { phase, asking, protocol: self.protocol, ..Session::new() };
+            let (phase, refused_tip) = (Phase::Established { replica }, self.refused_tip);
+            *self = Session { phase, asking, protocol: self.protocol, refused_tip, ..Session::new() };
         }
         if is_planted(Bug::QueueLostMidFlush) {
             self.cursor.merge(&self.sent);
@@ -222,6 +226,22 @@ impl Session {
             self.cursor.merge(cursor);
         }
         self.batches_in_flight += 1;
+    }
+
+    /// The peer has said where the numbers end that it knows; there is a tip if they are of another history. Once they are
+    /// not any more, it holds what it says it holds and no more.
+    pub fn note_refused_tip(&mut self, tip: Option<Tip>, cursor: &Cursor) {
+        if std::mem::replace(&mut self.refused_tip, tip).is_some() && tip.is_none() {
+            self.cursor = cursor.clone();
+            self.offered = None;
+            self.forget_sent();
+        }
+    }
+
+    /// Where the numbers end that the peer knows, if they are of another history.
+    #[must_use]
+    pub fn refused_tip(&self) -> Option<Tip> {
+        self.refused_tip
     }
 
     /// The peer was offered a snapshot that ends there. With it the peer will hold all numbers up to there.

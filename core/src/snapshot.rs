@@ -6,7 +6,8 @@
 //! chunks with every earlier one. What is not sealed yet is the tail, and follows as changes. (Minimal Sync Guide, case C5.)
 //!
 //! A [`Manifest`] names the chunks and the [`SyncPoint`] at which they end. Its checksum is a chain over all numbers up to
-//! there: who arrives at another holds another history.
+//! there: who arrives at another holds another history. A log that was compacted begins with a [`Base`] instead of number 1;
+//! its first chunks hold what is kept of the numbers before that, and only who holds none of these numbers takes them.
 //!
 //! # The transfer
 //!
@@ -17,12 +18,14 @@
 //! 3. Every chunk is durable and acknowledged by itself. A transfer that was interrupted goes on where it was, after a
 //!    crash too, because the chunks of the next offer end where those of the last one did.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::block::{self, Compression};
-use crate::clock::{Lsn, Timestamp};
+use crate::clock::{Lsn, Seen, Timestamp};
 use crate::error::Error;
-use crate::id::{Digest, canonical_bytes};
+use crate::id::{ChangeId, ColumnId, Digest, ReplicaId, TableId, canonical_bytes};
 use crate::log::ChangeLog;
 use crate::message::Delivery;
 
@@ -51,6 +54,76 @@ pub struct SyncPoint {
     pub timestamp: Timestamp,
 }
 
+impl SyncPoint {
+    /// Enough of it to tell two histories of that length apart.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        let [first @ .., _, _, _, _, _, _, _, _] = self.checksum.0;
+        Tip { lsn: self.lsn, checksum: first }
+    }
+}
+
+/// The end of the numbers that a replica knows, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tip {
+    /// The last number.
+    pub lsn: Lsn,
+    /// The beginning of the checksum there.
+    pub checksum: [u8; 8],
+}
+
+/// The last change of an author, of which nothing else need be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Head {
+    /// Whose.
+    pub author: ReplicaId,
+    /// Its number there.
+    pub seq: u64,
+    /// Its digest, which the author's next change carries.
+    pub digest: Digest,
+    /// When it was written; the first instant there is if it was rejected.
+    pub timestamp: Timestamp,
+}
+
+/// A dropped table, or a dropped column, of which nothing is left to bring back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Purged {
+    /// The table.
+    pub table: TableId,
+    /// The column, if it is one of the table's.
+    pub column: Option<ColumnId>,
+}
+
+/// What stands in for the numbers up to a sync point, beside what is kept of them: see [`crate::compaction`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Up to where.
+    pub sync_point: SyncPoint,
+    /// The last change of each author, by author.
+    pub heads: Vec<Head>,
+    /// The greatest epoch.
+    pub link_epoch: u64,
+    /// The greatest authority epoch of each table that has one.
+    pub authority_epochs: BTreeMap<TableId, u64>,
+    /// What can no longer be brought back.
+    pub purged: BTreeSet<Purged>,
+}
+
+impl Base {
+    /// The changes for which it stands.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.heads.iter().map(|head| ChangeId { replica: head.author, seq: head.seq }).collect()
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let is_ascending = self.heads.windows(2).all(|pair| pair[0].author < pair[1].author);
+        let is_empty = self.sync_point.lsn > 0 || *self == Base::default();
+        let starts = self.heads.iter().all(|head| head.seq > 0);
+        if is_ascending && starts && is_empty { Ok(()) } else { Err("what a snapshot is based on contradicts itself") }
+    }
+}
+
 /// One chunk of a snapshot, by what is known of it before it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -61,11 +134,13 @@ pub struct Chunk {
 }
 
 /// A snapshot, by what is known of it before it is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// What stands in for the numbers that were forgotten.
+    pub base: Base,
     /// Where it ends.
     pub sync_point: SyncPoint,
-    /// Its chunks, by number, from number 1 on.
+    /// Its chunks, by number: first those of what is kept of the numbers up to the base, the last of which ends there.
     pub chunks: Vec<Chunk>,
 }
 
@@ -89,10 +164,14 @@ impl Manifest {
 
     /// Refuses what no main offers.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
+        self.base.check()?;
+        let base = self.base.sync_point.lsn;
         let is_ascending = self.chunks.windows(2).all(|pair| pair[0].last < pair[1].last);
-        let starts = self.chunks.first().is_some_and(|chunk| chunk.last > 0);
-        let ends = self.chunks.last().is_some_and(|chunk| chunk.last == self.sync_point.lsn);
-        if is_ascending && starts && ends { Ok(()) } else { Err("the chunks of a snapshot do not follow each other") }
+        let starts = self.chunks.first().is_none_or(|chunk| chunk.last > 0);
+        let has_base = base == 0 || self.chunks.iter().any(|chunk| chunk.last == base);
+        let ends = self.chunks.last().map_or(0, |chunk| chunk.last) == self.sync_point.lsn;
+        let follows = is_ascending && starts && has_base && ends;
+        if follows { Ok(()) } else { Err("the chunks of a snapshot do not follow each other") }
     }
 }
 
@@ -100,6 +179,8 @@ impl Manifest {
 #[derive(Clone, Debug)]
 pub(crate) struct Seals {
     chunk_numbers: u64,
+    /// What they begin after.
+    start: SyncPoint,
     /// After the last number.
     tip: SyncPoint,
     /// Of the changes that are in no chunk yet.
@@ -117,7 +198,23 @@ impl Default for Seals {
 impl Seals {
     /// Those of an empty log whose chunks hold so many numbers.
     pub(crate) fn new(chunk_numbers: u64) -> Self {
-        Seals { chunk_numbers: chunk_numbers.max(1), tip: SyncPoint::default(), open_bytes: 0, ends: Vec::new() }
+        Seals::after(SyncPoint::default(), chunk_numbers)
+    }
+
+    /// Those of a log that begins after a sync point.
+    pub(crate) fn after(start: SyncPoint, chunk_numbers: u64) -> Self {
+        Seals { chunk_numbers: chunk_numbers.max(1), start, tip: start, open_bytes: 0, ends: Vec::new() }
+    }
+
+    /// Those of a log that begins after a later sync point and has as many numbers in a chunk.
+    pub(crate) fn anew_after(&self, start: SyncPoint) -> Self {
+        Seals::after(start, self.chunk_numbers)
+    }
+
+    /// The last end of a chunk that is not after `lsn`.
+    pub(crate) fn last_before(&self, lsn: Lsn) -> SyncPoint {
+        let index = self.ends.partition_point(|end| end.lsn <= lsn);
+        index.checked_sub(1).map_or(self.start, |before| self.ends[before])
     }
 
     /// A change has the next number.
@@ -132,7 +229,7 @@ impl Seals {
         self.tip.lsn += 1;
         self.tip.checksum = Digest::of(&[&self.tip.checksum.0, &digest.0]);
         self.open_bytes += bytes;
-        let sealed = self.ends.last().map_or(0, |end| end.lsn);
+        let sealed = self.ends.last().map_or(self.start.lsn, |end| end.lsn);
         if self.tip.lsn - sealed >= self.chunk_numbers || self.open_bytes >= CHUNK_CHANGE_BYTES {
             self.open_bytes = 0;
             self.ends.push(self.tip);
@@ -157,15 +254,25 @@ impl Seals {
     /// The number at which the chunk begins that ends there.
     fn first_of(&self, last: Lsn) -> Lsn {
         let index = self.ends.partition_point(|end| end.lsn < last);
-        index.checked_sub(1).map_or(0, |before| self.ends[before].lsn) + 1
+        index.checked_sub(1).map_or(self.start.lsn, |before| self.ends[before].lsn) + 1
+    }
+
+    /// Numbers in a chunk, and what a chunk of things that do not follow each other has at most of them.
+    pub(crate) fn chunk_numbers(&self) -> u64 {
+        self.chunk_numbers
     }
 }
 
 /// The bytes of the chunk that ends at `last`, if one does.
 #[must_use]
 pub fn chunk_bytes(log: &ChangeLog, last: Lsn) -> Option<Vec<u8>> {
-    log.seals().end_at(last)?;
-    let deliveries: Vec<Delivery> = (log.seals().first_of(last)..=last).filter_map(|lsn| log.delivery(lsn)).collect();
+    let deliveries: Vec<Delivery> = match log.kept_in(last) {
+        Some(kept) => kept.collect(),
+        None => {
+            log.seals().end_at(last)?;
+            (log.seals().first_of(last)..=last).filter_map(|lsn| log.delivery(lsn)).collect()
+        }
+    };
     Some(block::encode(&deliveries, Compression::Normal))
 }
 
@@ -176,14 +283,16 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// The snapshot of all chunks that a log has; none if it has no chunk yet.
-    pub fn manifest(&mut self, log: &ChangeLog) -> Option<Manifest> {
-        for end in &log.seals().ends()[self.chunks.len()..] {
-            let bytes = chunk_bytes(log, end.lsn)?;
-            self.chunks.push(Chunk { last: end.lsn, digest: Digest::of(&[&bytes]) });
+    /// The snapshot of all chunks that a log has.
+    pub fn manifest(&mut self, log: &ChangeLog) -> Manifest {
+        let base = log.base();
+        let ends = log.kept_ends().iter().copied().chain(log.seals().ends().iter().map(|end| end.lsn));
+        for last in ends.skip(self.chunks.len()) {
+            let bytes = chunk_bytes(log, last).unwrap_or_default();
+            self.chunks.push(Chunk { last, digest: Digest::of(&[&bytes]) });
         }
-        let sync_point = *log.seals().ends().last()?;
-        Some(Manifest { sync_point, chunks: self.chunks.clone() })
+        let sync_point = log.seals().ends().last().copied().unwrap_or(base.sync_point);
+        Manifest { base: base.clone(), sync_point, chunks: self.chunks.clone() }
     }
 }
 
@@ -199,6 +308,22 @@ pub(crate) fn read_chunk(bytes: &[u8], first: Lsn, last: Lsn) -> Result<Vec<Deli
         return Err(Error::Malformed { what: "chunk", length: bytes.len(), problem });
     }
     Ok(deliveries)
+}
+
+/// Reads a chunk of what is kept of the numbers up to a base.
+///
+/// # Errors
+/// [`Error::Malformed`] if it holds other numbers, and what a message with the same changes would be refused for.
+pub(crate) fn read_kept(bytes: &[u8], first: Lsn, last: Lsn) -> Result<Vec<Delivery>, Error> {
+    let deliveries = crate::message::read_block("chunk", bytes)?;
+    let lsns: Vec<Lsn> = deliveries.iter().filter_map(Delivery::lsn).collect();
+    let is_ascending = lsns.windows(2).all(|pair| pair[0] < pair[1]);
+    let is_within = lsns.iter().all(|lsn| (first..=last).contains(lsn));
+    if lsns.len() == deliveries.len() && is_ascending && is_within {
+        return Ok(deliveries);
+    }
+    let problem = format!("it does not hold numbers from {first} to {last} in their order");
+    Err(Error::Malformed { what: "chunk", length: bytes.len(), problem })
 }
 
 #[cfg(test)]
@@ -245,12 +370,24 @@ mod tests {
     fn a_manifest_whose_chunks_do_not_follow_each_other_is_refused() {
         let manifest = |lasts: &[Lsn], lsn| {
             let chunks = lasts.iter().map(|last| Chunk { last: *last, digest: digest(*last) }).collect();
-            Manifest { sync_point: SyncPoint { lsn, ..SyncPoint::default() }, chunks }
+            Manifest { sync_point: SyncPoint { lsn, ..SyncPoint::default() }, chunks, ..Manifest::default() }
         };
+        assert_eq!(manifest(&[], 0).check(), Ok(()), "an empty log");
         assert_eq!(manifest(&[3, 6], 6).check(), Ok(()));
         assert_eq!((manifest(&[3, 6], 6).first_of(6), manifest(&[3, 6], 6).first_of(3)), (4, 1));
-        for (lasts, lsn) in [(&[][..], 0), (&[0, 3], 3), (&[3, 3], 3), (&[6, 3], 3), (&[3, 6], 7)] {
+        for (lasts, lsn) in [(&[][..], 1), (&[0, 3], 3), (&[3, 3], 3), (&[6, 3], 3), (&[3, 6], 7)] {
             assert!(manifest(lasts, lsn).check().is_err(), "{lasts:?} up to {lsn}");
+        }
+        let head = |author: u8, seq| {
+            Head { author: ReplicaId([author; 16]), seq, digest: digest(0), timestamp: Timestamp::default() }
+        };
+        let based = |lsn, heads: &[Head]| {
+            let base = Base { sync_point: SyncPoint { lsn, ..SyncPoint::default() }, ..Base::default() };
+            Manifest { base: Base { heads: heads.to_vec(), ..base }, ..manifest(&[3, 6], 6) }
+        };
+        assert_eq!(based(3, &[head(1, 1), head(2, 1)]).check(), Ok(()));
+        for (lsn, heads) in [(4, &[][..]), (0, &[head(1, 1)]), (3, &[head(1, 0)]), (3, &[head(2, 1), head(1, 1)])] {
+            assert!(based(lsn, heads).check().is_err(), "{heads:?} up to {lsn}");
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::id::{ChangeId, ColumnId, TableId};
 use crate::planted::{Bug, is_planted};
 use crate::policy::{Place, Policy};
 use crate::schema::{ColumnState, Schema, ShownTable, TableState};
+use crate::snapshot::Purged;
 use crate::value::{Type, Value};
 use crate::view::{EdgeRef, NodeRef, Row, RowChange, SchemaStep, Table, TableKind, View, ViewDelta};
 use register::{Life, Registers};
@@ -68,13 +69,33 @@ pub struct State {
     incident: BTreeMap<Node, BTreeSet<Edge>>,
 }
 
+/// What has to be kept so that a state stays as it is, whatever is joined to it that has seen all of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remains {
+    /// The changes that wrote what is there.
+    pub holders: BTreeSet<ChangeId>,
+    /// The numbers of the last changes to what is there.
+    pub versions: BTreeSet<Lsn>,
+    /// The deletes of what is gone for good, without which an older write to it would bring it back.
+    pub deletes: BTreeMap<Element, Vec<ChangeId>>,
+}
+
 /// An edge that is hidden because a node may have only one, and the one it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ousted {
     /// The hidden edge, and what made it.
-    pub edge: (Edge, Place),
+    pub edge: (Edge, Made),
     /// The shown one.
-    pub by: (Edge, Place),
+    pub by: (Edge, Made),
+}
+
+/// The write that made an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Where it stands.
+    pub place: Place,
+    /// Whether it is an insert, and not an update that brought the element back.
+    pub is_insert: bool,
 }
 
 /// A value that is not shown because its column's type cannot hold it.
@@ -274,7 +295,7 @@ impl State {
     }
 
     /// Joins a change that has no number yet, on top of all that have.
-    fn join_unnumbered(&mut self, change: &Arc<Change>) {
+    pub(crate) fn join_unnumbered(&mut self, change: &Arc<Change>) {
         for (index, op) in (0..).zip(&change.ops) {
             if let Some(element) = op.element() {
                 self.record(element).unnumbered.insert((change.id, index), Arc::clone(change));
@@ -321,6 +342,37 @@ impl State {
                 self.edges.entry(edge.clone()).or_default()
             }
         }
+    }
+
+    /// What compaction has to keep, where these tables and columns are gone for good: see [`crate::compaction`].
+    pub(crate) fn remains(&self, purged: &BTreeSet<Purged>) -> Remains {
+        let is_purged = |table, column| purged.contains(&Purged { table, column });
+        let live_edges: BTreeSet<&Edge> =
+            self.edges.iter().filter(|(_, record)| !record.registers.is_dead()).map(|(edge, _)| edge).collect();
+        let edges = self.edges.iter().map(|(edge, record)| {
+            (Element::Edge(edge.clone()), record, !live_edges.contains(edge))
+        });
+        let nodes = self.nodes.iter().map(|(node, record)| {
+            let has_edges = self.incident_edges(node).any(|edge| live_edges.contains(edge));
+            (Element::Node(node.clone()), record, record.registers.is_dead() && !has_edges)
+        });
+        let mut remains = Remains::default();
+        for (element, record, is_dead) in nodes.chain(edges).filter(|(element, ..)| !is_purged(element.table(), None)) {
+            if is_dead {
+                remains.deletes.insert(element, record.registers.deletes().collect());
+            } else {
+                let table = element.table();
+                remains.holders.extend(record.registers.holders(|column| is_purged(table, Some(column))));
+                remains.versions.insert(record.version);
+            }
+        }
+        remains
+    }
+
+    /// Nothing brings these tables and columns back any more.
+    pub(crate) fn purge(&mut self, purged: &BTreeSet<Purged>) {
+        self.schema.purge(purged);
+        self.settle_schema();
     }
 
     // ---- the view ----
@@ -485,25 +537,27 @@ impl<'a> Reading<'a> {
         let made = |edge: &'e Edge| {
             let (table, registers) = self.edge_registers(edge)?;
             let (place, _) = registers.made(table)?;
-            self.has_ends(edge).then_some((place, edge))
+            let is_insert = registers.life(table) == Life::Inserted;
+            self.has_ends(edge).then_some((Made { place, is_insert }, edge))
         };
-        let mut competing: Vec<(Place, &Edge)> = edges.filter_map(made).collect();
-        competing.sort_by(|one, other| policy.compare(&other.0, &one.0));
-        let mut starts: BTreeMap<&Node, (Place, &Edge)> = BTreeMap::new();
-        let mut ends: BTreeMap<&Node, (Place, &Edge)> = BTreeMap::new();
+        let mut competing: Vec<(Made, &Edge)> = edges.filter_map(made).collect();
+        let compare = |one: &Made, other: &Made| policy.compare(&one.place, &other.place);
+        competing.sort_by(|one, other| compare(&other.0, &one.0));
+        let mut starts: BTreeMap<&Node, (Made, &Edge)> = BTreeMap::new();
+        let mut ends: BTreeMap<&Node, (Made, &Edge)> = BTreeMap::new();
         let mut contest = Contest::default();
-        for (place, edge) in competing {
+        for (made, edge) in competing {
             let by_start = starts.get(&edge.from).copied().filter(|_| multiplicity.limits_starts());
             let by_end = ends.get(&edge.to).copied().filter(|_| multiplicity.limits_ends());
-            let by = by_start.into_iter().chain(by_end).max_by(|one, other| policy.compare(&one.0, &other.0));
+            let by = by_start.into_iter().chain(by_end).max_by(|one, other| compare(&one.0, &other.0));
             match by {
-                Some((by_place, by)) => {
-                    let (edge, by) = ((edge.clone(), place), (by.clone(), by_place));
+                Some((by_made, by)) => {
+                    let (edge, by) = ((edge.clone(), made), (by.clone(), by_made));
                     contest.ousted.push(Ousted { edge, by });
                 }
                 None => {
-                    starts.insert(&edge.from, (place, edge));
-                    ends.insert(&edge.to, (place, edge));
+                    starts.insert(&edge.from, (made, edge));
+                    ends.insert(&edge.to, (made, edge));
                     contest.shown.insert(edge.clone());
                 }
             }

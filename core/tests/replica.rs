@@ -353,6 +353,7 @@ fn hello(node: &Node, role: Role) -> Hello {
         replica: node.replica.id(),
         role,
         cursor: node.replica.log().cursor(),
+        tip: Default::default(),
         schema_version: 0,
         heads: Told::Whole,
         is_reply: false,
@@ -780,7 +781,7 @@ fn offered() -> ([Node; 2], Manifest) {
     for (_, bytes) in answers {
         assert_eq!(nodes[1].input(Input::Receive { from: Peer(0), bytes }).unwrap(), []);
     }
-    let Ok(Message::Offer(manifest)) = Message::decode(&offer) else { panic!("an offer comes last") };
+    let Ok(Message::Offer { manifest, .. }) = Message::decode(&offer) else { panic!("an offer comes last") };
     assert_eq!((manifest.sync_point.lsn, manifest.chunks.len()), (20, 10));
     (nodes, manifest)
 }
@@ -788,7 +789,7 @@ fn offered() -> ([Node; 2], Manifest) {
 /// Tells the edge of the offer and carries its wishes and the main's answers to and fro, as `changed` makes them, until the
 /// edge refuses or asks no more.
 fn fetch(nodes: &mut [Node; 2], offer: &Manifest, changed: impl Fn(Message) -> Message) -> Result<(), Error> {
-    let mut to_edge = VecDeque::from([Message::Offer(offer.clone()).encode()]);
+    let mut to_edge = VecDeque::from([Message::Offer { manifest: offer.clone(), in_place_of: None }.encode()]);
     while let Some(bytes) = to_edge.pop_front() {
         for (_, bytes) in nodes[1].input(Input::Receive { from: Peer(0), bytes })? {
             let answers = nodes[0].input(Input::Receive { from: Peer(1), bytes }).unwrap();
@@ -838,7 +839,7 @@ fn a_damaged_chunk_is_not_taken_in_and_asked_for_again() {
 fn a_chunk_that_came_before_the_changes_it_follows_is_taken_in_after_them() {
     let (mut nodes, manifest) = offered();
     let receive = |from: u32, message: &Message| Input::Receive { from: Peer(from), bytes: message.encode() };
-    let wanted = nodes[1].input(receive(0, &Message::Offer(manifest))).unwrap().remove(0).1;
+    let wanted = nodes[1].input(receive(0, &Message::Offer { manifest, in_place_of: None })).unwrap().remove(0).1;
     let chunks = nodes[0].input(Input::Receive { from: Peer(1), bytes: wanted }).unwrap();
     for (_, bytes) in chunks.into_iter().skip(1) {
         assert_eq!(nodes[1].input(Input::Receive { from: Peer(0), bytes }).unwrap(), [], "the first one is missing");
@@ -880,6 +881,6 @@ fn a_chunk_that_holds_other_numbers_is_refused() {
 #[test]
 fn only_an_edge_is_offered_snapshots() {
     let (mut nodes, manifest) = offered();
-    let refused = nodes[0].input(Input::Receive { from: Peer(1), bytes: Message::Offer(manifest).encode() });
+    let refused = nodes[0].input(Input::Receive { from: Peer(1), bytes: Message::Offer { manifest, in_place_of: None }.encode() });
     assert_eq!(refused, Err(Error::ForeignNumber { what: "a snapshot".to_owned(), lsn: 20 }));
 }

@@ -407,6 +407,7 @@ pub(crate) fn options(options: &Options) -> String {
         whole_heads_max,
         critical_tables,
         chunk_numbers,
+        retention_ms,
         skew_ms,
         drift_ppm,
         older_hosts,
@@ -452,6 +453,9 @@ pub(crate) fn options(options: &Options) -> String {
     }
     if *chunk_numbers != Options::default().chunk_numbers {
         words.push(format!("snapshots in chunks of {}", plural(*chunk_numbers as usize, "number")));
+    }
+    if *retention_ms != Options::default().retention_ms {
+        words.push(format!("what nobody has needed for {retention_ms} ms may be forgotten"));
     }
     if !critical_tables.is_empty() {
         words.push(format!("{} first", critical_tables.join(" and ")));

@@ -183,7 +183,7 @@ impl Names {
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
             Ok(Message::TwoPhase(letter)) => self.letter(&letter),
-            Ok(Message::Offer(manifest)) => format!("the offer of a snapshot up to number {}", manifest.sync_point.lsn),
+            Ok(Message::Offer { manifest, .. }) => format!("the offer of a snapshot up to number {}", manifest.sync_point.lsn),
             Ok(Message::Want { chunks }) => {
                 let lasts: Vec<String> = chunks.iter().map(u64::to_string).collect();
                 format!("a wish for the chunks up to {}", lasts.join(", "))
@@ -508,6 +508,7 @@ impl Names {
     pub fn ruling(&self, ruling: &Ruling) -> String {
         match ruling {
             Ruling::Epoch(epoch) => format!("epoch {epoch} begins"),
+            Ruling::Compaction(cut) => format!("the numbers up to {cut} are forgotten"),
             Ruling::Rejection(rejection) => {
                 format!("{} is rejected: {}", self.change(rejection.change), self.reason(&rejection.reason))
             }
@@ -531,7 +532,10 @@ impl Names {
             Reason::Drift { main_ms } => {
                 format!("stamped too far ahead, the main's time is {}", stamp(Timestamp::at_ms(*main_ms)))
             }
-            Reason::Invalid { problem } | Reason::Constraint { problem } => problem.clone(),
+            Reason::Compacted { cut } => format!("its author had not seen the numbers up to {cut}, which are forgotten"),
+            Reason::Invalid { problem } | Reason::Constraint { problem } | Reason::Purged { problem } => {
+                problem.clone()
+            }
             Reason::RolledBack => "its transaction was rolled back before it came".to_owned(),
         }
     }

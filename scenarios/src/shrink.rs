@@ -136,6 +136,7 @@ fn is_fault(step: &Step) -> bool {
         | Step::Transact { .. }
         | Step::Constrain { .. }
         | Step::SubmitAgainElsewhere { .. }
+        | Step::Compact
         | Step::Restart { .. }
         | Step::Resume { .. }
         | Step::MendDisk { .. }
@@ -262,6 +263,7 @@ impl<R: Replays> Shrinking<'_, R> {
             |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
             |plan| plan.options.critical_tables.clear(),
             |plan| plan.options.chunk_numbers = Options::default().chunk_numbers,
+            |plan| plan.options.retention_ms = Options::default().retention_ms,
             |plan| plan.options.skew_ms.clear(),
             |plan| plan.options.drift_ppm.clear(),
             |plan| plan.options.older_hosts.clear(),

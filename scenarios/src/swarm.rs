@@ -318,7 +318,25 @@ pub fn plan(profile: Profile, seed: Seed) -> Plan {
     let config = Config { max_local_rejects: 1_000, max_global_rejects: 1_000, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.bytes("plan", &[]));
     let mut runner = TestRunner::new_with_rng(config, rng);
-    strategy(profile).new_tree(&mut runner).expect("the strategy rejects nothing").current()
+    let plan = strategy(profile).new_tree(&mut runner).expect("the strategy rejects nothing").current();
+    with_compaction(plan, seed)
+}
+
+/// In a third of all plans with a main the main is asked now and then to forget what nobody needs any more, and waits for
+/// nobody for long. Nobody hands a transaction to another replica then: what it became may be forgotten.
+fn with_compaction(mut plan: Plan, seed: Seed) -> Plan {
+    let mut stream = seed.stream("compaction", &[]);
+    let is_possible = plan.options.has_main && plan.options.older_hosts.is_empty();
+    if !is_possible || !stream.chance_permille(333) {
+        return plan;
+    }
+    plan.options.retention_ms = [0, 300, 1_000, 5_000][stream.up_to(3) as usize];
+    plan.steps.retain(|step| !matches!(step, Step::SubmitAgainElsewhere { .. }));
+    for _ in 0..2 + stream.up_to(8) {
+        let place = stream.up_to(plan.steps.len() as u64) as usize;
+        plan.steps.insert(place, Step::Compact);
+    }
+    plan
 }
 
 /// Random plans.

@@ -198,6 +198,7 @@ async fn tell(cluster: &mut Cluster, host: u32, from: u32, numbers: impl Iterato
         replica: ReplicaId([0xEE; 16]),
         role: Role::Peer,
         cursor,
+        tip: Default::default(),
         schema_version: 0,
         heads: Told::Whole,
         is_reply: true,

@@ -327,6 +327,7 @@ pub(crate) mod samples {
             schema_audit: model::schema_audit(&log),
             queue_operations: 0,
             hidden_edges: 0,
+            cut: 0,
             shape: BTreeMap::new(),
             schema_operations: model::Model::of(&log).schema_operations(),
             schema_digest: Digest::default(),

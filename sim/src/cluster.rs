@@ -169,6 +169,7 @@ impl Cluster {
                 }
             }
             Step::Upgrade { replica } => self.upgrade(self.host(*replica)).await,
+            Step::Compact => self.compact().await,
             Step::Restart { replica } => self.restart(self.host(*replica)).await,
             Step::GoOffline { replica } => self.go_offline(self.host(*replica)).await,
             Step::GoOnline { replica } => self.go_online(self.host(*replica)).await,
@@ -509,6 +510,15 @@ impl Cluster {
             self.crash(host, 0);
         }
         self.restart(host).await;
+    }
+
+    /// Somebody has the main forget what nobody needs any more.
+    pub async fn compact(&mut self) {
+        if self.world.borrow().options().has_main {
+            self.input(0, Input::Compact).await;
+        } else {
+            self.skip(0, "without a main nobody decides what is forgotten");
+        }
     }
 
     /// Starts a crashed host again from its disk.

@@ -69,6 +69,11 @@ impl Disk {
         had_any.then_some(self.sync_us)
     }
 
+    /// Puts other records in the place of those that are durable, all at once.
+    pub fn replace(&mut self, records: &[Record]) {
+        self.durable = records.iter().map(Record::encode).collect();
+    }
+
     /// The host died; `kept_bytes` of what it had not synced stay. Returns how many records were lost or torn.
     pub fn crash(&mut self, kept_bytes: u64) -> usize {
         let mut left = usize::try_from(kept_bytes).unwrap_or(usize::MAX);

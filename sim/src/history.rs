@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kuzusync_core::change::{Change, ChangeId};
 use kuzusync_core::id::{Digest, ReplicaId, TableId, TxId, canonical_bytes};
-use kuzusync_core::message::{Cursor, LogRecord, Record};
+use kuzusync_core::message::{Cursor, Delivery, LogRecord, Record};
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::Ruling;
 use kuzusync_core::statement::Statement;
@@ -54,9 +54,16 @@ impl EpochsKnown {
         let mut known = EpochsKnown::default();
         let batches = records.iter().filter_map(|record| match record {
             Record::Batch { log, .. } => Some(log),
+            Record::Base { base, kept, .. } => {
+                let (link, authority) = (base.link_epoch, base.authority_epochs.clone());
+                known.merge(&EpochsKnown { link, authority });
+                let changes = kept.iter().filter_map(Delivery::change);
+                changes.for_each(|entry| known.merge(&EpochsKnown::of(&entry.change)));
+                None
+            }
             Record::Created { .. } | Record::Main(_) => None,
         });
-        for record in batches.flatten() {
+        for record in batches.collect::<Vec<_>>().into_iter().flatten() {
             match record {
                 LogRecord::Append(entry) => known.merge(&EpochsKnown::of(&entry.change)),
                 LogRecord::Ruling { ruling: Ruling::Epoch(epoch), .. } => known.link = known.link.max(*epoch),
@@ -80,7 +87,7 @@ impl EpochsKnown {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A replica was opened from what its disk holds.
+    /// A replica was opened from what its disk holds, or took its main's base in the place of that.
     Opened {
         /// Who it is.
         replica: ReplicaId,

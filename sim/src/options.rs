@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kuzusync_core::compaction::RETENTION;
 use kuzusync_core::snapshot::CHUNK_NUMBERS;
 use kuzusync_core::summary::WHOLE_HEADS_MAX;
 use schemars::JsonSchema;
@@ -100,6 +101,9 @@ pub struct Options {
     /// Numbers in a chunk of a snapshot.
     #[schemars(range(min = 1))]
     pub chunk_numbers: u32,
+    /// How long the main waits for a replica of which it hears nothing before it forgets what that lacks.
+    #[schemars(range(max = YEAR_MS))]
+    pub retention_ms: u64,
     /// What each host's wall clock is ahead of the true time; hosts beyond the list have none.
     #[schemars(inner(range(min = -YEAR_MS.cast_signed(), max = YEAR_MS)))]
     pub skew_ms: Vec<i64>,
@@ -134,6 +138,7 @@ impl Options {
             whole_heads_max: _,
             critical_tables: _,
             chunk_numbers,
+            retention_ms,
             skew_ms,
             drift_ppm,
             older_hosts: _,
@@ -143,6 +148,8 @@ impl Options {
         links.check()?;
         in_range("options.replicas", *replicas, (1..=Options::REPLICAS_MAX).contains(replicas), "from 1 to 64")?;
         in_range("options.chunk_numbers", *chunk_numbers, *chunk_numbers > 0, "at least 1")?;
+        let year = "at most 31536000000, a year";
+        in_range("options.retention_ms", *retention_ms, *retention_ms <= YEAR_MS, year)?;
         for (host, ms) in skew_ms.iter().enumerate() {
             clock_offset(format!("options.skew_ms[{host}]"), *ms)?;
         }
@@ -212,6 +219,7 @@ impl Default for Options {
             whole_heads_max: WHOLE_HEADS_MAX as u32,
             critical_tables: Vec::new(),
             chunk_numbers: CHUNK_NUMBERS as u32,
+            retention_ms: RETENTION.as_millis() as u64,
             skew_ms: Vec::new(),
             drift_ppm: Vec::new(),
             older_hosts: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kuzusync_core::change::ChangeId;
-use kuzusync_core::clock::VectorClock;
+use kuzusync_core::clock::{Lsn, VectorClock};
 use kuzusync_core::conflict::Loss;
 use kuzusync_core::conflict::schema::SchemaLoss;
 use kuzusync_core::id::{Digest, ReplicaId, TxId};
@@ -306,6 +306,8 @@ pub struct ReplicaState {
     pub schema_audit: Vec<SchemaLoss>,
     /// Unacknowledged operations.
     pub queue_operations: usize,
+    /// The last number that it may have forgotten; its log is told with what it has.
+    pub cut: Lsn,
     /// Edges that were added and not deleted, and are hidden because an end is.
     pub hidden_edges: usize,
     /// The schema as people read it, with what is built in no store.

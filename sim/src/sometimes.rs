@@ -24,7 +24,7 @@ use crate::outcome::{Outcome, ReplicaState};
 /// Every situation that a sweep should reach, faults included.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
-    const SITUATIONS: [&str; 73] = [
+    const SITUATIONS: [&str; 76] = [
         "change_held_for_its_cause",
         "change_held_for_its_number",
         "change_repeated",
@@ -33,6 +33,9 @@ pub fn all() -> Vec<&'static str> {
         "message_refused",
         "snapshot_taken",
         "chunk_damaged",
+        "log_compacted",
+        "replica_resynced",
+        "change_rejected_as_compacted",
         "link_found_slow",
         "link_found_far",
         "link_found_good_again",
@@ -204,6 +207,8 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             _ => "transaction_rolled_back",
         },
         Notice::Ruled { ruling: Ruling::Epoch(_), .. } => "epoch_began",
+        Notice::Ruled { ruling: Ruling::Compaction(_), .. } => "log_compacted",
+        Notice::Resynced { .. } => "replica_resynced",
         Notice::Ruled { ruling: Ruling::Rejection(rejection), .. } => match rejection.reason {
             Reason::Drift { .. } => "change_rejected_for_its_clock",
             Reason::VersionMismatch { .. } => "change_rejected_for_a_version",
@@ -211,7 +216,8 @@ fn in_notice(notice: &Notice) -> Option<&'static str> {
             // Too seldom for a sweep: two changes must arrive on either side of the bound within one round trip.
             Reason::Follows { .. } => return None,
             Reason::Constraint { .. } => "change_rejected_for_a_constraint",
-            Reason::Invalid { .. } | Reason::RolledBack => return None,
+            Reason::Compacted { .. } => "change_rejected_as_compacted",
+            Reason::Invalid { .. } | Reason::RolledBack | Reason::Purged { .. } => return None,
         },
         _ => return None,
     })

@@ -295,6 +295,8 @@ pub enum Step {
         /// Which of those that have an older one.
         replica: u32,
     },
+    /// The main forgets what nobody needs any more.
+    Compact,
     /// A crashed host starts again from its disk.
     Restart {
         /// Which host.

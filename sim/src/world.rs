@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use kuzusync_core::Error;
 use kuzusync_core::change::ChangeId;
-use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::clock::{Instant, Lsn, Now};
 use kuzusync_core::id::{DatabaseId, Digest, ReplicaId};
-use kuzusync_core::message::{Protocol, Record, Role};
+use kuzusync_core::message::{Cursor, Entry, Protocol, Record, Role};
 use kuzusync_core::replica::{self, Config, Input, Notice, Output, Replica};
+use kuzusync_core::ruling::Ruling;
 use kuzusync_core::session::Peer;
 use kuzusync_core::store::refusing::{REFUSED_ON_PURPOSE, Refusal};
 use kuzusync_core::store::text_index::TextIndexes;
@@ -69,6 +70,8 @@ struct HostState {
     openings: u64,
     /// Who it is, or was when it was up.
     identity: Option<ReplicaId>,
+    /// Its disk holds what its replica has forgotten.
+    is_disk_outdated: bool,
 }
 
 /// See the module.
@@ -92,6 +95,8 @@ pub struct World {
     history: History,
     checkers: Checkers,
     checks: Vec<Check>,
+    /// Everything that the main has applied, by number: replicas may forget it, and what they show is judged by it all the same.
+    archive: BTreeMap<Lsn, Entry>,
 }
 
 impl World {
@@ -115,6 +120,7 @@ impl World {
             history: History::default(),
             checkers: Checkers::default(),
             checks: Vec::new(),
+            archive: BTreeMap::new(),
         }
     }
 
@@ -141,10 +147,19 @@ impl World {
     /// Notes an event and shows it to the checkers.
     pub fn record(&mut self, host: Option<u32>, kind: EventKind) {
         let event = Event { at_us: self.elapsed_us(), host, kind };
+        if let (Some(0), EventKind::Notified(Notice::Applied { entry })) = (host, &event.kind) {
+            self.file(entry);
+        }
         if host.is_none_or(|host| !self.doubled.contains(&host)) {
             self.checkers.observe(&event);
         }
         self.history.push(event);
+    }
+
+    fn file(&mut self, entry: &Entry) {
+        if let Some(lsn) = entry.lsn {
+            self.archive.insert(lsn, entry.clone());
+        }
     }
 
     /// The events so far.
@@ -302,18 +317,18 @@ impl World {
         let whole_heads_max = self.options.whole_heads_max as usize;
         let critical_tables = self.options.critical_tables.iter().cloned().collect();
         let chunk_numbers = u64::from(self.options.chunk_numbers);
+        let retention = Duration::from_millis(self.options.retention_ms);
         let protocol = if self.older.contains(&host) { Protocol::V0_9 } else { Protocol::NEWEST };
         let defaults = Config::new(self.role(host), database);
-        let config = Config { whole_heads_max, critical_tables, chunk_numbers, protocol, ..defaults };
+        let config = Config { whole_heads_max, critical_tables, chunk_numbers, protocol, retention, ..defaults };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
-        let rejected = replica.log().rejections().map(|rejection| rejection.change).collect();
-        let prepared = replica.prepared().map(|proposal| proposal.tx).collect();
         self.hosts[host as usize].identity = Some(replica.id());
-        let decided = replica.decisions().map(|(tx, _)| tx).collect();
-        let (replica_id, cursor) = (replica.id(), replica.log().cursor());
-        let epochs = EpochsKnown::of_records(&records);
-        let opened = EventKind::Opened { replica: replica_id, cursor, rejected, prepared, decided, epochs };
+        let opened = opened(&replica, replica.log().cursor(), &records);
         self.record(Some(host), opened);
+        if host == 0 {
+            // What it wrote down before it died it may have told nobody.
+            replica.log().entries().for_each(|entry| self.file(&entry));
+        }
         let refusals = &self.hosts[host as usize].refusals;
         let opened = self.stores.open(host, refusals);
         let stores = opened.expect("an empty store opens, and what is left on disk or its successor");
@@ -362,6 +377,7 @@ impl World {
                     return (false, None);
                 }
                 running.deadline = deadline;
+                self.shorten_disk(host);
                 if !is_in_doubt && self.index_texts(host) {
                     is_in_doubt = true;
                     self.tell(host, Input::StoreFailed);
@@ -399,7 +415,14 @@ impl World {
                         Notice::AlreadySubmitted { id, .. } => own_change = Some(*id),
                         _ => {}
                     }
+                    let resynced = if let Notice::Resynced { cursor, .. } = &notice { Some(cursor.clone()) } else { None };
+                    self.hosts[host as usize].is_disk_outdated |= forgets(&notice);
                     self.record(Some(host), EventKind::Notified(notice));
+                    if let Some(cursor) = resynced {
+                        let records = self.records(host);
+                        let opened = self.replica(host).map(|replica| opened(replica, cursor, &records));
+                        opened.into_iter().for_each(|opened| self.record(Some(host), opened));
+                    }
                 }
                 Output::View(delta) if is_in_doubt => self.record(Some(host), EventKind::Viewed(delta)),
                 Output::View(delta) => {
@@ -452,6 +475,17 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// Writes the records of a replica that has forgotten something anew, without that.
+    fn shorten_disk(&mut self, host: u32) {
+        let state = &mut self.hosts[host as usize];
+        let Some(running) = state.running.as_ref().filter(|_| state.is_disk_outdated) else { return };
+        if let Ok(records) = running.replica.records() {
+            state.is_disk_outdated = false;
+            self.sync(host);
+            self.hosts[host as usize].disk.replace(&records);
         }
     }
 
@@ -802,13 +836,22 @@ impl World {
             shape: replica.schema().shape(),
             schema_operations: version.operations,
             schema_digest: version.digest,
-            log: replica.log().entries().collect(),
+            log: self.whole_log(replica),
+            cut: replica.cut(),
             rejections: replica.log().rejections().cloned().collect(),
             failed: replica.log().failed().map(|(id, _)| id).collect(),
             prepared: replica.prepared().cloned().collect(),
             decisions: replica.decisions().collect(),
             clock: replica.clock().clone(),
         })
+    }
+
+    /// What a replica has applied, with what it has forgotten since.
+    fn whole_log(&self, replica: &Replica) -> Vec<Entry> {
+        let cut = replica.cut();
+        let forgotten = self.archive.range(..=cut).map(|(_, entry)| entry.clone());
+        let known = replica.log().entries().filter(|entry| entry.lsn.is_none_or(|lsn| lsn > cut));
+        forgotten.chain(known).collect()
     }
 
     /// Lets the checkers look at each running replica as it is, in the midst of trouble.
@@ -826,6 +869,23 @@ impl World {
         self.checkers.judge(self.elapsed_us(), &states, out);
         states
     }
+}
+
+/// What a replica knows that begins with these records.
+fn opened(replica: &Replica, cursor: Cursor, records: &[Record]) -> EventKind {
+    EventKind::Opened {
+        replica: replica.id(),
+        cursor,
+        rejected: replica.log().rejections().map(|rejection| rejection.change).collect(),
+        prepared: replica.prepared().map(|proposal| proposal.tx).collect(),
+        decided: replica.decisions().map(|(tx, _)| tx).collect(),
+        epochs: EpochsKnown::of_records(records),
+    }
+}
+
+/// Whether a replica that says so has forgotten something.
+fn forgets(notice: &Notice) -> bool {
+    matches!(notice, Notice::Resynced { .. } | Notice::Ruled { ruling: Ruling::Compaction(_), .. })
 }
 
 /// What came of an input.

@@ -122,6 +122,7 @@ fn greet(engine: &mut Engine, other: &Replica) {
         replica: other.id(),
         role: Role::Peer,
         cursor: engine.replica.log().cursor().of_authors(&other.log().cursor().seen),
+        tip: Default::default(),
         schema_version: 0,
         heads: kuzusync_core::summary::Told::Whole,
         is_reply: true,

@@ -130,6 +130,7 @@ impl Side {
             replica: ReplicaId([0xEE; 16]),
             role: Role::Peer,
             cursor: Cursor::default(),
+            tip: Default::default(),
             schema_version: 0,
             heads: Told::Whole,
             is_reply: true,

@@ -79,7 +79,7 @@ fn reincarnate(records: &[Record], id: ReplicaId) -> Vec<Record> {
             let log = log.iter().filter(|record| !is_vote(record)).cloned().collect();
             Record::Batch { log, clock: clock.clone() }
         }
-        Record::Main(main) => Record::Main(*main),
+        Record::Main(_) | Record::Base { .. } => record.clone(),
     };
     records.iter().map(reborn).collect()
 }

@@ -66,7 +66,8 @@ pub(crate) fn add(
 fn log_records(record: &Record) -> &[LogRecord] {
     match record {
         Record::Batch { log, .. } => log,
-        Record::Created { .. } | Record::Main(_) => &[],
+        // No file brings a base.
+        Record::Created { .. } | Record::Main(_) | Record::Base { .. } => &[],
     }
 }
 
@@ -103,7 +104,7 @@ fn ruling_row(replica: &Replica, names: &BTreeMap<ReplicaId, String>, ruling: &R
     let tx = match ruling {
         Ruling::Rejection(rejection) => rejection.tx,
         Ruling::RolledBack(rolled_back) => rolled_back.tx,
-        Ruling::Epoch(_) => TxId::default(),
+        Ruling::Epoch(_) | Ruling::Compaction(_) => TxId::default(),
     };
     // A ruling has no instant of its own; it comes after what its log knows.
     let last = replica.log().changes().last().map(|change| change.timestamp.wall()).unwrap_or_default();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Batch, Notice, Output, Replica, change_of};
 use crate::change::{Change, ChangeId};
-use crate::clock::{Now, Seen, VectorClock};
+use crate::clock::{Now, VectorClock};
 use crate::error::Error;
 use crate::foreign::{self, ForeignTransaction};
 use crate::id::{DatabaseId, ReplicaId, canonical_bytes};
@@ -97,8 +97,9 @@ impl Replica {
     fn write_foreign(&self, transaction: &ForeignTransaction) -> Result<Change, Error> {
         let author = transaction.author(self.id);
         let head = self.log.seen().head(author);
-        let last = self.log.get(ChangeId { replica: author, seq: head }).map(|change| change.timestamp);
-        let mut seen = Seen::default();
+        let last = self.log.last_timestamp(author);
+        // Another system has seen none of this one's changes, but for those that nobody can be concurrent to any more.
+        let mut seen = self.log.base().seen();
         seen.set_head(author, head);
         let ops = foreign::resolve(&self.state, &transaction.rows)?;
         if ops.len() > Change::OPS_MAX {

@@ -1,6 +1,7 @@
 //! The transfer of snapshots: see [`crate::snapshot`].
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::{Notice, Output, Replica, Timer, seen_in};
@@ -10,13 +11,15 @@ use crate::id::{Digest, Role};
 use crate::message::{Message, Protocol};
 use crate::planted::{Bug, is_planted};
 use crate::session::{Peer, Phase, Session, resend_after};
-use crate::snapshot::{self, CHUNKS_MIN, CHUNKS_WANTED_MAX, Chunk, Manifest, SyncPoint};
+use crate::snapshot::{self, CHUNKS_MIN, CHUNKS_WANTED_MAX, Chunk, Manifest, SyncPoint, Tip};
 use crate::strategy::Strategy;
 
 /// A snapshot on its way to this replica.
 #[derive(Debug)]
 pub(super) struct Fetching {
     manifest: Manifest,
+    /// Its base takes the place of all numbers known here.
+    is_in_place: bool,
     /// Chunks that came before one they follow, by their last numbers. They are what they were offered as.
     arrived: BTreeMap<Lsn, (VectorClock, Vec<u8>)>,
     /// The last chunk that was asked for and not given up yet, by its last number.
@@ -32,11 +35,24 @@ fn fetch_after(attempt: u32) -> Duration {
     resend_after(0).saturating_mul(1 << attempt.min(16)).min(FETCH_AFTER_MAX)
 }
 
+impl Fetching {
+    /// The chunks that are missing where the numbers up to `known` are.
+    fn lacking(&self, known: Lsn) -> impl Iterator<Item = &Chunk> {
+        self.manifest.lacking(if self.is_in_place { 0 } else { known })
+    }
+
+    /// The last number of the base that takes the place of what is known, if one does.
+    fn base_end(&self) -> Option<Lsn> {
+        self.is_in_place.then_some(self.manifest.base.sync_point.lsn)
+    }
+}
+
 impl Replica {
-    /// The snapshot that this replica could give: two that hold the same numbers give the same.
+    /// The snapshot that this replica could give, if it has a chunk of one: two that hold the same numbers, and have forgotten
+    /// the same of them, give the same.
     #[must_use]
     pub fn snapshot(&self) -> Option<Manifest> {
-        self.snapshots.clone().manifest(&self.log)
+        Some(self.snapshots.clone().manifest(&self.log)).filter(|manifest| manifest.sync_point.lsn > 0)
     }
 
     /// The last of the main's numbers that it knows, and what leads up to it.
@@ -51,25 +67,35 @@ impl Replica {
         let is_main = self.config.role == Role::Main;
         let knows_snapshots = |session: &&mut Session| is_main && session.protocol >= Protocol::V1_0;
         let Some(session) = self.sessions.get_mut(&peer).filter(knows_snapshots) else { return false };
+        if let Some(tip) = session.refused_tip() {
+            if let Entry::Vacant(timer) = self.timers.entry(Timer::Resend(peer)) {
+                timer.insert(now.monotonic.after(resend_after(session.attempt)));
+                let manifest = self.snapshots.manifest(&self.log);
+                self.transmit(peer, &Message::Offer { manifest, in_place_of: Some(tip) });
+            }
+            return true;
+        }
         let is_taking = session.is_taking_snapshot();
         if is_taking && session.is_in_flight() {
             return true;
         }
         let waits_for_critical =
             session.gauge.strategy() == Strategy::PriorityBased && !self.config.critical_tables.is_empty();
-        let Some(after) = session.sendable_after().filter(|_| !waits_for_critical).map(|after| after.lsn) else {
-            return false;
-        };
-        let ends = self.log.seals().ends();
-        if !is_taking && ends.len() - ends.partition_point(|end| end.lsn <= after) < CHUNKS_MIN {
+        let Some(after) = session.sendable_after().map(|after| after.lsn) else { return false };
+        let lacks_base = after < self.log.cut();
+        if waits_for_critical && !lacks_base {
             return false;
         }
-        let Some(manifest) = self.snapshots.manifest(&self.log) else { return false };
+        let ends = self.log.seals().ends();
+        if !is_taking && !lacks_base && ends.len() - ends.partition_point(|end| end.lsn <= after) < CHUNKS_MIN {
+            return false;
+        }
+        let manifest = self.snapshots.manifest(&self.log);
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         session.note_offered(manifest.sync_point.lsn);
         let resend_at = now.monotonic.after(resend_after(session.attempt));
         self.timers.entry(Timer::Resend(peer)).or_insert(resend_at);
-        self.transmit(peer, &Message::Offer(manifest));
+        self.transmit(peer, &Message::Offer { manifest, in_place_of: None });
         true
     }
 
@@ -80,7 +106,13 @@ impl Replica {
             .is_some_and(|main| session.is_some_and(|session| session.phase == Phase::Established { replica: main }))
     }
 
-    pub(super) fn receive_offer(&mut self, now: Now, from: Peer, manifest: Manifest) -> Result<(), Error> {
+    pub(super) fn receive_offer(
+        &mut self,
+        now: Now,
+        from: Peer,
+        manifest: Manifest,
+        in_place_of: Option<Tip>,
+    ) -> Result<(), Error> {
         let lsn = manifest.sync_point.lsn;
         if self.config.role != Role::Edge {
             return self.refuse(from, self.tag_of(from), Error::ForeignNumber { what: "a snapshot".to_owned(), lsn });
@@ -89,7 +121,14 @@ impl Replica {
             self.greet_stranger(now, from);
             return Ok(());
         }
-        if lsn <= self.log.lsn_known() {
+        let is_other = in_place_of.is_some_and(|tip| self.log.sync_point(tip.lsn).map(|point| point.tip()) == Some(tip));
+        if in_place_of.is_some() && !is_other {
+            // These numbers are not known here any more, of which the main has yet to hear.
+            self.greet(now, from);
+            return Ok(());
+        }
+        let is_in_place = is_other || self.log.lsn_known() < manifest.base.sync_point.lsn;
+        if lsn <= self.log.lsn_known() && !is_in_place {
             // The main has not heard of what came before, or not understood it.
             self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.log.cursor()));
             return Ok(());
@@ -105,7 +144,7 @@ impl Replica {
         let mut arrived = before.map(|fetching| fetching.arrived).unwrap_or_default();
         arrived
             .retain(|last, (_, bytes)| manifest.chunks.contains(&Chunk { last: *last, digest: Digest::of(&[bytes]) }));
-        self.fetching = Some(Fetching { manifest, arrived, asked, attempt });
+        self.fetching = Some(Fetching { manifest, is_in_place, arrived, asked, attempt });
         self.take_in_chunks(now, from)
     }
 
@@ -114,13 +153,17 @@ impl Replica {
     pub(super) fn ask_for_chunks(&mut self, now: Now, peer: Peer, is_again: bool) {
         let known = self.log.lsn_known();
         let Some(fetching) = &mut self.fetching else { return };
-        if fetching.manifest.lacking(known).next().is_none() {
+        if fetching.lacking(known).next().is_none() {
             // The rest came as changes.
             drop(self.finish_snapshot(peer));
             return;
         }
-        let window = fetching.manifest.lacking(known).take(CHUNKS_WANTED_MAX).map(|chunk| chunk.last);
-        let mut chunks: Vec<Lsn> = window.filter(|last| !fetching.arrived.contains_key(last)).collect();
+        // Those of a base are taken in together, so the window is of those that have not arrived.
+        let missing = fetching.lacking(known).map(|chunk| chunk.last);
+        let window = missing.enumerate().filter(|(_, last)| !fetching.arrived.contains_key(last));
+        let base_end = fetching.base_end();
+        let window = window.take_while(|(index, last)| *index < CHUNKS_WANTED_MAX || base_end.is_some_and(|end| *last <= end));
+        let mut chunks: Vec<Lsn> = window.take(CHUNKS_WANTED_MAX).map(|(_, last)| last).collect();
         if is_again {
             // Once this one comes the link works again, and all that was asked for after it is taken for lost.
             fetching.attempt = fetching.attempt.saturating_add(1);
@@ -161,7 +204,7 @@ impl Replica {
         let known = self.log.lsn_known();
         let Some(fetching) = &mut self.fetching else { return Ok(()) };
         // One that was asked for twice, or for a snapshot that was offered before.
-        let Some(chunk) = fetching.manifest.lacking(known).find(|chunk| chunk.last == last) else { return Ok(()) };
+        let Some(chunk) = fetching.lacking(known).find(|chunk| chunk.last == last) else { return Ok(()) };
         if Digest::of(&[&bytes]) != chunk.digest && !is_planted(Bug::SnapshotUnchecked) {
             self.outputs.push_back(Output::Notify(Notice::ChunkDamaged { peer: from, last }));
             return Ok(());
@@ -174,7 +217,7 @@ impl Replica {
     pub(super) fn take_in_chunks_that_follow(&mut self, now: Now, from: Peer) -> Result<(), Error> {
         let known = self.log.lsn_known();
         let follows = |fetching: &Fetching| {
-            fetching.manifest.lacking(known).next().is_none_or(|chunk| fetching.arrived.contains_key(&chunk.last))
+            fetching.lacking(known).next().is_none_or(|chunk| fetching.arrived.contains_key(&chunk.last))
         };
         let is_due = self.is_main(from) && self.fetching.as_ref().is_some_and(follows);
         if is_due { self.take_in_chunks(now, from) } else { Ok(()) }
@@ -185,7 +228,18 @@ impl Replica {
         loop {
             let known = self.log.lsn_known();
             let Some(fetching) = &mut self.fetching else { return Ok(()) };
-            let Some(last) = fetching.manifest.lacking(known).next().map(|chunk| chunk.last) else {
+            if let Some(end) = fetching.base_end() {
+                let mut chunks = fetching.manifest.chunks.iter().filter(|chunk| chunk.last <= end);
+                if chunks.any(|chunk| !fetching.arrived.contains_key(&chunk.last)) {
+                    break;
+                }
+                if let Err(error) = self.take_base(now, from) {
+                    self.fetching = None;
+                    return self.refuse(from, self.tag_of(from), error);
+                }
+                continue;
+            }
+            let Some(last) = fetching.lacking(known).next().map(|chunk| chunk.last) else {
                 return self.finish_snapshot(from);
             };
             let Some((clock, bytes)) = fetching.arrived.remove(&last) else { break };
@@ -197,6 +251,29 @@ impl Replica {
             }
         }
         self.ask_for_chunks(now, from, false);
+        Ok(())
+    }
+
+    /// All chunks of the base have come: it takes the place of what is known here.
+    fn take_base(&mut self, now: Now, from: Peer) -> Result<(), Error> {
+        let Some(fetching) = &mut self.fetching else { return Ok(()) };
+        let (base, mut kept, mut clock) = (fetching.manifest.base.clone(), Vec::new(), VectorClock::default());
+        let ends: Vec<Lsn> = fetching.manifest.chunks.iter().map(|chunk| chunk.last).collect();
+        for last in ends.into_iter().filter(|last| *last <= base.sync_point.lsn) {
+            let Some((chunk_clock, bytes)) = fetching.arrived.remove(&last) else { continue };
+            kept.extend(snapshot::read_kept(&bytes, fetching.manifest.first_of(last), last)?);
+            clock.merge(&chunk_clock);
+        }
+        fetching.is_in_place = false;
+        fetching.attempt = 0;
+        let was_longer = self.log.lsn_known() >= base.sync_point.lsn;
+        self.resync(now, from, base, kept, &clock)?;
+        if was_longer {
+            // The main takes this for a replica with another history until it hears otherwise.
+            self.greet(now, from);
+        } else {
+            self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.log.cursor()));
+        }
         Ok(())
     }
 

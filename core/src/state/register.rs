@@ -147,6 +147,36 @@ impl Registers {
         }
     }
 
+    /// Whether a delete outranks everything else under every policy, so that no rule set later brings anything back.
+    pub fn is_dead(&self) -> bool {
+        let cells = self.cells.values();
+        let written = cells.flat_map(|cell| cell.base.writes.iter().chain(cell.increments.values()));
+        let places: Vec<Place> =
+            written.map(|write| write.place).chain(self.insert.writes.iter().map(|write| write.place)).collect();
+        Policy::ALL.into_iter().all(|policy| {
+            let delete = self.delete.greatest(policy).map(|delete| delete.place);
+            delete.is_some_and(|delete| places.iter().all(|place| policy.compare(&delete, place).is_gt()))
+        })
+    }
+
+    /// The changes that delete the row.
+    pub fn deletes(&self) -> impl Iterator<Item = ChangeId> {
+        self.delete.writes.iter().map(|delete| delete.change.id)
+    }
+
+    /// The changes on which it depends what the row shows, whatever the rules, but for what was written to columns that are
+    /// gone for good. An increment is none of them once whoever set the number since had seen it.
+    pub fn holders(&self, is_purged: impl Fn(ColumnId) -> bool) -> impl Iterator<Item = ChangeId> {
+        let cells = self.cells.iter().filter(move |(column, _)| !is_purged(**column));
+        let written = cells.flat_map(|(_, cell)| {
+            let base = &cell.base.writes;
+            let is_counted = move |add: &&Write<Value>| base.is_empty() || !base.iter().all(|set| set.saw(*add));
+            base.iter().chain(cell.increments.values().filter(is_counted))
+        });
+        let written = written.map(|write| write.change.id);
+        written.chain(self.insert.writes.iter().map(|insert| insert.change.id)).chain(self.deletes())
+    }
+
     /// The delete that counts.
     pub fn deleted(&self, policy: Policy) -> Option<&Write<()>> {
         self.delete.greatest(policy)

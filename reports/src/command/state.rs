@@ -270,7 +270,7 @@ fn message_json(frame: &[u8]) -> Json {
         Ok(Message::Unclear { differences_min, .. }) => {
             json!({"kind": "unclear", "differences_min": differences_min})
         }
-        Ok(Message::Offer(manifest)) => json!({"kind": "offer", "lsn": manifest.sync_point.lsn}),
+        Ok(Message::Offer { manifest, .. }) => json!({"kind": "offer", "lsn": manifest.sync_point.lsn}),
         Ok(Message::Want { chunks }) => json!({"kind": "want", "chunks": chunks}),
         Ok(Message::Chunk { last, bytes, .. }) => json!({"kind": "chunk", "last": last, "bytes": bytes.len()}),
         Ok(Message::TwoPhase(letter)) => json!({"kind": "two_phase", "letter": letter}),

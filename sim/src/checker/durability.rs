@@ -134,7 +134,7 @@ impl<'a> Fates<'a> {
             };
             match &rejection.reason {
                 Reason::Invalid { problem } => return Err(format!("was rejected as invalid: {problem}")),
-                Reason::Drift { .. } | Reason::Follows { .. } => match self.written_anew(rejection) {
+                Reason::Drift { .. } | Reason::Follows { .. } | Reason::Compacted { .. } => match self.written_anew(rejection) {
                     Some(anew) => id = anew,
                     None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
                 },

@@ -34,6 +34,7 @@ impl fmt::Display for Numbered {
             Numbered::Change(id) => write!(f, "change {id}"),
             Numbered::Ruling(Ruling::Epoch(epoch)) => write!(f, "epoch {epoch}"),
             Numbered::Ruling(Ruling::Rejection(rejection)) => write!(f, "the rejection of change {}", rejection.change),
+            Numbered::Ruling(Ruling::Compaction(cut)) => write!(f, "the compaction up to number {cut}"),
             Numbered::Ruling(Ruling::RolledBack(rolled_back)) => write!(f, "the end of transaction {}", rolled_back.tx),
         }
     }

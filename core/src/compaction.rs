@@ -1,0 +1,89 @@
+//! Compaction: what of a log may be forgotten, and what has to be kept.
+//!
+//! A log only grows, and a tombstone that is kept for ever costs as much as a row. With a main, the numbers up to a *cut*
+//! can be replaced by a [`Base`](crate::snapshot::Base) and by those changes that the graph still shows something of.
+//! (Distributed Sync Engine, case D5.2.)
+//!
+//! # The cut
+//!
+//! It is not enough that everybody holds the numbers up to the cut. An insert that its author wrote before it heard of a
+//! delete may come after the delete was purged, and would bring the row back. The rule is about what was *seen*:
+//!
+//! * **Nothing gets a number after the cut whose author had not seen everything up to the cut.** The main chooses a cut for
+//!   which that is true of its log, and from then on rejects what is not so; the author writes the same again, having seen it
+//!   ([`Reason::Compacted`](crate::ruling::Reason::Compacted)).
+//! * So that nobody who is there is rejected, the cut is not after what any replica has *settled* that the main heard of
+//!   within [`RETENTION`]: a number that the replica holds, at a time when the main knew all changes that the replica held.
+//!   What it writes later has seen that number.
+//! * Nor is it after what the main had numbered a retention ago, so a client can hand in a transaction again for as long and have it
+//!   done once. A main that was started lately does not compact, so nobody is forgotten because the main has forgotten it.
+//!
+//! The cut is a ruling in the main's log, so all replicas forget the same at the same number, and still give the same
+//! snapshot.
+//!
+//! # What is kept
+//!
+//! What comes after the cut has seen all before it and outranks it under every policy. So the order among what is
+//! forgotten no longer matters, and a change is kept when
+//!
+//! * a register still holds a write of it under some policy, or it was the last to write to a row that is there;
+//! * it changes the schema, or replicas voted for it;
+//! * it deletes a row for good to which a kept change writes: taken in again, that write would bring the row back.
+//!
+//! A row is gone for good when its delete outranks all else that was written to it, under every policy, and no edge needs it. A
+//! table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
+//! are kept whole, with their digests, so a kept one may hold writes that no longer count.
+//!
+//! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
+//!
+//! # Who was away for longer
+//!
+//! A replica that lacks forgotten numbers gets the base in place of all the numbers it holds, with what is kept, and goes on
+//! from there. Of its own changes those are done for which the base stands; the others it sends as ever, the main rejects
+//! them, and it writes them anew. Nothing pending is lost, and nothing is done twice. The same goes for a replica whose numbers
+//! are of another history: it keeps what the main's has not.
+//!
+//! What is written by other systems and was imported by a replica that was away for longer is rejected with nobody to write
+//! it anew; it can be imported again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::change::{Change, Op};
+use crate::clock::Lsn;
+use crate::id::ChangeId;
+use crate::log::ChangeLog;
+use crate::snapshot::Purged;
+use crate::state::{Remains, State};
+
+/// How long the main waits for a replica of which it hears nothing before it forgets what that lacks, unless configured
+/// otherwise: a week.
+pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The changes that have to be kept when the numbers up to `cut` are forgotten, where these tables and columns are gone for
+/// good.
+#[must_use]
+pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>) -> BTreeSet<ChangeId> {
+    let mut state = State::default();
+    let mut changes: BTreeMap<ChangeId, &Arc<Change>> = BTreeMap::new();
+    let mut by_lsn: BTreeMap<Lsn, ChangeId> = BTreeMap::new();
+    for (change, lsn) in log.numbered().take_while(|(_, lsn)| *lsn <= cut) {
+        state.join(change, lsn);
+        changes.insert(change.id, change);
+        by_lsn.insert(lsn, change.id);
+    }
+    let Remains { holders, versions, deletes } = state.remains(purged);
+    let is_whole = |change: &&&Arc<Change>| change.is_agreed() || change.ops.iter().any(|op| matches!(op, Op::Schema(_)));
+    let mut waiting: Vec<ChangeId> = changes.values().filter(is_whole).map(|change| change.id).collect();
+    waiting.extend(holders.into_iter().chain(versions.iter().filter_map(|lsn| by_lsn.get(lsn).copied())));
+    let mut kept = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !kept.insert(id) {
+            continue;
+        }
+        let elements = changes.get(&id).into_iter().flat_map(|change| &change.ops).filter_map(Op::element);
+        waiting.extend(elements.filter_map(|element| deletes.get(element)).flatten());
+    }
+    kept
+}
