@@ -30,8 +30,8 @@
 //! * it changes the schema, or replicas voted for it;
 //! * it deletes a row for good to which a kept change writes: taken in again, that write would bring the row back.
 //!
-//! A row is gone for good when its delete outranks all else that was written to it, under every policy, and no edge needs it. A
-//! table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
+//! A row is gone for good when its delete outranks all else that was written to it, under every policy, no edge needs it,
+//! and no update of its table brings rows back. A table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
 //! are kept whole, with their digests, so a kept one may hold writes that no longer count.
 //!
 //! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
@@ -52,7 +52,7 @@ use std::time::Duration;
 
 use crate::change::{Change, Op};
 use crate::clock::Lsn;
-use crate::id::ChangeId;
+use crate::id::{ChangeId, TableId};
 use crate::log::ChangeLog;
 use crate::snapshot::Purged;
 use crate::state::{Remains, State};
@@ -62,9 +62,9 @@ use crate::state::{Remains, State};
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The changes that have to be kept when the numbers up to `cut` are forgotten, where these tables and columns are gone for
-/// good.
+/// good and updates bring rows of those tables back.
 #[must_use]
-pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>) -> BTreeSet<ChangeId> {
+pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>, reviving: &BTreeSet<TableId>) -> BTreeSet<ChangeId> {
     let mut state = State::default();
     let mut changes: BTreeMap<ChangeId, &Arc<Change>> = BTreeMap::new();
     let mut by_lsn: BTreeMap<Lsn, ChangeId> = BTreeMap::new();
@@ -73,8 +73,10 @@ pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>) -> BTreeSet<Ch
         changes.insert(change.id, change);
         by_lsn.insert(lsn, change.id);
     }
-    let Remains { holders, versions, deletes } = state.remains(purged);
-    let is_whole = |change: &&&Arc<Change>| change.is_agreed() || change.ops.iter().any(|op| matches!(op, Op::Schema(_)));
+    let reviving = state.reviving().union(reviving).copied().collect();
+    let Remains { holders, versions, deletes } = state.remains(purged, &reviving);
+    let is_whole =
+        |change: &&&Arc<Change>| change.is_agreed() || change.ops.iter().any(|op| matches!(op, Op::Schema(_)));
     let mut waiting: Vec<ChangeId> = changes.values().filter(is_whole).map(|change| change.id).collect();
     waiting.extend(holders.into_iter().chain(versions.iter().filter_map(|lsn| by_lsn.get(lsn).copied())));
     let mut kept = BTreeSet::new();

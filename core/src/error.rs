@@ -70,7 +70,9 @@ pub enum Error {
         name: String,
     },
     /// It was dropped so long ago that nothing of it is left.
-    #[error("nothing of {what} `{name}` is left to bring back: the log was compacted since it was dropped; create it anew")]
+    #[error(
+        "nothing of {what} `{name}` is left to bring back: the log was compacted since it was dropped; create it anew"
+    )]
     Purged {
         /// Table or column.
         what: &'static str,

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::id::{Digest, ReplicaId, TxId, canonical_bytes};
 use crate::message::{Cursor, Delivery, Entry, LogRecord};
 use crate::ruling::{Rejection, Ruling};
-use crate::snapshot::{Base, CHUNK_CHANGE_BYTES, Head, Purged, Seals, SyncPoint, Tip};
+use crate::snapshot::{Base, CHUNK_CHANGE_BYTES, Head, Purged, ResyncReason, Seals, SyncPoint, Tip};
 use crate::strategy::BatchLimits;
 
 /// What became of a change.
@@ -528,6 +528,27 @@ impl ChangeLog {
             self.seal(&mut seals, numbered);
         }
         Some(seals.tip())
+    }
+
+    /// How many changes there are after a sync point.
+    ///
+    /// # Errors
+    /// Why nobody at that sync point can be sent them alone.
+    pub fn changes_since(&self, point: &SyncPoint) -> Result<u64, ResyncReason> {
+        self.check_tip(point.tip())?;
+        Ok(self.seals.tip().count.saturating_sub(point.count))
+    }
+
+    /// Whether whoever knows numbers that end there can be sent those that follow.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_tip(&self, tip: Tip) -> Result<(), ResyncReason> {
+        match self.sync_point(tip.lsn) {
+            Some(point) if point.tip() == tip => Ok(()),
+            None if tip.lsn < self.cut() => Err(ResyncReason::Compacted),
+            _ => Err(ResyncReason::OtherHistory),
+        }
     }
 
     fn seal(&self, seals: &mut Seals, numbered: &Numbered) {

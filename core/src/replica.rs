@@ -47,7 +47,7 @@ use crate::schema::history::{self, SchemaCounts, SchemaEvent, SchemaOutcome};
 use crate::schema::shape::SchemaState;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Phase, Session, resend_after};
-use crate::snapshot::{CHUNK_NUMBERS, Snapshots, Tip};
+use crate::snapshot::{CHUNK_NUMBERS, ResyncReason, Snapshots};
 use crate::state::{Delta, State};
 use crate::statement::Transaction;
 use crate::strategy::{BatchLimits, NetworkQuality, PROBE_AFTER, Strategy};
@@ -55,8 +55,8 @@ use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
-pub use file::Source;
 use compaction::Retention;
+pub use file::Source;
 use transfer::Fetching;
 
 /// What a new replica is told, and an old one must agree with.
@@ -310,6 +310,13 @@ pub enum Notice {
         peer: Peer,
         /// Its last number.
         last: Lsn,
+    },
+    /// A replica has to take a snapshot in the place of all numbers it knows.
+    ResyncRequired {
+        /// Which.
+        peer: Peer,
+        /// Why.
+        reason: ResyncReason,
     },
     /// The main's log begins later than this replica's ended, or is another: its base has taken the place of all numbers that were
     /// known here.
@@ -969,9 +976,11 @@ impl Replica {
             // A summary may be mistaken and is no acknowledgement. What waits for one is sent again, to be given one.
             hello.cursor.seen.forget_from(ChangeId { replica: self.id, seq });
         }
-        let other = self.refused_tip(&hello);
+        let resync_reason = self.resync_reason(&hello);
+        // Who merely lacks what is forgotten can tell by the snapshot itself.
+        let refused = resync_reason.filter(|reason| *reason != ResyncReason::Compacted).map(|_| hello.tip);
         let session = self.sessions.entry(from).or_default();
-        session.note_refused_tip(other, &hello.cursor);
+        session.note_refused_tip(refused, &hello.cursor);
         let greeted = session.greeted.take().filter(|_| hello.is_reply);
         let is_news = session.establish(hello.replica, &hello.cursor, hello.is_reply);
         let strategy = session.gauge.strategy();
@@ -992,6 +1001,9 @@ impl Replica {
             let (protocol_version, mode) = (protocol.name().to_owned(), hello.mode);
             let notice = Notice::Established { peer: from, replica: hello.replica, protocol_version, mode };
             self.outputs.push_back(Output::Notify(notice));
+        }
+        if let Some(reason) = resync_reason {
+            self.outputs.push_back(Output::Notify(Notice::ResyncRequired { peer: from, reason }));
         }
         if is_news {
             self.ask_for_decisions(now, from);
@@ -1026,15 +1038,14 @@ impl Replica {
         }
     }
 
-    /// The end of the numbers that a replica knows which says hello, if they are not the main's, or if one of them failed
-    /// there that is forgotten here.
-    fn refused_tip(&self, hello: &Hello) -> Option<Tip> {
-        let (tip, is_main) = (hello.tip, self.config.role == Role::Main);
-        let lacks_base = tip.lsn < self.log.cut();
-        let is_ours = lacks_base || self.log.sync_point(tip.lsn).is_some_and(|point| point.tip() == tip);
-        let has_failed = || hello.cursor.seen.gaps().any(|gap| self.log.is_in_base(gap));
-        let is_refused = is_main && spoken(hello) >= Some(Protocol::V1_0) && (!is_ours || has_failed());
-        is_refused.then_some(tip)
+    /// Why a replica that says hello has to take a snapshot in the place of all numbers it knows, if it has to.
+    fn resync_reason(&self, hello: &Hello) -> Option<ResyncReason> {
+        if self.config.role != Role::Main || spoken(hello) < Some(Protocol::V1_0) {
+            return None;
+        }
+        let has_failed = hello.cursor.seen.gaps().any(|gap| self.log.is_in_base(gap));
+        let failed = || has_failed.then_some(ResyncReason::Failed);
+        self.log.check_tip(hello.tip).err().or_else(failed)
     }
 
     fn check_hello(&self, hello: &Hello) -> Result<(), Error> {
@@ -1088,6 +1099,10 @@ impl Replica {
         }
         if !self.sessions.get(&from).is_some_and(Session::is_established) {
             self.greet_stranger(now, from);
+            return Ok(());
+        }
+        if self.sessions.get(&from).is_some_and(|session| session.refused_tip().is_some()) {
+            // What it sends bears numbers of another history. Once it has the main's it sends what is left of it again.
             return Ok(());
         }
         let sent = seen_in(&deliveries);
@@ -1210,7 +1225,7 @@ impl Replica {
         }
         if lsn <= self.log.lsn_known() {
             let known = self.log.delivery(lsn);
-            if known.is_none() {
+            if known.is_none() && (1..=self.log.cut()).contains(&lsn) {
                 // It was forgotten.
                 return Ok(());
             }

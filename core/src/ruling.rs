@@ -141,7 +141,9 @@ impl fmt::Display for Reason {
                 write!(f, "VersionMismatch: its author saw version {expected} of a row, there is version {found}")
             }
             Reason::Duplicate { of } => write!(f, "its transaction was carried out by change {of}"),
-            Reason::Compacted { cut } => write!(f, "its author had not seen the numbers up to {cut}, which are forgotten"),
+            Reason::Compacted { cut } => {
+                write!(f, "its author had not seen the numbers up to {cut}, which are forgotten")
+            }
             Reason::Invalid { problem } | Reason::Constraint { problem } | Reason::Purged { problem } => {
                 f.write_str(problem)
             }

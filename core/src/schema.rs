@@ -523,6 +523,11 @@ impl Schema {
         self.shown_names.iter().flat_map(of_table).collect()
     }
 
+    /// The tables in which an update brings a deleted row back.
+    pub(crate) fn reviving(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().filter(|(_, table)| table.update_revives()).map(|(id, _)| *id)
+    }
+
     /// What is dropped, and what was purged before.
     pub(crate) fn purgeable(&self) -> BTreeSet<Purged> {
         let of_table = |(id, state): (&TableId, &TableState)| {

@@ -72,6 +72,30 @@ pub struct Tip {
     pub checksum: [u8; 8],
 }
 
+/// Why a replica has to take a snapshot in the place of all numbers it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResyncReason {
+    /// It lacks numbers that are forgotten.
+    Compacted,
+    /// Its numbers are those of another history.
+    OtherHistory,
+    /// A change failed there that is forgotten here.
+    Failed,
+}
+
+impl ResyncReason {
+    /// The reason's name in documents and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ResyncReason::Compacted => "compacted",
+            ResyncReason::OtherHistory => "other_history",
+            ResyncReason::Failed => "failed",
+        }
+    }
+}
+
 /// The last change of an author, of which nothing else need be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Head {
@@ -378,8 +402,11 @@ mod tests {
         for (lasts, lsn) in [(&[][..], 1), (&[0, 3], 3), (&[3, 3], 3), (&[6, 3], 3), (&[3, 6], 7)] {
             assert!(manifest(lasts, lsn).check().is_err(), "{lasts:?} up to {lsn}");
         }
-        let head = |author: u8, seq| {
-            Head { author: ReplicaId([author; 16]), seq, digest: digest(0), timestamp: Timestamp::default() }
+        let head = |author: u8, seq| Head {
+            author: ReplicaId([author; 16]),
+            seq,
+            digest: digest(0),
+            timestamp: Timestamp::default(),
         };
         let based = |lsn, heads: &[Head]| {
             let base = Base { sync_point: SyncPoint { lsn, ..SyncPoint::default() }, ..Base::default() };

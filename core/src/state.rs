@@ -344,17 +344,23 @@ impl State {
         }
     }
 
-    /// What compaction has to keep, where these tables and columns are gone for good: see [`crate::compaction`].
-    pub(crate) fn remains(&self, purged: &BTreeSet<Purged>) -> Remains {
+    /// The tables in which an update brings a deleted row back, with all it had.
+    pub(crate) fn reviving(&self) -> BTreeSet<TableId> {
+        self.schema.reviving().collect()
+    }
+
+    /// What compaction has to keep, where these tables and columns are gone for good, and updates bring rows of those tables
+    /// back: see [`crate::compaction`].
+    pub(crate) fn remains(&self, purged: &BTreeSet<Purged>, reviving: &BTreeSet<TableId>) -> Remains {
         let is_purged = |table, column| purged.contains(&Purged { table, column });
+        let is_dead = |table: TableId, record: &Record| !reviving.contains(&table) && record.registers.is_dead();
         let live_edges: BTreeSet<&Edge> =
-            self.edges.iter().filter(|(_, record)| !record.registers.is_dead()).map(|(edge, _)| edge).collect();
-        let edges = self.edges.iter().map(|(edge, record)| {
-            (Element::Edge(edge.clone()), record, !live_edges.contains(edge))
-        });
+            self.edges.iter().filter(|(edge, record)| !is_dead(edge.table, record)).map(|(edge, _)| edge).collect();
+        let edges =
+            self.edges.iter().map(|(edge, record)| (Element::Edge(edge.clone()), record, !live_edges.contains(edge)));
         let nodes = self.nodes.iter().map(|(node, record)| {
             let has_edges = self.incident_edges(node).any(|edge| live_edges.contains(edge));
-            (Element::Node(node.clone()), record, record.registers.is_dead() && !has_edges)
+            (Element::Node(node.clone()), record, is_dead(node.table, record) && !has_edges)
         });
         let mut remains = Remains::default();
         for (element, record, is_dead) in nodes.chain(edges).filter(|(element, ..)| !is_purged(element.table(), None)) {

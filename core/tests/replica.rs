@@ -881,6 +881,7 @@ fn a_chunk_that_holds_other_numbers_is_refused() {
 #[test]
 fn only_an_edge_is_offered_snapshots() {
     let (mut nodes, manifest) = offered();
-    let refused = nodes[0].input(Input::Receive { from: Peer(1), bytes: Message::Offer { manifest, in_place_of: None }.encode() });
+    let refused = nodes[0]
+        .input(Input::Receive { from: Peer(1), bytes: Message::Offer { manifest, in_place_of: None }.encode() });
     assert_eq!(refused, Err(Error::ForeignNumber { what: "a snapshot".to_owned(), lsn: 20 }));
 }

@@ -1,4 +1,4 @@
-//! What the main decides, what fails, and what becomes of it: epochs, rejections, stamps, strict changes, circles.
+//! What the main decides, what fails, and what becomes of it: epochs, rejections, stamps, strict changes, circles, compaction.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use kuzusync_core::Error;
 use kuzusync_core::change::{Change, Op};
 use kuzusync_core::clock::{Instant, Now};
+use kuzusync_core::compaction::RETENTION;
 use kuzusync_core::ddl::{Column, Rule};
 use kuzusync_core::id::{ChangeId, DatabaseId, Digest, ReplicaId, TxId};
-use kuzusync_core::message::{Delivery, Entry, Message, Record, Role};
+use kuzusync_core::message::{Delivery, Entry, Message, Protocol, Record, Role};
 use kuzusync_core::policy::Policy;
 use kuzusync_core::replica::{Config, EPOCH_WINDOW, Input, Notice, Output, Replica};
 use kuzusync_core::ruling::{Reason, Ruling};
 use kuzusync_core::session::Peer;
+use kuzusync_core::snapshot::ResyncReason;
 use kuzusync_core::statement::{Properties, Statement, Transaction};
 use kuzusync_core::value::{Type, Value};
 
@@ -479,4 +481,202 @@ fn no_ruling_from_outside_makes_an_edge_panic_or_lose_what_is_numbered() {
     star.submit(1, 9, rename("Bob")).unwrap();
     star.pass_epoch_window();
     star.assert_name("Bob");
+}
+
+// ---- compaction ----
+
+/// The main has numbers that are a retention old, and is asked to forget.
+fn compact(star: &mut Star) {
+    star.input(MAIN, Input::Compact).unwrap();
+    star.0[MAIN].now_us += u64::try_from(RETENTION.as_micros()).unwrap();
+    // Everybody who is there is heard of again.
+    let online: Vec<usize> = (1..star.0.len()).filter(|edge| star.0[*edge].is_online).collect();
+    online.into_iter().for_each(|edge| star.connect(edge));
+    star.pass_epoch_window();
+    star.input(MAIN, Input::Compact).unwrap();
+}
+
+fn user(key: i64, name: &str) -> Statement {
+    let properties = Properties::from([("id".into(), key.into()), ("name".into(), name.into())]);
+    Statement::CreateNode { table: "User".into(), properties }
+}
+
+fn delete(key: i64) -> Statement {
+    Statement::DeleteNode { table: "User".into(), key: key.into() }
+}
+
+fn kept(star: &Star, at: usize) -> Vec<u64> {
+    star.0[at].replica.log().kept().filter_map(|delivery| delivery.lsn()).collect()
+}
+
+#[test]
+fn what_nobody_needs_is_forgotten_everywhere_and_nobody_sees_a_difference() {
+    let mut star = star_with_user(2);
+    star.submit(1, 3, rename("Bob")).unwrap();
+    star.submit(2, 4, rename("Cy")).unwrap();
+    star.submit(1, 5, user(2, "Di")).unwrap();
+    star.submit(2, 6, delete(2)).unwrap();
+    let (before, counted) = (star.0[1].replica.view(), star.0[1].replica.sync_point().count);
+    compact(&mut star);
+    let cut = star.0[MAIN].replica.cut();
+    assert!(cut >= 6, "{cut}");
+    for at in 0..3 {
+        let replica = &star.0[at].replica;
+        assert_eq!((replica.cut(), replica.view()), (cut, before.clone()));
+        assert_eq!(replica.snapshot(), star.0[MAIN].replica.snapshot());
+        assert_eq!(kept(&star, at), [1, 2, 4], "the table, the user, and her last name");
+        assert_eq!((replica.sync_point().count, replica.log().rejections().count()), (counted, 0));
+    }
+    star.submit(1, 7, rename("Ed")).unwrap();
+    star.assert_name("Ed");
+    star.assert_restored();
+}
+
+#[test]
+fn a_delete_is_kept_while_what_it_deletes_is_part_of_a_change_that_is() {
+    let mut star = star_with_user(1);
+    let both = vec![user(2, "stays"), user(3, "goes")];
+    star.input(1, Input::Local(Transaction { tx: TxId([3; 16]), statements: both, ..Transaction::default() })).unwrap();
+    star.submit(1, 4, delete(3)).unwrap();
+    let before = star.0[1].replica.view();
+    compact(&mut star);
+    assert_eq!(kept(&star, MAIN), [1, 2, 3, 4]);
+    assert_eq!(star.0[1].replica.view(), before);
+    star.submit(MAIN, 5, delete(2)).unwrap();
+    compact(&mut star);
+    assert_eq!(kept(&star, MAIN), [1, 2], "neither row is left");
+    star.assert_restored();
+}
+
+#[test]
+fn who_was_away_for_longer_takes_the_base_and_writes_anew_what_it_had_not_sent() {
+    let mut star = star_with_user(2);
+    star.disconnect(2);
+    star.submit(2, 3, user(2, "of edge 2")).unwrap();
+    star.submit(1, 4, delete(1)).unwrap();
+    star.submit(1, 5, user(3, "of edge 1")).unwrap();
+    star.input(MAIN, Input::Compact).unwrap();
+    star.input(MAIN, Input::Compact).unwrap();
+    assert_eq!(star.0[MAIN].replica.cut(), 0, "nothing is old enough");
+    compact(&mut star);
+    let (cut, known) = (star.0[MAIN].replica.cut(), star.0[2].replica.log().lsn_known());
+    assert!(cut > known, "{cut} and {known}");
+    star.connect(2);
+    let is_told =
+        |notice: &Notice| matches!(notice, Notice::ResyncRequired { peer: Peer(2), reason: ResyncReason::Compacted });
+    assert!(star.0[MAIN].notices.iter().any(is_told));
+    assert_eq!(star.0[2].rejected(), [Reason::Compacted { cut }]);
+    let is_anew = |notice: &Notice| matches!(notice, Notice::WrittenAnew { .. });
+    assert_eq!(star.0[2].notices.iter().filter(|notice| is_anew(notice)).count(), 1);
+    for node in &star.0 {
+        let view = node.replica.view();
+        let users: Vec<_> = view.nodes["User"].keys().cloned().collect();
+        assert_eq!(users, [Value::from(2), Value::from(3)]);
+        assert_eq!((node.replica.cut(), node.replica.pending()), (cut, vec![]));
+    }
+    star.assert_restored();
+}
+
+#[test]
+fn a_strict_change_of_who_was_away_is_not_written_anew_over_what_it_had_not_seen() {
+    let mut star = star_with_user(2);
+    star.disconnect(2);
+    star.submit_strictly(2, 3, rename("strictly"));
+    star.submit(1, 4, rename("meanwhile")).unwrap();
+    compact(&mut star);
+    star.connect(2);
+    assert!(matches!(star.0[2].rejected()[..], [Reason::VersionMismatch { .. }]), "{:?}", star.0[2].rejected());
+    star.assert_name("meanwhile");
+}
+
+#[test]
+fn a_main_does_not_forget_what_a_replica_lacks_of_which_it_hears() {
+    let mut star = star_with_user(2);
+    star.disconnect(2);
+    let known = star.0[2].replica.log().lsn_known();
+    star.submit(1, 3, rename("Bob")).unwrap();
+    star.input(MAIN, Input::Compact).unwrap();
+    star.0[MAIN].now_us += u64::try_from(RETENTION.as_micros() / 2).unwrap();
+    // It comes by for a moment.
+    star.connect(2);
+    star.disconnect(2);
+    assert!(star.0[2].replica.log().lsn_known() > known);
+    let known = star.0[2].replica.log().lsn_known();
+    star.submit(1, 4, rename("Cy")).unwrap();
+    star.input(MAIN, Input::Compact).unwrap();
+    star.0[MAIN].now_us += u64::try_from(RETENTION.as_micros() / 2).unwrap();
+    star.connect(1);
+    star.pass_epoch_window();
+    star.input(MAIN, Input::Compact).unwrap();
+    let cut = star.0[MAIN].replica.cut();
+    assert!(cut > 0 && cut <= known, "{cut}, and edge 2 knows {known}");
+}
+
+#[test]
+fn a_replica_that_heard_what_its_main_has_lost_keeps_it_and_sends_it_again() {
+    let mut star = star_with_user(2);
+    let backup = star.0[MAIN].records.clone();
+    star.submit(1, 3, rename("Bob")).unwrap();
+    star.submit(2, 4, user(2, "Di")).unwrap();
+    star.submit(1, 5, user(3, "Ed")).unwrap();
+    let before = star.0[1].replica.view();
+    star.disconnect(1);
+    star.disconnect(2);
+    star.0[MAIN] = Node::open(Role::Main, MAIN, backup);
+    star.connect(1);
+    let other = |reason| Notice::ResyncRequired { peer: Peer(1), reason };
+    assert!(star.0[MAIN].notices.contains(&other(ResyncReason::OtherHistory)));
+    star.connect(2);
+    star.pass_epoch_window();
+    for at in 0..3 {
+        assert_eq!((star.0[at].replica.view(), star.0[at].replica.pending()), (before.clone(), vec![]));
+    }
+    star.assert_restored();
+}
+
+#[test]
+fn records_are_written_anew_without_what_is_forgotten() {
+    let mut star = star_with_user(2);
+    (3..60).for_each(|tx| star.submit(1, tx, rename(&format!("name {tx}"))).unwrap());
+    star.disconnect(2);
+    star.submit(2, 60, user(2, "pending")).unwrap();
+    star.connect(2);
+    compact(&mut star);
+    star.submit(1, 61, user(3, "after")).unwrap();
+    star.disconnect(2);
+    star.submit(2, 62, user(4, "queued")).unwrap();
+    for (at, node) in star.0.iter_mut().enumerate() {
+        let bytes = |records: &[Record]| records.iter().map(|record| record.encode().len()).sum::<usize>();
+        let anew = node.replica.records().unwrap();
+        assert!(bytes(&anew) * 4 < bytes(&node.records), "{at}: {} of {}", bytes(&anew), bytes(&node.records));
+        node.records = anew;
+    }
+    star.assert_restored();
+    let records = star.0[2].records.clone();
+    star.0[2] = Node::open(Role::Edge, 2, records);
+    star.0[2].is_online = false;
+    star.connect(2);
+    assert!(star.0[MAIN].replica.view().node("User", &4.into()).is_some(), "what was queued is sent");
+}
+
+#[test]
+fn only_the_main_compacts_and_then_speaks_no_version_without_snapshots() {
+    let mut star = star_with_user(1);
+    assert_eq!(star.input(1, Input::Compact), Err(Error::NotMain { what: "compaction" }));
+    compact(&mut star);
+    assert!(star.0[MAIN].replica.cut() > 0);
+    let config = Config { protocol: Protocol::V0_9, ..Config::new(Role::Edge, DatabaseId([7; 16])) };
+    let mut older = Replica::open(config, [9; 32], &[]).unwrap();
+    older.handle_input(Now { monotonic: Instant(0), wall_ms: 0 }, Input::Connected(Peer(MAIN as u32))).unwrap();
+    let hello = std::iter::from_fn(|| match older.poll_output() {
+        Output::Timeout(_) => None,
+        output => Some(output),
+    });
+    let hello = hello.filter_map(|output| match output {
+        Output::Transmit { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    let bytes = hello.last().unwrap();
+    let refused = star.input(MAIN, Input::Receive { from: Peer(1), bytes });
+    assert_eq!(refused, Err(Error::ProtocolVersion { found: "0.9".into(), expected: "1.0".into() }));
 }

@@ -183,7 +183,9 @@ impl Names {
             Ok(Message::Refused(reason)) => format!("a refusal ({})", self.in_sentence(&reason)),
             Ok(Message::Unclear { .. }) => "word that the summary was too short".to_owned(),
             Ok(Message::TwoPhase(letter)) => self.letter(&letter),
-            Ok(Message::Offer { manifest, .. }) => format!("the offer of a snapshot up to number {}", manifest.sync_point.lsn),
+            Ok(Message::Offer { manifest, .. }) => {
+                format!("the offer of a snapshot up to number {}", manifest.sync_point.lsn)
+            }
             Ok(Message::Want { chunks }) => {
                 let lasts: Vec<String> = chunks.iter().map(u64::to_string).collect();
                 format!("a wish for the chunks up to {}", lasts.join(", "))
@@ -532,7 +534,9 @@ impl Names {
             Reason::Drift { main_ms } => {
                 format!("stamped too far ahead, the main's time is {}", stamp(Timestamp::at_ms(*main_ms)))
             }
-            Reason::Compacted { cut } => format!("its author had not seen the numbers up to {cut}, which are forgotten"),
+            Reason::Compacted { cut } => {
+                format!("its author had not seen the numbers up to {cut}, which are forgotten")
+            }
             Reason::Invalid { problem } | Reason::Constraint { problem } | Reason::Purged { problem } => {
                 problem.clone()
             }

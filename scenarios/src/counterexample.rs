@@ -30,6 +30,7 @@ pub fn all() -> Vec<(Bug, Scenario)> {
     let four = Options { replicas: 4, ..Options::default() };
     let peers = Options { has_main: false, ..Options::default() };
     vec![
+        (Bug::CompactedAccepted, crate::compaction::late_insert_after_a_purge()),
         (
             Bug::EpochOnReceipt,
             Scenario {

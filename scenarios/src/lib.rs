@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | every documented requirement, by id |
 //! | [`scenario`] | what a scenario is; the list of all |
-//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`migration`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
+//! | [`session`], [`conflict`], [`offline`], [`transfer`], [`compaction`], [`two_phase_commit`], [`reconciliation`], [`resend`], [`input`], [`change_log`], [`operation`], [`migration`], [`schema`], [`schema_changes`], [`schema_history`], [`schema_pairs`], [`schema_store`], [`harness`] | the scenarios, a file per section |
 //! | [`crash_points`] | a transaction between replicas, interrupted everywhere |
 //! | [`counterexample`] | why the rules are not simpler: a scenario for each simpler one |
 //! | [`sampled`] | what the cases of the harness ask of many runs |
@@ -15,6 +15,7 @@
 
 pub mod case;
 pub mod change_log;
+pub mod compaction;
 pub mod conflict;
 pub mod counterexample;
 pub mod crash_points;

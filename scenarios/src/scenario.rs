@@ -39,6 +39,7 @@ impl Scenario {
             crate::two_phase_commit::scenarios(),
             crate::offline::scenarios(),
             crate::transfer::scenarios(),
+            crate::compaction::scenarios(),
             crate::reconciliation::scenarios(),
             crate::change_log::scenarios(),
             crate::operation::scenarios(),

@@ -248,7 +248,7 @@ impl<R: Replays> Shrinking<'_, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
-        let conditions: [fn(&mut Plan); 13] = [
+        let conditions: [fn(&mut Plan); 14] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
             |plan| plan.options.links.reorder_permille = 0,

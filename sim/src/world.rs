@@ -415,7 +415,8 @@ impl World {
                         Notice::AlreadySubmitted { id, .. } => own_change = Some(*id),
                         _ => {}
                     }
-                    let resynced = if let Notice::Resynced { cursor, .. } = &notice { Some(cursor.clone()) } else { None };
+                    let resynced =
+                        if let Notice::Resynced { cursor, .. } = &notice { Some(cursor.clone()) } else { None };
                     self.hosts[host as usize].is_disk_outdated |= forgets(&notice);
                     self.record(Some(host), EventKind::Notified(notice));
                     if let Some(cursor) = resynced {

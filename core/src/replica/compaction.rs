@@ -1,6 +1,7 @@
 //! How a replica forgets, and how it takes the base of another's log in place of its own: see [`crate::compaction`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::{Batch, Config, Notice, Output, Replica, changes_schema};
 use crate::causal;
@@ -98,7 +99,7 @@ impl Replica {
             return;
         }
         let purged = self.purgeable(cut);
-        let kept = kept(&self.log, cut, &purged);
+        let kept = kept(&self.log, cut, &purged, &self.state.reviving());
         self.log.forget(cut, &kept, purged);
         self.snapshots = Snapshots::default();
         self.rebuild();
@@ -148,7 +149,7 @@ impl Replica {
         self.snapshots = Snapshots::default();
         let queue = OfflineQueue::new(self.config.queue_operations_max);
         let queued: Vec<u64> = std::mem::replace(&mut self.queue, queue).seqs().collect();
-        self.to_write_anew.clear();
+        let to_write_anew = std::mem::take(&mut self.to_write_anew);
         self.schema_heads.clear();
         self.timestamp_numbered = base.sync_point.timestamp;
         self.timestamp = self.timestamp_numbered;
@@ -163,6 +164,12 @@ impl Replica {
             self.note_schema_head(change.id);
         }
         self.take_fates(&kept, &queued, &old, batch);
+        for id in to_write_anew {
+            if let Some(change) = old.get(id).filter(|_| self.log.is_in_base(id)) {
+                self.log.keep_rejected(Arc::clone(change));
+                self.to_write_anew.insert(id);
+            }
+        }
         for (change, is_proposed) in old.into_unknown_to(&self.log) {
             let (id, entry) = (change.id, Entry { change, lsn: None });
             let follows = causal::missing(&entry, &self.log).is_none() && self.log.check_history(&entry.change).is_ok();
@@ -210,7 +217,7 @@ impl Replica {
                     let id = rejection.change;
                     if id.replica == self.id && queued.contains(&id.seq) {
                         rejected.insert(id.seq);
-                        old.get(id).into_iter().for_each(|change| self.log.keep_rejected(change.clone()));
+                        old.get(id).into_iter().for_each(|change| self.log.keep_rejected(Arc::clone(change)));
                         self.take_rejection(rejection, batch);
                     }
                 }

@@ -18,8 +18,8 @@ use crate::strategy::Strategy;
 #[derive(Debug)]
 pub(super) struct Fetching {
     manifest: Manifest,
-    /// Its base takes the place of all numbers known here.
-    is_in_place: bool,
+    /// What is known here is of another history.
+    is_other: bool,
     /// Chunks that came before one they follow, by their last numbers. They are what they were offered as.
     arrived: BTreeMap<Lsn, (VectorClock, Vec<u8>)>,
     /// The last chunk that was asked for and not given up yet, by its last number.
@@ -38,12 +38,13 @@ fn fetch_after(attempt: u32) -> Duration {
 impl Fetching {
     /// The chunks that are missing where the numbers up to `known` are.
     fn lacking(&self, known: Lsn) -> impl Iterator<Item = &Chunk> {
-        self.manifest.lacking(if self.is_in_place { 0 } else { known })
+        self.manifest.lacking(if self.base_end(known).is_some() { 0 } else { known })
     }
 
-    /// The last number of the base that takes the place of what is known, if one does.
-    fn base_end(&self) -> Option<Lsn> {
-        self.is_in_place.then_some(self.manifest.base.sync_point.lsn)
+    /// The last number of the base, if that takes the place of the numbers up to `known`.
+    fn base_end(&self, known: Lsn) -> Option<Lsn> {
+        let end = self.manifest.base.sync_point.lsn;
+        (self.is_other || known < end).then_some(end)
     }
 }
 
@@ -121,14 +122,14 @@ impl Replica {
             self.greet_stranger(now, from);
             return Ok(());
         }
-        let is_other = in_place_of.is_some_and(|tip| self.log.sync_point(tip.lsn).map(|point| point.tip()) == Some(tip));
+        let is_other =
+            in_place_of.is_some_and(|tip| self.log.sync_point(tip.lsn).map(|point| point.tip()) == Some(tip));
         if in_place_of.is_some() && !is_other {
             // These numbers are not known here any more, of which the main has yet to hear.
             self.greet(now, from);
             return Ok(());
         }
-        let is_in_place = is_other || self.log.lsn_known() < manifest.base.sync_point.lsn;
-        if lsn <= self.log.lsn_known() && !is_in_place {
+        if lsn <= self.log.lsn_known() && !is_other {
             // The main has not heard of what came before, or not understood it.
             self.transmit_tagged(from, self.tag_of(from), Message::Ack(self.log.cursor()));
             return Ok(());
@@ -144,7 +145,7 @@ impl Replica {
         let mut arrived = before.map(|fetching| fetching.arrived).unwrap_or_default();
         arrived
             .retain(|last, (_, bytes)| manifest.chunks.contains(&Chunk { last: *last, digest: Digest::of(&[bytes]) }));
-        self.fetching = Some(Fetching { manifest, is_in_place, arrived, asked, attempt });
+        self.fetching = Some(Fetching { manifest, is_other, arrived, asked, attempt });
         self.take_in_chunks(now, from)
     }
 
@@ -161,8 +162,9 @@ impl Replica {
         // Those of a base are taken in together, so the window is of those that have not arrived.
         let missing = fetching.lacking(known).map(|chunk| chunk.last);
         let window = missing.enumerate().filter(|(_, last)| !fetching.arrived.contains_key(last));
-        let base_end = fetching.base_end();
-        let window = window.take_while(|(index, last)| *index < CHUNKS_WANTED_MAX || base_end.is_some_and(|end| *last <= end));
+        let base_end = fetching.base_end(known);
+        let window =
+            window.take_while(|(index, last)| *index < CHUNKS_WANTED_MAX || base_end.is_some_and(|end| *last <= end));
         let mut chunks: Vec<Lsn> = window.take(CHUNKS_WANTED_MAX).map(|(_, last)| last).collect();
         if is_again {
             // Once this one comes the link works again, and all that was asked for after it is taken for lost.
@@ -228,7 +230,7 @@ impl Replica {
         loop {
             let known = self.log.lsn_known();
             let Some(fetching) = &mut self.fetching else { return Ok(()) };
-            if let Some(end) = fetching.base_end() {
+            if let Some(end) = fetching.base_end(known) {
                 let mut chunks = fetching.manifest.chunks.iter().filter(|chunk| chunk.last <= end);
                 if chunks.any(|chunk| !fetching.arrived.contains_key(&chunk.last)) {
                     break;
@@ -264,7 +266,7 @@ impl Replica {
             kept.extend(snapshot::read_kept(&bytes, fetching.manifest.first_of(last), last)?);
             clock.merge(&chunk_clock);
         }
-        fetching.is_in_place = false;
+        fetching.is_other = false;
         fetching.attempt = 0;
         let was_longer = self.log.lsn_known() >= base.sync_point.lsn;
         self.resync(now, from, base, kept, &clock)?;
@@ -301,8 +303,8 @@ impl Replica {
         self.timers.remove(&Timer::Fetch(from));
         let Some(Fetching { manifest, .. }) = self.fetching.take() else { return Ok(()) };
         let SyncPoint { lsn, checksum: expected, .. } = manifest.sync_point;
-        // What was received meanwhile may have led beyond it; then there is an end of a chunk there all the same.
-        let found = self.log.seals().end_at(lsn).unwrap_or_else(|| self.sync_point());
+        // What was received meanwhile may have led beyond it, and may even have compacted what leads there.
+        let found = self.log.sync_point(lsn).unwrap_or(manifest.sync_point);
         if found != manifest.sync_point && !is_planted(Bug::SnapshotUnchecked) {
             return self.refuse(from, self.tag_of(from), Error::OtherHistory { lsn, found: found.checksum, expected });
         }

@@ -124,7 +124,7 @@ impl Meeting {
             for (last, bytes) in manifest.chunks.iter().filter_map(|each| chunk(each.last)) {
                 of_snapshot.push(Message::Chunk { last, clock: VectorClock::default(), bytes });
             }
-            of_snapshot.push(Message::Offer(manifest));
+            of_snapshot.push(Message::Offer { manifest, in_place_of: None });
         }
         meeting.frames.extend(of_snapshot.iter().map(Message::encode));
         meeting.frames.push(Message::Unclear { key: [1; 16], differences_min: 3 }.encode());

@@ -86,6 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn a_conflict_that_was_compacted_is_to_be_forgotten_and_no_other() {
+        let whole = ReplicaState { role: Role::Edge, log: numbered(&log()), ..state(0, &log()) };
+        let forgets = |cut, forgets: bool| {
+            let audit = if forgets { Vec::new() } else { whole.audit.clone() };
+            Audit.inspect(&ReplicaState { cut, audit, ..whole.clone() }).is_ok()
+        };
+        assert!(forgets(2, true) && !forgets(2, false), "the one that lost is number 2");
+        assert!(forgets(1, false) && !forgets(1, true));
+    }
+
+    #[test]
     fn a_loss_to_the_wrong_winner_is_found() {
         let mut replica = state(0, &log());
         replica.audit[0].winner.rank.index += 1;

@@ -134,10 +134,12 @@ impl<'a> Fates<'a> {
             };
             match &rejection.reason {
                 Reason::Invalid { problem } => return Err(format!("was rejected as invalid: {problem}")),
-                Reason::Drift { .. } | Reason::Follows { .. } | Reason::Compacted { .. } => match self.written_anew(rejection) {
-                    Some(anew) => id = anew,
-                    None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
-                },
+                Reason::Drift { .. } | Reason::Follows { .. } | Reason::Compacted { .. } => {
+                    match self.written_anew(rejection) {
+                        Some(anew) => id = anew,
+                        None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
+                    }
+                }
                 _ if is_told(id) => return Ok(()),
                 reason => return Err(format!("was rejected as {id}, which its author never told: {reason}")),
             }

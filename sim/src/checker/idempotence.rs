@@ -1,10 +1,11 @@
 //! No replica applies a change twice, or one that was rejected, and no transaction becomes two changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::{Change, ChangeId};
-use kuzusync_core::clock::Seen;
+use kuzusync_core::clock::{Lsn, Seen};
 use kuzusync_core::id::{ReplicaId, TxId};
+use kuzusync_core::message::Entry;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::Ruling;
 
@@ -19,6 +20,10 @@ pub struct Idempotence {
     passed: BTreeMap<u32, Seen>,
     /// The change that each author made of a transaction.
     transactions: BTreeMap<(ReplicaId, TxId), ChangeId>,
+    /// The numbers of changes.
+    lsns: BTreeMap<ChangeId, Lsn>,
+    /// What was compacted: whoever asks for the same again has waited too long.
+    forgotten: BTreeSet<ChangeId>,
 }
 
 impl Checker for Idempotence {
@@ -33,7 +38,15 @@ impl Checker for Idempotence {
                 self.passed.insert(host, cursor.seen.clone());
                 Ok(())
             }
-            EventKind::Notified(Notice::Applied { entry }) => self.apply(host, &entry.change),
+            EventKind::Notified(Notice::Applied { entry }) => {
+                self.lsns.extend(entry.lsn.map(|lsn| (entry.change.id, lsn)));
+                self.apply(host, &entry.change)
+            }
+            EventKind::Notified(Notice::Ruled { ruling: Ruling::Compaction(cut), .. }) => {
+                let forgotten = self.lsns.iter().filter(|(_, lsn)| *lsn <= cut).map(|(id, _)| *id);
+                self.forgotten.extend(forgotten);
+                Ok(())
+            }
             EventKind::Notified(Notice::Ruled { ruling: Ruling::Rejection(rejection), .. }) => {
                 pass(self.passed.entry(host).or_default(), rejection.change);
                 Ok(())
@@ -59,8 +72,10 @@ impl Checker for Idempotence {
     fn judge(&mut self, replicas: &[ReplicaState]) -> Result<(), Finding> {
         for replica in replicas {
             let mut transactions = BTreeMap::new();
-            for change in replica.log.iter().map(|entry| &entry.change) {
-                if let Some(first) = transactions.insert(change.tx, change.id) {
+            for Entry { change, lsn } in &replica.log {
+                let Some((first, first_lsn)) = transactions.insert(change.tx, (change.id, *lsn)) else { continue };
+                let is_forgotten = first_lsn.is_some_and(|lsn| lsn <= replica.cut);
+                if !is_forgotten || change.replaces.is_some() {
                     return Err(became_two(first, change.id, replica.host));
                 }
             }
@@ -78,7 +93,8 @@ impl Idempotence {
         }
         pass(passed, id);
         let first = self.transactions.insert((id.replica, change.tx), id).unwrap_or(id);
-        let is_same = first == id || change.replaces == Some(first);
+        let is_forgotten = self.forgotten.contains(&first) || self.forgotten.contains(&id);
+        let is_same = first == id || change.replaces == Some(first) || is_forgotten;
         if is_same { Ok(()) } else { Err(became_two(first, id, host)) }
     }
 }
@@ -143,6 +159,27 @@ mod tests {
         assert!(found.message.contains("one transaction"), "{found:?}");
         let anew = altered(&second, |second| second.replaces = Some(first.id));
         assert_eq!(verdict(&[applied(0, &first), applied(0, &anew)]), Ok(()), "the first was rejected for its clock");
+    }
+
+    #[test]
+    fn a_transaction_may_be_carried_out_again_once_it_is_compacted_but_not_by_itself() {
+        let first = change(id(1, 1), 1, &[], Vec::new());
+        let again = altered(&change(id(1, 2), 2, &[], Vec::new()), |again| again.tx = first.tx);
+        let entry =
+            |change: &std::sync::Arc<Change>, lsn| Entry { change: std::sync::Arc::clone(change), lsn: Some(lsn) };
+        let applied = |change, lsn| noticed(0, Notice::Applied { entry: entry(change, lsn) });
+        let compacted = noticed(0, Notice::Ruled { ruling: Ruling::Compaction(1), lsn: 2 });
+        assert_eq!(verdict(&[applied(&first, 1), compacted, applied(&again, 3)]), Ok(()), "its client waited too long");
+        assert!(verdict(&[applied(&first, 1), applied(&again, 3)]).is_err());
+        let mut replica = state(0, &[first.clone(), again.clone()]);
+        replica.log = vec![entry(&first, 1), entry(&again, 3)];
+        let mut judged = |cut, replaces| {
+            replica.cut = cut;
+            replica.log[1].change = altered(&again, |again| again.replaces = replaces);
+            Idempotence::default().judge(std::slice::from_ref(&replica)).is_ok()
+        };
+        assert!(judged(1, None) && !judged(0, None));
+        assert!(!judged(1, Some(first.id)), "what is written anew must not have been done");
     }
 
     #[test]

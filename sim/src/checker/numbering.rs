@@ -1,12 +1,13 @@
 //! The main's numbers have no gaps, survive restarts, and mean the same change or ruling everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::Lsn;
 use kuzusync_core::replica::Notice;
 use kuzusync_core::ruling::Ruling;
+use kuzusync_core::snapshot::ResyncReason;
 
 use crate::checker::{Checker, Finding};
 use crate::history::{Event, EventKind};
@@ -19,6 +20,8 @@ pub struct Numbering {
     given: BTreeMap<Lsn, Numbered>,
     /// The last number that each host has told of.
     last: BTreeMap<u32, Lsn>,
+    /// The hosts whose numbers the main refused, so that they begin anew.
+    refused: BTreeSet<u32>,
 }
 
 /// What has a number.
@@ -49,6 +52,16 @@ impl Checker for Numbering {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
             EventKind::DiskReplaced | EventKind::Wiped | EventKind::Cloned { .. } => {
+                self.last.remove(&host);
+                Ok(())
+            }
+            EventKind::Notified(Notice::ResyncRequired { peer, reason }) => {
+                if *reason != ResyncReason::Compacted {
+                    self.refused.insert(peer.0);
+                }
+                Ok(())
+            }
+            EventKind::Notified(Notice::Resynced { .. }) if self.refused.remove(&host) => {
                 self.last.remove(&host);
                 Ok(())
             }
@@ -116,8 +129,9 @@ impl Numbering {
 mod tests {
     use super::*;
     use crate::checker::samples::{change, event, id, noticed, numbered, opened_with, rejected, state};
-    use kuzusync_core::message::Entry;
+    use kuzusync_core::message::{Cursor, Entry};
     use kuzusync_core::ruling::Reason;
+    use kuzusync_core::session::Peer;
 
     fn number(host: u32, change: ChangeId, lsn: Lsn) -> Event {
         noticed(host, Notice::Numbered { id: change, lsn })
@@ -145,6 +159,22 @@ mod tests {
             let events = [first.clone(), second.clone(), event(0, replaced), reopened(1)];
             assert_eq!(verdict(&events), Ok(()), "another disk knows less");
         }
+    }
+
+    #[test]
+    fn only_who_was_refused_its_numbers_begins_anew() {
+        let resynced = |lsn| {
+            let (peer, cursor) = (Peer(0), Cursor { lsn, ..Cursor::default() });
+            [noticed(1, Notice::Resynced { peer, cursor }), opened_with(1, &[], lsn)]
+        };
+        let required = |reason| noticed(0, Notice::ResyncRequired { peer: Peer(1), reason });
+        let after = |reason, lsn| {
+            let told = [number(1, id(1, 1), 1), number(1, id(1, 2), 2), required(reason)];
+            verdict(&[told.as_slice(), &resynced(lsn)].concat())
+        };
+        assert_eq!(after(ResyncReason::OtherHistory, 0), Ok(()));
+        assert_eq!(after(ResyncReason::Compacted, 5), Ok(()));
+        assert!(after(ResyncReason::Compacted, 1).unwrap_err().contains("had told of 2"));
     }
 
     #[test]
