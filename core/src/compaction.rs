@@ -41,7 +41,8 @@
 //! A replica that lacks forgotten numbers gets the base in place of all the numbers it holds, with what is kept, and goes on
 //! from there. Of its own changes those are done for which the base stands; the others it sends as ever, the main rejects
 //! them, and it writes them anew. Nothing pending is lost, and nothing is done twice. The same goes for a replica whose numbers
-//! are of another history: it keeps what the main's has not.
+//! are of another history, because it is damaged or because the main was set back: what it wrote and the main's history has
+//! not, it sends again.
 //!
 //! What is written by other systems and was imported by a replica that was away for longer is rejected with nobody to write
 //! it anew; it can be imported again.

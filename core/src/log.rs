@@ -697,12 +697,13 @@ impl ChangeLog {
         logged.into_iter().for_each(|logged| logged.change = Some(Arc::clone(&change)));
     }
 
-    /// What it has that another has not whose base stands for other numbers, in the order in which it came to be known. What
-    /// was rejected or has failed is as if it had never been tried.
-    pub fn into_unknown_to(self, other: &ChangeLog) -> Vec<(Arc<Change>, bool)> {
+    /// What a log, one founded on a base, lacks of `own` changes and of what has no number, in the order in which it came to be
+    /// known, each with whether it is proposed. What was rejected or has failed is as if it had never been tried.
+    #[must_use]
+    pub fn unknown_to(&self, other: &ChangeLog, own: ReplicaId) -> Vec<(Arc<Change>, bool)> {
         let is_unknown = |id: &ChangeId| !other.seen.passes(*id);
         let unknown = self.order.iter().filter(|id| is_unknown(id)).filter_map(|id| {
-            let logged = self.changes.get(id)?;
+            let logged = self.changes.get(id).filter(|logged| id.replica == own || logged.lsn.is_none())?;
             Some((Arc::clone(logged.change.as_ref()?), logged.outcome == Outcome::Proposed))
         });
         unknown.collect()

@@ -135,8 +135,8 @@ impl Replica {
         (self.state, self.audit) = (state, audit);
     }
 
-    /// Takes the base of the main's log, and what is kept beside it, in place of all numbers known here. What is here and not
-    /// there has no number any more, and is kept.
+    /// Takes the base of the main's log, and what is kept beside it, in place of all numbers known here. Own changes that are
+    /// here and not there have no number any more and are kept, and so is what never had one.
     pub(super) fn adopt_base(
         &mut self,
         base: Base,
@@ -170,10 +170,12 @@ impl Replica {
                 self.to_write_anew.insert(id);
             }
         }
-        for (change, is_proposed) in old.into_unknown_to(&self.log) {
+        for (change, is_proposed) in old.unknown_to(&self.log, self.id) {
             let (id, entry) = (change.id, Entry { change, lsn: None });
-            let follows = causal::missing(&entry, &self.log).is_none() && self.log.check_history(&entry.change).is_ok();
-            if !follows {
+            // What an own one has seen, and the main has lost, whoever wrote it sends again.
+            let has_causes = id.replica == self.id || causal::missing(&entry, &self.log).is_none();
+            let follows = self.log.is_next(id) && self.log.check_history(&entry.change).is_ok();
+            if !has_causes || !follows {
                 let reason = "what it follows is not in the main's log".to_owned();
                 batch.notices.push(Notice::Discarded { id, reason });
                 continue;

@@ -270,6 +270,8 @@ impl Replica {
         fetching.attempt = 0;
         let was_longer = self.log.lsn_known() >= base.sync_point.lsn;
         self.resync(now, from, base, kept, &clock)?;
+        // What was on its way bore other numbers.
+        self.sessions.get_mut(&from).into_iter().for_each(Session::forget_sent);
         if was_longer {
             // The main takes this for a replica with another history until it hears otherwise.
             self.greet(now, from);
