@@ -165,6 +165,14 @@ fn damaged(cluster: &Cluster, host: u32) -> Disk {
     disk
 }
 
+/// What the main says of a sync point.
+fn told(answer: Result<u64, ResyncReason>) -> String {
+    match answer {
+        Ok(changes) => format!("{changes} are newer"),
+        Err(reason) => format!("the main requires a full resync: {}", reason.name()),
+    }
+}
+
 async fn sync_points(cluster: &mut Cluster) {
     write(cluster, MAIN, create_user_table()).await;
     for number in 1..1_000 {
@@ -187,7 +195,7 @@ async fn sync_points(cluster: &mut Cluster) {
     cluster.settle().await;
     // Its own comes back with its number, for an acknowledgement.
     let sent = changes_sent(cluster, EDGE, before);
-    let found = format!("the sync point has {} changes, {newer:?} are newer, {sent} were sent", point.count);
+    let found = format!("the sync point has {} changes, {}, {sent} were sent", point.count, told(newer));
     let is_hundred = point.count == 1_000 && newer == Ok(100) && sent == 101;
     cluster.check("100 newer changes sync as 100", is_hundred, found);
     let reasons = resync_reasons(cluster);
@@ -210,7 +218,7 @@ async fn sync_points(cluster: &mut Cluster) {
     let names = shown(cluster, "User", "of another", "name");
     let is_mended = damaged_name.contains("damaged") && names.iter().all(|name| *name == names[0]);
     let is_resynced = resyncs(cluster, EDGE) == 1;
-    let found = format!("the edge showed {damaged_name}, the main says {refused:?}, and now all show {}", names[0]);
+    let found = format!("the edge showed {damaged_name}, {}, and now all show {}", told(refused), names[0]);
     cluster.check("a wrong checksum requires a full resync", is_found && is_mended && is_resynced, found);
 
     let point = cluster.ask(EDGE, |replica| replica.sync_point()).unwrap_or_default();
@@ -228,7 +236,7 @@ async fn sync_points(cluster: &mut Cluster) {
     let is_found =
         refused == Err(ResyncReason::Compacted) && resync_reasons(cluster).last() == Some(&ResyncReason::Compacted);
     let is_resynced = cut > point.lsn && resyncs(cluster, EDGE) == 2;
-    let found = format!("the edge knew {} numbers, {cut} are forgotten, the main says {refused:?}", point.lsn);
+    let found = format!("the edge knew {} numbers, {cut} are forgotten, {}", point.lsn, told(refused));
     cluster.check("a compacted sync point requires a full resync", is_found && is_resynced, found);
     let kept = ["first", "second"].map(|id| shown(cluster, "User", id, "name"));
     let is_there =
@@ -333,8 +341,9 @@ async fn all_deleted(cluster: &mut Cluster) {
     cluster.replace_disk(OTHER, Disk::default()).await;
     cluster.settle().await;
     let begins = resyncs(cluster, OTHER) > before && rows(cluster, OTHER, "User") == 0;
-    let known = cluster.ask(OTHER, |replica| (replica.cut(), replica.log().lsn_known()));
-    cluster.check("a new edge begins with the base", begins, format!("forgotten, and known: {known:?}"));
+    let known = cluster.ask(OTHER, |replica| (replica.log().lsn_known(), replica.cut())).unwrap_or_default();
+    let found = format!("of the {} numbers that it knows it was sent nothing but the base of {}", known.0, known.1);
+    cluster.check("a new edge begins with the base", begins, found);
 }
 
 async fn late_undrop(cluster: &mut Cluster) {
