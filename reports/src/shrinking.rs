@@ -1,11 +1,10 @@
 //! Shrinking with runs made in worker processes, so that a plan that kills its process or never ends can be shrunk too.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kuzusync_scenarios::shrink::{self, Replays, Shrunk, Trial, Unshrinkable};
 use kuzusync_scenarios::stored::StoredCase;
-use kuzusync_sim::options::MessageName;
+use kuzusync_sim::history::Event;
 use kuzusync_sim::outcome::Failure;
 use kuzusync_sim::step::Plan;
 
@@ -59,8 +58,8 @@ impl<P: FnMut(u32, usize)> Replays for Runs<'_, P> {
         })
     }
 
-    fn faulty_messages(&mut self, plan: &Plan) -> BTreeSet<MessageName> {
+    fn events(&mut self, plan: &Plan) -> Vec<Event> {
         let outcome = self.launcher.outcome(&self.request(plan));
-        outcome.map(|(_, outcome)| shrink::faulty_messages(&outcome.events)).unwrap_or_default()
+        outcome.map(|(_, outcome)| outcome.events).unwrap_or_default()
     }
 }

@@ -10,7 +10,6 @@ use kuzusync_core::planted::Bug;
 use kuzusync_core::view::View;
 use kuzusync_sim::checker::Checkers;
 use kuzusync_sim::history::{Event, EventKind};
-use kuzusync_sim::options::MessageName;
 use kuzusync_sim::outcome::{Check, Failure, Outcome, Property, ReplicaState, Violation};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Run, Script, simulate};
@@ -399,7 +398,7 @@ impl Replays for Refutation<'_> {
         Some(Trial { signature: is_lost.then(|| REFUTED.to_owned()), digest: Some(outcome.digest) })
     }
 
-    fn faulty_messages(&mut self, plan: &Plan) -> BTreeSet<MessageName> {
-        shrink::faulty_messages(&self.sample.run(self.seed, plan, StoreChoice::Memory).events)
+    fn events(&mut self, plan: &Plan) -> Vec<Event> {
+        self.sample.run(self.seed, plan, StoreChoice::Memory).events
     }
 }

@@ -2,16 +2,24 @@
 //!
 //! A generated plan that fails has some sixty steps and as many faults, of which a handful matter. Shrinking takes parts
 //! of it away and keeps what still fails with the same [signature](kuzusync_sim::outcome::Failure::signature): another
-//! failure is another bug. Lists are reduced by halves, quarters and so on down to single items, the last ones first, because what
-//! comes after the failure's cause seldom matters. Link faults are rates in a generated plan; they become a list of
-//! the messages concerned, which is then reduced like the steps.
+//! failure is another bug. Large groups go first: all steps of a kind, all that concerns a host. Then lists are reduced by
+//! halves, quarters and so on down to single items, the last ones first, because what comes after the failure's cause
+//! seldom matters. Link faults are rates in a generated plan; they become a list of the messages concerned, which is then
+//! reduced like the steps.
 //!
-//! Every plan that is kept is run twice. If the two runs differ, the run depends on more than its plan: nothing that
+//! Many a step stays only because it takes time. Where nothing can go by itself, time passes in its place; one cut of a link
+//! stands for many lost messages; and if that leaves a plan that is still long, what a client does in a row becomes one
+//! transaction.
+//!
+//! What each pass leaves is run a second time. If the two runs differ, the run depends on more than its plan: nothing that
 //! shrinking says could be trusted, and it ends.
 
 use std::collections::BTreeSet;
+use std::mem::discriminant;
+use std::ops::Range;
 
 use kuzusync_core::id::Digest;
+use kuzusync_core::statement::Statement;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, MessageName, Options};
 use kuzusync_sim::step::{Plan, Step};
@@ -19,6 +27,12 @@ use serde_json::Value as Json;
 
 /// Runs that shrinking makes at most.
 pub const REPLAYS_MAX: u32 = 300;
+
+/// Steps of a plan that a reader still takes in at once.
+pub const STEPS_FEW: usize = 10;
+
+/// Faults of a plan that a reader still takes in at once.
+pub const FAULTS_FEW: usize = 3;
 
 /// What a run came to, as far as shrinking cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +48,8 @@ pub trait Replays {
     /// Runs a plan; `None` if there is no time left for it.
     fn run(&mut self, plan: &Plan) -> Option<Trial>;
 
-    /// The messages of this plan's run to which something happened; none if its history is not to be had.
-    fn faulty_messages(&mut self, plan: &Plan) -> BTreeSet<MessageName>;
+    /// The history of this plan's run; nothing if it is not to be had.
+    fn events(&mut self, plan: &Plan) -> Vec<Event>;
 }
 
 /// What is left of a plan.
@@ -151,22 +165,36 @@ fn is_fault(step: &Step) -> bool {
 /// # Errors
 /// If the plan does not fail so, or if two runs of one plan differ.
 pub fn shrink(plan: &Plan, signature: &str, replays: &mut impl Replays) -> Result<Shrunk, Unshrinkable> {
-    let mut shrinking = Shrinking { replays, signature, best: plan.clone(), made: 0, is_over: false };
-    let found = shrinking.run_twice(plan)?.and_then(|trial| trial.signature);
+    let mut shrinking = Shrinking::new(plan, signature, replays);
+    let found = shrinking.run(plan).and_then(|trial| trial.signature.clone().inspect(|_| shrinking.last = Some(trial)));
     if found.as_deref() != Some(signature) {
         return Err(Unshrinkable::OtherFailure { expected: signature.to_owned(), found });
     }
-    shrinking.drop_conditions()?;
+    shrinking.confirm()?;
+    shrinking.pass(Shrinking::drop_conditions)?;
+    shrinking.pass(Shrinking::drop_kinds)?;
+    let mut size = plan.steps.len();
     loop {
         let before = shrinking.best.clone();
-        shrinking.drop_steps()?;
-        shrinking.join_waits()?;
-        shrinking.drop_conditions()?;
-        shrinking.drop_messages()?;
-        shrinking.drop_replicas()?;
-        shrinking.simplify_steps()?;
+        shrinking.pass(|shrinking| shrinking.drop_steps(size))?;
+        // What is left of a whole list hardly ever goes by more than two.
+        size = 2;
+        shrinking.pass(Shrinking::drop_hosts)?;
+        shrinking.pass(Shrinking::join_waits)?;
+        shrinking.pass(Shrinking::drop_conditions)?;
+        shrinking.pass(Shrinking::drop_messages)?;
+        shrinking.pass(Shrinking::simplify_steps)?;
         if shrinking.best == before {
-            shrinking.drop_pairs()?;
+            shrinking.pass(Shrinking::let_time_pass)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::cut_instead)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::join_statements)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::drop_pairs)?;
         }
         if shrinking.best == before || shrinking.is_over {
             break;
@@ -180,73 +208,94 @@ struct Shrinking<'r, R> {
     signature: &'r str,
     /// The smallest plan so far that fails as it should.
     best: Plan,
+    /// What its run came to, if it was run once.
+    last: Option<Trial>,
+    /// The smallest plan so far of which two runs were the same.
+    confirmed: Plan,
+    /// The plans that were run: which did not fail as they should is known.
+    tried: BTreeSet<Digest>,
     made: u32,
     /// Whether runs or time ran out.
     is_over: bool,
 }
 
-impl<R: Replays> Shrinking<'_, R> {
+impl<'r, R: Replays> Shrinking<'r, R> {
+    fn new(plan: &Plan, signature: &'r str, replays: &'r mut R) -> Self {
+        let (best, confirmed) = (plan.clone(), plan.clone());
+        Shrinking { replays, signature, best, last: None, confirmed, tried: BTreeSet::new(), made: 0, is_over: false }
+    }
+
+    /// Makes a run, as long as one is left for the second run of what is kept.
     fn run(&mut self, plan: &Plan) -> Option<Trial> {
-        let trial = if self.made < REPLAYS_MAX { self.replays.run(plan) } else { None };
+        let trial = if self.made + 1 < REPLAYS_MAX { self.replays.run(plan) } else { None };
         self.made += u32::from(trial.is_some());
         self.is_over |= trial.is_none();
         trial
     }
 
-    /// Runs a plan again if the first run fails as it should.
-    fn run_twice(&mut self, plan: &Plan) -> Result<Option<Trial>, Unshrinkable> {
-        let Some(first) = self.run(plan) else { return Ok(None) };
-        if first.signature.as_deref() != Some(self.signature) {
-            return Ok(Some(first));
+    /// Carries a pass out and runs what it leaves a second time.
+    fn pass(&mut self, pass: impl FnOnce(&mut Self)) -> Result<(), Unshrinkable> {
+        if !self.is_over {
+            pass(self);
         }
-        match self.run(plan) {
+        self.confirm()
+    }
+
+    /// Runs the smallest plan a second time, if that was not done. Without time for it the plan before it stands.
+    fn confirm(&mut self) -> Result<(), Unshrinkable> {
+        let Some(first) = self.last.take() else { return Ok(()) };
+        let again = if self.made < REPLAYS_MAX { self.replays.run(&self.best) } else { None };
+        self.made += u32::from(again.is_some());
+        match again {
             Some(second) if second != first => Err(Unshrinkable::Nondeterminism { first, second }),
-            again => Ok(again),
+            Some(_) => {
+                self.confirmed = self.best.clone();
+                Ok(())
+            }
+            None => {
+                self.is_over = true;
+                self.best = self.confirmed.clone();
+                Ok(())
+            }
         }
     }
 
-    /// Keeps a smaller plan if it fails as it should, and says so.
-    fn keeps(&mut self, candidate: Plan) -> Result<bool, Unshrinkable> {
-        if candidate == self.best {
-            return Ok(false);
+    /// Keeps a smaller plan if it fails as it should, and says so. A plan is run once, also if several passes come to it.
+    fn keeps(&mut self, candidate: Plan) -> bool {
+        if self.is_over || candidate == self.best || !self.tried.insert(Digest::of_value(&candidate)) {
+            return false;
         }
-        let trial = self.run_twice(&candidate)?;
-        let fails = trial.is_some_and(|trial| trial.signature.as_deref() == Some(self.signature));
+        let trial = self.run(&candidate);
+        let fails = trial.as_ref().is_some_and(|trial| trial.signature.as_deref() == Some(self.signature));
         if fails {
-            self.best = candidate;
+            (self.best, self.last) = (candidate, trial);
         }
-        Ok(fails)
+        fails
     }
 
-    fn keeps_with(&mut self, change: impl FnOnce(&mut Plan)) -> Result<bool, Unshrinkable> {
+    fn keeps_with(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
         let mut candidate = self.best.clone();
         change(&mut candidate);
         self.keeps(candidate)
     }
 
-    /// Takes items out of a list of the plan: half of it at a time, then a quarter, at last one by one.
-    fn reduce<T>(
-        &mut self,
-        get: impl Fn(&Plan) -> Vec<T>,
-        set: impl Fn(&mut Plan, Vec<T>),
-    ) -> Result<(), Unshrinkable> {
-        let mut size = get(&self.best).len();
+    /// Takes items out of a list of the plan: so many at a time, then half as many, at last one by one.
+    fn reduce<T>(&mut self, mut size: usize, get: impl Fn(&Plan) -> Vec<T>, set: impl Fn(&mut Plan, Vec<T>)) {
         while size > 0 && !self.is_over {
             let mut end = get(&self.best).len();
             while end > 0 && !self.is_over {
                 let start = end.saturating_sub(size);
                 let mut items = get(&self.best);
                 items.drain(start..end);
-                self.keeps_with(|plan| set(plan, items))?;
+                self.keeps_with(|plan| set(plan, items));
                 end = start;
             }
             size = if size == 1 { 0 } else { size.div_ceil(2) };
         }
-        Ok(())
     }
 
     /// Good links and true clocks, all at once or one after the other.
-    fn drop_conditions(&mut self) -> Result<(), Unshrinkable> {
+    fn drop_conditions(&mut self) {
         let conditions: [fn(&mut Plan); 13] = [
             |plan| plan.options.links.loss_permille = 0,
             |plan| plan.options.links.repeat_permille = 0,
@@ -266,32 +315,44 @@ impl<R: Replays> Shrinking<'_, R> {
             |plan| plan.options.drift_ppm.clear(),
             |plan| plan.options.older_hosts.clear(),
         ];
-        if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan)))? {
-            return Ok(());
+        if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan))) {
+            return;
         }
         for drop in conditions {
-            self.keeps_with(drop)?;
+            self.keeps_with(drop);
         }
         for host in 0..self.best.options.skew_ms.len() {
-            self.keeps_with(|plan| plan.options.skew_ms[host] = 0)?;
+            self.keeps_with(|plan| plan.options.skew_ms[host] = 0);
         }
         for host in 0..self.best.options.drift_ppm.len() {
-            self.keeps_with(|plan| plan.options.drift_ppm[host] = 0)?;
+            self.keeps_with(|plan| plan.options.drift_ppm[host] = 0);
         }
         for host in self.best.options.older_hosts.clone() {
             self.keeps_with(|plan| {
                 plan.options.older_hosts.remove(&host);
-            })?;
+            });
         }
-        Ok(())
     }
 
-    fn drop_steps(&mut self) -> Result<(), Unshrinkable> {
-        self.reduce(|plan| plan.steps.clone(), |plan, steps| plan.steps = steps)
+    /// Takes out all faults, then all steps of one kind.
+    fn drop_kinds(&mut self) {
+        self.keeps_with(|plan| plan.steps.retain(|step| !is_fault(step)));
+        let mut seen = Vec::new();
+        for step in self.best.steps.clone() {
+            let kind = discriminant(&step);
+            if !seen.contains(&kind) {
+                seen.push(kind);
+                self.keeps_with(|plan| plan.steps.retain(|step| discriminant(step) != kind));
+            }
+        }
+    }
+
+    fn drop_steps(&mut self, size: usize) {
+        self.reduce(size, |plan| plan.steps.clone(), |plan, steps| plan.steps = steps)
     }
 
     /// Takes out two steps at once, such as a crash and its restart, where neither can go alone.
-    fn drop_pairs(&mut self) -> Result<(), Unshrinkable> {
+    fn drop_pairs(&mut self) {
         let mut later = self.best.steps.len();
         while later > 0 && !self.is_over {
             later -= 1;
@@ -300,17 +361,16 @@ impl<R: Replays> Shrinking<'_, R> {
                     plan.steps.remove(later);
                     plan.steps.remove(earlier);
                 };
-                if self.keeps_with(without_both)? {
+                if self.keeps_with(without_both) {
                     later -= 1;
                     break;
                 }
             }
         }
-        Ok(())
     }
 
     /// Lets time pass at fewer places: what a wait took is added to the one after it, or to the one before.
-    fn join_waits(&mut self) -> Result<(), Unshrinkable> {
+    fn join_waits(&mut self) {
         let mut place = self.best.steps.len();
         while place > 0 {
             place -= 1;
@@ -327,67 +387,268 @@ impl<R: Replays> Shrinking<'_, R> {
                     }
                     plan.steps.remove(place);
                 };
-                if self.keeps_with(joined)? {
+                if self.keeps_with(joined) {
                     break;
                 }
             }
         }
-        Ok(())
     }
 
     /// Turns what is left of the links' rates into the messages concerned, and takes out those that do not matter.
-    fn drop_messages(&mut self) -> Result<(), Unshrinkable> {
+    fn drop_messages(&mut self) {
         let links = &self.best.options.links;
         let rates = [links.loss_permille, links.repeat_permille, links.reorder_permille, links.corrupt_permille];
         if rates == [0; 4] {
             self.best.options.links.faulty_messages = None;
-            return Ok(());
+            return;
         }
-        let faulty = self.replays.faulty_messages(&self.best);
-        self.keeps_with(|plan| plan.options.links.faulty_messages = Some(faulty))?;
-        if self.best.options.links.faulty_messages.is_none() {
-            return Ok(());
+        let mut faulty = faulty_messages(&self.replays.events(&self.best));
+        if let Some(known) = &self.best.options.links.faulty_messages {
+            faulty.retain(|message| known.contains(message));
         }
+        self.keeps_with(|plan| plan.options.links.faulty_messages = Some(faulty));
+        let Some(messages) = self.best.options.links.faulty_messages.clone() else { return };
+        for link in messages.iter().map(link).collect::<BTreeSet<_>>() {
+            self.keeps_with(|plan| {
+                if let Some(messages) = &mut plan.options.links.faulty_messages {
+                    messages.retain(|message| self::link(message) != link);
+                }
+            });
+        }
+        let count = self.best.options.links.faulty_messages.as_ref().map_or(0, BTreeSet::len);
         self.reduce(
+            count,
             |plan| plan.options.links.faulty_messages.iter().flatten().copied().collect(),
             |plan, messages| plan.options.links.faulty_messages = Some(messages.into_iter().collect()),
         )
     }
 
-    fn drop_replicas(&mut self) -> Result<(), Unshrinkable> {
+    /// Takes out hosts with all that concerns them, the last ones first. Where that does not do, others take over what they
+    /// did.
+    fn drop_hosts(&mut self) {
+        for host in (0..self.best.options.replicas).rev() {
+            let Options { replicas, has_main, .. } = self.best.options;
+            if replicas > 2
+                && (host > 0 || !has_main)
+                && let Some(candidate) = without_host(&self.best, host)
+            {
+                self.keeps(candidate);
+            }
+        }
         for replicas in 2..self.best.options.replicas {
-            if self.keeps_with(|plan| plan.options.replicas = replicas)? {
+            if self.keeps_with(|plan| plan.options.replicas = replicas) {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Takes statements out of what clients submit, and makes numbers 0.
-    fn simplify_steps(&mut self) -> Result<(), Unshrinkable> {
+    fn simplify_steps(&mut self) {
         for place in 0..self.best.steps.len() {
-            if let Step::Submit { statements, .. } = &self.best.steps[place] {
-                for statement in (0..statements.len()).rev() {
-                    self.keeps_with(|plan| {
-                        if let Step::Submit { statements, .. } = &mut plan.steps[place] {
-                            statements.remove(statement);
-                        }
-                    })?;
-                }
+            let Step::Submit { statements, .. } = &self.best.steps[place] else { continue };
+            for statement in (0..statements.len()).rev() {
+                self.keeps_with(|plan| {
+                    if let Step::Submit { statements, .. } = &mut plan.steps[place] {
+                        statements.remove(statement);
+                    }
+                });
+            }
+        }
+        for is_all in [true, false] {
+            self.simplify(0..self.best.steps.len(), is_all);
+        }
+    }
+
+    /// Makes numbers 0 in all of these steps, else in each half of them.
+    fn simplify(&mut self, places: Range<usize>, is_all: bool) {
+        let replicas = self.best.options.replicas;
+        let simplify = |plan: &mut Plan| {
+            for step in &mut plan.steps[places.clone()] {
+                *step = simpler(step, replicas, is_all).unwrap_or_else(|| step.clone());
+            }
+        };
+        let mut candidate = self.best.clone();
+        simplify(&mut candidate);
+        if candidate == self.best || self.keeps(candidate) || places.len() < 2 {
+            return;
+        }
+        let middle = places.start + places.len() / 2;
+        self.simplify(places.start..middle, is_all);
+        self.simplify(middle..places.end, is_all);
+    }
+
+    /// Cuts a link from some step on instead of losing three of its messages or more; where more than a few faults are left,
+    /// any link instead of all messages.
+    fn cut_instead(&mut self) {
+        let messages = self.best.options.links.faulty_messages.clone().unwrap_or_default();
+        for link in messages.iter().map(link).collect::<BTreeSet<_>>() {
+            let others: BTreeSet<MessageName> =
+                messages.iter().filter(|other| self::link(other) != link).copied().collect();
+            if messages.len() >= others.len() + 3 && self.cut(link, &others) {
+                return;
+            }
+        }
+        if messages.len() < 3 || faults(&self.best) <= FAULTS_FEW {
+            return;
+        }
+        let hosts = self.best.options.replicas;
+        let links = (0..hosts).flat_map(|host| (host + 1..hosts).map(move |other| (host, other)));
+        for link in links {
+            if self.cut(link, &BTreeSet::new()) {
+                return;
+            }
+        }
+    }
+
+    /// Cuts a link before one of the steps, where only these messages are still concerned by faults.
+    fn cut(&mut self, (replica, other): (u32, u32), messages: &BTreeSet<MessageName>) -> bool {
+        (0..=self.best.steps.len()).rev().any(|place| {
+            self.keeps_with(|plan| {
+                plan.options.links.faulty_messages = Some(messages.clone());
+                plan.steps.insert(place, Step::CutLink { replica, other, after_messages: 0 });
+            })
+        })
+    }
+
+    /// Puts what clients do in a row at one replica into one transaction, while the plan is long.
+    fn join_statements(&mut self) {
+        if self.best.steps.len() <= STEPS_FEW {
+            return;
+        }
+        let events = self.replays.events(&self.best);
+        let submitted = submitted(&self.best, &events);
+        for place in (1..self.best.steps.len()).rev() {
+            if self.best.steps.len() <= STEPS_FEW {
+                return;
+            }
+            let together = match &self.best.steps[place - 1..] {
+                [_, Step::Submit { replica, statements, .. }, ..] => Some((*replica, statements.clone())),
+                _ => submitted[place].clone(),
+            };
+            let (Some((replica, first)), Some((there, then))) = (submitted[place - 1].clone(), together) else {
+                continue;
+            };
+            if replica != there {
                 continue;
             }
-            let replicas = self.best.options.replicas;
-            for is_all in [true, false] {
-                let step = simpler(&self.best.steps[place], replicas, is_all);
-                if let Some(step) = step
-                    && self.keeps_with(|plan| plan.steps[place] = step)?
-                {
+            self.keeps_with(|plan| {
+                let statements = [first, then].concat();
+                plan.steps.splice(place - 1..=place, [Step::Submit { replica, statements, participants: Vec::new() }]);
+            });
+        }
+    }
+
+    /// Lets time pass in the place of a step, longer where it passes already.
+    fn let_time_pass(&mut self) {
+        for place in (0..self.best.steps.len()).rev() {
+            if place >= self.best.steps.len() || matches!(self.best.steps[place], Step::Wait { .. }) {
+                continue;
+            }
+            for longer_ms in [10, 100, 1_000] {
+                let instead = |plan: &mut Plan| {
+                    plan.steps.remove(place);
+                    let beside = [place.checked_sub(1), Some(place)].into_iter().flatten();
+                    let wait =
+                        beside.into_iter().find(|place| matches!(plan.steps.get(*place), Some(Step::Wait { .. })));
+                    match wait.map(|wait| &mut plan.steps[wait]) {
+                        Some(Step::Wait { ms }) => *ms += longer_ms,
+                        _ => plan.steps.insert(place, Step::Wait { ms: longer_ms }),
+                    }
+                };
+                if self.keeps_with(instead) {
                     break;
                 }
             }
         }
-        Ok(())
     }
+}
+
+/// The two hosts between which a message passes.
+fn link(message: &MessageName) -> (u32, u32) {
+    (message.from.min(message.to), message.from.max(message.to))
+}
+
+/// Of each step of a plan where and what a client submitted in its run, if it is one that a `Submit` can stand for.
+fn submitted(plan: &Plan, events: &[Event]) -> Vec<Option<(u32, Vec<Statement>)>> {
+    let replicas = plan.options.replicas;
+    let mut rest = events.iter();
+    let of_step = |step: &Step| {
+        let replica = match step {
+            Step::CreateTable { replica, .. }
+            | Step::CreateNode { replica, .. }
+            | Step::UpdateNode { replica, .. }
+            | Step::IncrementNode { replica, .. }
+            | Step::DeleteNode { replica, .. }
+            | Step::CreateEdge { replica, .. }
+            | Step::UpdateEdge { replica, .. }
+            | Step::IncrementEdge { replica, .. }
+            | Step::DeleteEdge { replica, .. }
+            | Step::SetRule { replica, .. }
+            | Step::ChangeSchema { replica, .. }
+            | Step::Constrain { replica, .. } => replica % replicas,
+            _ => return None,
+        };
+        let mut of_clients = rest.by_ref().filter(|event| event.host == Some(replica)).map(|event| &event.kind);
+        match of_clients.find(|kind| matches!(kind, EventKind::Invoked { .. } | EventKind::Skipped { .. })) {
+            Some(EventKind::Invoked { statements, .. }) => Some((replica, statements.clone())),
+            _ => None,
+        }
+    };
+    plan.steps.iter().map(of_step).collect()
+}
+
+/// The plan without a host and without all that concerns it. The hosts after it move up.
+fn without_host(plan: &Plan, host: u32) -> Option<Plan> {
+    let (replicas, mut plan) = (plan.options.replicas, plan.clone());
+    let moved = |other: u32| if other == host { None } else { Some(other - u32::from(other > host)) };
+    let without_bit = |bits: u64| {
+        let below = (1_u64 << host) - 1;
+        bits & below | bits >> 1 & !below
+    };
+    let mut steps = Vec::new();
+    for step in &plan.steps {
+        let mut json = serde_json::to_value(step).ok()?;
+        let mut is_concerned = false;
+        for (kind, fields) in json.as_object_mut().into_iter().flatten() {
+            for (name, field) in fields.as_object_mut()? {
+                let is_host = matches!(name.as_str(), "replica" | "other") || (kind == "inject" && name == "from");
+                let is_bits = matches!(name.as_str(), "group" | "out" | "participants");
+                match field.as_u64() {
+                    Some(number) if is_host => match moved((number % u64::from(replicas)) as u32) {
+                        Some(number) => *field = Json::from(number),
+                        None => is_concerned = true,
+                    },
+                    Some(bits) if is_bits => *field = Json::from(without_bit(bits)),
+                    _ => {}
+                }
+            }
+        }
+        if !is_concerned {
+            steps.push(serde_json::from_value(json).ok()?);
+        }
+    }
+    for step in &mut steps {
+        if let Step::Submit { participants, .. } = step {
+            *participants = participants.iter().filter_map(|other| moved(other % replicas)).collect();
+        }
+    }
+    plan.steps = steps;
+    let Options { replicas, links, skew_ms, drift_ppm, older_hosts, .. } = &mut plan.options;
+    *replicas -= 1;
+    if (host as usize) < skew_ms.len() {
+        skew_ms.remove(host as usize);
+    }
+    if (host as usize) < drift_ppm.len() {
+        drift_ppm.remove(host as usize);
+    }
+    *older_hosts = older_hosts.iter().filter_map(|other| moved(*other)).collect();
+    if let Some(messages) = &mut links.faulty_messages {
+        let moved = |message: &MessageName| {
+            Some(MessageName { from: moved(message.from)?, to: moved(message.to)?, number: message.number })
+        };
+        *messages = messages.iter().filter_map(moved).collect();
+    }
+    Some(plan)
 }
 
 /// A step that names its replicas by the numbers they have, and if `is_all` with 0 for every other number.
@@ -408,6 +669,10 @@ fn simpler(step: &Step, replicas: u32, is_all: bool) -> Option<Step> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kuzusync_sim::network::Fate;
+
     use super::*;
 
     /// A run that fails when its plan has what `fails` says.
@@ -416,12 +681,12 @@ mod tests {
         runs: u32,
         /// From this run on every history is another.
         differs_from: u32,
-        faulty: BTreeSet<MessageName>,
+        events: Vec<Event>,
     }
 
     impl<F: Fn(&Plan) -> Option<&'static str>> Pretended<F> {
         fn new(fails: F) -> Self {
-            Pretended { fails, runs: 0, differs_from: u32::MAX, faulty: BTreeSet::new() }
+            Pretended { fails, runs: 0, differs_from: u32::MAX, events: Vec::new() }
         }
     }
 
@@ -433,8 +698,8 @@ mod tests {
             Some(Trial { signature: (self.fails)(plan).map(str::to_owned), digest: Some(digest) })
         }
 
-        fn faulty_messages(&mut self, _: &Plan) -> BTreeSet<MessageName> {
-            self.faulty.clone()
+        fn events(&mut self, _: &Plan) -> Vec<Event> {
+            self.events.clone()
         }
     }
 
@@ -489,6 +754,13 @@ mod tests {
         assert_eq!(refused.to_string(), "it fails of safety, not of liveness");
     }
 
+    fn lost(MessageName { from, to, number }: MessageName) -> Event {
+        let fate = Fate { delays_us: Vec::new(), is_reordered: false, flipped_bit: None, clogged_us: 0, queued_us: 0 };
+        let (bytes, checksum, frame) = (0, 0, Arc::default());
+        let kind = EventKind::Sent { to, number, bytes, checksum, frame, is_cut: false, fate };
+        Event { at_us: number, host: Some(from), kind }
+    }
+
     #[test]
     fn link_faults_become_the_messages_that_matter() {
         let message = |number| MessageName { from: 1, to: 0, number };
@@ -497,7 +769,8 @@ mod tests {
             let is_lost = faulty_messages.as_ref().is_none_or(|messages| messages.contains(&message(5)));
             (*loss_permille > 0 && is_lost).then_some("safety")
         };
-        let mut replays = Pretended { faulty: (1..40).map(message).collect(), ..Pretended::new(fails) };
+        let mut replays =
+            Pretended { events: (1..40).map(|number| lost(message(number))).collect(), ..Pretended::new(fails) };
         let shrunk = shrink(&long_plan(), "safety", &mut replays).unwrap();
         assert_eq!(shrunk.plan.options.links.faulty_messages, Some([message(5)].into()));
         assert_eq!((shrunk.plan.steps.len(), faults(&shrunk.plan)), (0, 1));
@@ -519,7 +792,7 @@ mod tests {
         };
         let plan = Plan::new(Options::default(), (0..300).map(delete).collect());
         let shrunk = shrink(&plan, "safety", &mut Pretended::new(fails)).unwrap();
-        assert!(!shrunk.is_smallest && shrunk.replays == REPLAYS_MAX);
+        assert!(!shrunk.is_smallest && (REPLAYS_MAX - 1..=REPLAYS_MAX).contains(&shrunk.replays));
         assert_eq!(fails(&shrunk.plan), Some("safety"));
     }
 
@@ -552,5 +825,78 @@ mod tests {
         let plan = Plan::new(Options::default(), vec![submit(statements)]);
         let shrunk = shrink(&plan, "safety", &mut Pretended::new(fails)).unwrap();
         assert_eq!(shrunk.plan.steps, [submit(vec![statement("B")])]);
+    }
+
+    #[test]
+    fn a_host_goes_with_all_that_concerns_it() {
+        let fails = |plan: &Plan| {
+            let on_last = |step: &Step| matches!(step, Step::DeleteNode { replica, row: 7 } if replica + 1 == plan.options.replicas);
+            (plan.options.skew_ms == [0, 9] && plan.steps.iter().any(on_last)).then_some("safety")
+        };
+        let options = Options { replicas: 2, skew_ms: vec![0, 9], ..Options::default() };
+        let small = Plan::new(options, vec![Step::DeleteNode { replica: 1, row: 7 }]);
+        let options = Options { replicas: 4, skew_ms: vec![0, 3, 4, 9], ..Options::default() };
+        let far = Step::Clog { replica: 2, other: 3, ms: 5 };
+        let plan = Plan::new(options, vec![far, Step::DeleteNode { replica: 7, row: 7 }]);
+        let without = without_host(&without_host(&plan, 2).unwrap(), 1).unwrap();
+        assert_eq!(without, small);
+        assert_eq!(fails(&without), Some("safety"));
+        let group = Plan::new(Options::default(), vec![Step::Partition { group: 0b110 }]);
+        assert_eq!(without_host(&group, 1).unwrap().steps, [Step::Partition { group: 0b10 }]);
+    }
+
+    #[test]
+    fn time_passes_in_the_place_of_steps_that_only_take_time() {
+        let fails = |plan: &Plan| {
+            let took_ms = |step: &Step| if let Step::Wait { ms } = step { *ms } else { 20 };
+            let before_last = plan.steps.split_last()?.1.iter().map(took_ms).sum::<u64>();
+            (plan.steps.last() == Some(&delete(0)) && before_last >= 90).then_some("safety")
+        };
+        let steps = (0..8).rev().map(delete).collect();
+        let shrunk = shrink(&Plan::new(Options::default(), steps), "safety", &mut Pretended::new(fails)).unwrap();
+        assert!(
+            matches!(shrunk.plan.steps[..], [Step::Wait { .. }, Step::DeleteNode { .. }]),
+            "{:?}",
+            shrunk.plan.steps
+        );
+    }
+
+    #[test]
+    fn a_cut_stands_for_many_lost_messages() {
+        let message = |number| MessageName { from: 2, to: 1, number };
+        let fails = move |plan: &Plan| {
+            let lost = plan.options.links.faulty_messages.clone();
+            let is_cut = plan.steps.contains(&Step::CutLink { replica: 1, other: 2, after_messages: 0 });
+            let is_lost = lost.is_none_or(|lost| (1..5).all(|number| lost.contains(&message(number))));
+            (plan.options.links.loss_permille > 0 && (is_cut || is_lost)).then_some("safety")
+        };
+        let mut replays =
+            Pretended { events: (1..40).map(|number| lost(message(number))).collect(), ..Pretended::new(fails) };
+        let shrunk = shrink(&long_plan(), "safety", &mut replays).unwrap();
+        assert_eq!(shrunk.plan.steps, [Step::CutLink { replica: 1, other: 2, after_messages: 0 }]);
+        assert_eq!(faults(&shrunk.plan), 1);
+    }
+
+    #[test]
+    fn what_a_client_does_in_a_row_becomes_one_transaction_in_a_long_plan() {
+        let statement = |row: u32| Statement::DeleteNode { table: "A".into(), key: i64::from(row).into() };
+        let invoked = |row: u32| {
+            let kind = EventKind::Invoked { invocation: u64::from(row), statements: vec![statement(row)] };
+            Event { at_us: u64::from(row), host: Some(1), kind }
+        };
+        let fails = move |plan: &Plan| {
+            let deletes = |row: u32| {
+                plan.steps.iter().any(|step| match step {
+                    Step::Submit { statements, .. } => statements.contains(&statement(row)),
+                    step => *step == delete(row),
+                })
+            };
+            (1..13).all(deletes).then_some("safety")
+        };
+        let mut replays = Pretended { events: (1..13).map(invoked).collect(), ..Pretended::new(fails) };
+        let plan = Plan::new(Options::default(), (1..13).map(delete).collect());
+        let shrunk = shrink(&plan, "safety", &mut replays).unwrap();
+        assert_eq!(shrunk.plan.steps.len(), STEPS_FEW);
+        assert_eq!(fails(&shrunk.plan), Some("safety"));
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::operation::FINDS;
 use kuzusync_scenarios::scenario::Scenario;
-use kuzusync_scenarios::shrink::{self, REPLAYS_MAX};
+use kuzusync_scenarios::shrink::{self, FAULTS_FEW, REPLAYS_MAX, STEPS_FEW};
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::outcome::{Failure, Outcome, Property};
@@ -34,6 +34,9 @@ use crate::worker::{Answer, Crew, Request};
 /// Seeds within which a bug has to be found.
 const SEEDS: u64 = 200;
 
+/// Failures of one bug that are shrunk at most.
+const SHRUNK_MAX: u32 = 3;
+
 /// Seeds without faults that are tried.
 const QUIET_SEEDS: u64 = 50;
 
@@ -50,7 +53,7 @@ const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carrie
   kuzusync-planted bugs --count 500 --out out
   kuzusync-planted bugs --seeds 5000..5200 --json
 
-Each bug is looked for in the given seeds and its first failure is shrunk. Exit code 1 if a bug is missed.";
+Each bug is looked for in the given seeds and what is found is shrunk. Exit code 1 if a bug is missed.";
 
 /// What `bugs` takes.
 #[derive(Debug, Args)]
@@ -71,10 +74,10 @@ pub struct Arguments {
     limits: Limits,
 }
 
-/// A bug and the first run that shows it.
+/// A bug and a run that shows it.
 struct Hunt {
     bug: Bug,
-    /// Seeds tried.
+    /// Seeds until one showed it, or all that were tried.
     seeds: u64,
     found: Option<Found>,
 }
@@ -88,6 +91,17 @@ struct Found {
     small: StoredCase,
     /// The run of that plan.
     outcome: Outcome,
+}
+
+impl Found {
+    /// How much is left of it.
+    fn left(&self) -> usize {
+        self.small.plan.steps.len() + shrink::faults(&self.small.plan)
+    }
+
+    fn is_small(&self) -> bool {
+        self.small.plan.steps.len() <= STEPS_FEW && shrink::faults(&self.small.plan) <= FAULTS_FEW
+    }
 }
 
 /// A bug that no generated history reaches, and what its scenario says of it.
@@ -150,21 +164,32 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
     Ok(u8::from(is_missed))
 }
 
-/// Tries seeds in order until one shows the bug.
+/// Tries seeds in order until one shows the bug. Where what is left of it is still long, the next ones that show it are
+/// shrunk too, and the smallest is kept.
 fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew, meter: &Meter) -> Hunt {
     let batch = crew.jobs as u64 * 8;
-    let mut next = seeds.start;
+    let mut hunt = Hunt { bug, seeds: seeds.end - seeds.start, found: None };
+    let (mut next, mut shrunk) = (seeds.start, 0);
     while next < seeds.end {
         let size = batch.min(seeds.end - next);
         let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), profile(bug));
-        let answers = crew.answers(size as usize, request);
-        let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew, meter));
-        if let Some(found) = found {
-            return Hunt { bug, seeds: found.answer.seed.0 - seeds.start + 1, found: Some(found) };
+        for answer in crew.answers(size as usize, request).into_iter().flatten() {
+            let seed = answer.seed;
+            let Some(found) = shows(answer, bug, crew, meter) else { continue };
+            if hunt.found.is_none() {
+                hunt.seeds = seed.0 - seeds.start + 1;
+            }
+            if hunt.found.as_ref().is_none_or(|kept| found.left() < kept.left()) {
+                hunt.found = Some(found);
+            }
+            shrunk += 1;
+            if shrunk == SHRUNK_MAX || hunt.found.as_ref().is_some_and(Found::is_small) {
+                return hunt;
+            }
         }
         next += size;
     }
-    Hunt { bug, seeds: seeds.end - seeds.start, found: None }
+    hunt
 }
 
 /// Runs a scenario with a bug; without it the scenario passes.
