@@ -7,9 +7,14 @@
 //! seldom matters. Link faults are rates in a generated plan; they become a list of the messages concerned, which is then
 //! reduced like the steps.
 //!
-//! Many a step stays only because it takes time. Where nothing can go by itself, time passes in its place; one cut of a link
-//! stands for many lost messages; and if that leaves a plan that is still long, what a client does in a row becomes one
-//! transaction.
+//! A message is known by its number, and what happens to a number is drawn from the seed. So many a step and many a fault stay
+//! only because without them another message would have the number that matters. Where much is left, one thing happens for
+//! certain to the messages of one kind, such as the chunks of a snapshot, and to nothing else; from then on a fault follows its
+//! message: if the message has another number in a smaller plan, the plan is run again with that number.
+//!
+//! Many a step stays only because it takes time. Where nothing can go by itself, time passes in its place; one step, such as
+//! a cut of a link, stands for many faulty messages; and if that leaves a plan that is still long, what a client does in a row
+//! becomes one transaction.
 //!
 //! What each pass leaves is run a second time. If the two runs differ, the run depends on more than its plan: nothing that
 //! shrinking says could be trusted, and it ends.
@@ -19,10 +24,12 @@ use std::mem::discriminant;
 use std::ops::Range;
 
 use kuzusync_core::id::Digest;
+use kuzusync_core::message::Message;
 use kuzusync_core::statement::Statement;
 use kuzusync_sim::history::{Event, EventKind};
 use kuzusync_sim::options::{LinkOptions, MessageName, Options};
 use kuzusync_sim::step::{Plan, Step};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 /// Runs that shrinking makes at most.
@@ -34,6 +41,12 @@ pub const STEPS_FEW: usize = 10;
 /// Faults of a plan that a reader still takes in at once.
 pub const FAULTS_FEW: usize = 3;
 
+/// How long a link holds back what is sent, where that stands for messages that are late.
+const CLOGGED_MS: u64 = 1_000;
+
+/// Runs after which no other kind of message is tried.
+const AIMING_MAX: u32 = 20;
+
 /// What a run came to, as far as shrinking cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
@@ -43,10 +56,70 @@ pub struct Trial {
     pub digest: Option<Digest>,
 }
 
+/// A message that was sent in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its name there.
+    pub name: MessageName,
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// What went wrong with it.
+    pub fault: Option<LinkFault>,
+}
+
+/// What happens to a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LinkFault {
+    /// It does not arrive.
+    Loss,
+    /// Other bytes arrive.
+    Damage,
+    /// It arrives twice.
+    Repeat,
+    /// It arrives after later ones.
+    Reorder,
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MessageKind {
+    /// The handshake.
+    Hello,
+    /// Its answer.
+    HelloBack,
+    /// Changes and rulings.
+    Changes,
+    /// What the sender holds.
+    Ack,
+    /// The end of a session.
+    Refused,
+    /// A summary was too short.
+    Unclear,
+    /// About a transaction that replicas vote on.
+    TwoPhase,
+    /// A snapshot is to be had.
+    Offer,
+    /// Which chunks of it are wanted.
+    Want,
+    /// One of them.
+    Chunk,
+    /// What is no message.
+    Other,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// What it came to.
+    pub trial: Trial,
+    /// What was sent on links that were not cut, in order; of a plan whose links are good nothing need be told.
+    pub sent: Vec<Sent>,
+}
+
 /// Who makes the runs.
 pub trait Replays {
     /// Runs a plan; `None` if there is no time left for it.
-    fn run(&mut self, plan: &Plan) -> Option<Trial>;
+    fn run(&mut self, plan: &Plan) -> Option<Replay>;
 
     /// The history of this plan's run; nothing if it is not to be had.
     fn events(&mut self, plan: &Plan) -> Vec<Event>;
@@ -84,16 +157,75 @@ pub enum Unshrinkable {
     },
 }
 
-/// The messages of a history to which something happened on their way.
+/// The messages of a history, without those that met a cut link.
 #[must_use]
-pub fn faulty_messages(events: &[Event]) -> BTreeSet<MessageName> {
-    let name = |event: &Event| match &event.kind {
-        EventKind::Sent { to, number, fate, is_cut: false, .. } if fate.is_faulty() => {
-            Some(MessageName { from: event.host?, to: *to, number: *number })
+pub fn sent(events: &[Event]) -> Vec<Sent> {
+    let message = |event: &Event| match &event.kind {
+        EventKind::Sent { to, number, fate, frame, is_cut: false, .. } => {
+            let fault = match fate {
+                fate if fate.delays_us.is_empty() => Some(LinkFault::Loss),
+                fate if fate.flipped_bit.is_some() => Some(LinkFault::Damage),
+                fate if fate.delays_us.len() > 1 => Some(LinkFault::Repeat),
+                fate => fate.is_reordered.then_some(LinkFault::Reorder),
+            };
+            let name = MessageName { from: event.host?, to: *to, number: *number };
+            Some(Sent { name, kind: MessageKind::of(frame), fault })
         }
         _ => None,
     };
-    events.iter().filter_map(name).collect()
+    events.iter().filter_map(message).collect()
+}
+
+/// The messages of a history to which something happened on their way.
+#[must_use]
+pub fn faulty_messages(events: &[Event]) -> BTreeSet<MessageName> {
+    faulty(&sent(events))
+}
+
+fn faulty(sent: &[Sent]) -> BTreeSet<MessageName> {
+    sent.iter().filter(|message| message.fault.is_some()).map(|message| message.name).collect()
+}
+
+impl MessageKind {
+    fn of(frame: &[u8]) -> Self {
+        match Message::decode(frame).map(Message::untagged) {
+            Ok(Message::Hello(hello)) if hello.is_reply => MessageKind::HelloBack,
+            Ok(Message::Hello(_)) => MessageKind::Hello,
+            Ok(Message::Changes { .. }) => MessageKind::Changes,
+            Ok(Message::Ack(_)) => MessageKind::Ack,
+            Ok(Message::Refused(_)) => MessageKind::Refused,
+            Ok(Message::Unclear { .. }) => MessageKind::Unclear,
+            Ok(Message::TwoPhase(_)) => MessageKind::TwoPhase,
+            Ok(Message::Offer(_)) => MessageKind::Offer,
+            Ok(Message::Want { .. }) => MessageKind::Want,
+            Ok(Message::Chunk { .. }) => MessageKind::Chunk,
+            Ok(Message::Tagged { .. }) | Err(_) => MessageKind::Other,
+        }
+    }
+}
+
+impl LinkFault {
+    /// All of them.
+    pub const ALL: [LinkFault; 4] = [LinkFault::Loss, LinkFault::Damage, LinkFault::Repeat, LinkFault::Reorder];
+
+    fn permille(self, links: &mut LinkOptions) -> &mut u32 {
+        match self {
+            LinkFault::Loss => &mut links.loss_permille,
+            LinkFault::Damage => &mut links.corrupt_permille,
+            LinkFault::Repeat => &mut links.repeat_permille,
+            LinkFault::Reorder => &mut links.reorder_permille,
+        }
+    }
+}
+
+/// Whether anything but time happens to messages on their way.
+#[must_use]
+pub fn has_link_faults(plan: &Plan) -> bool {
+    rates(&plan.options.links) != [0; 4]
+}
+
+fn rates(links: &LinkOptions) -> [u32; 4] {
+    [links.loss_permille, links.repeat_permille, links.reorder_permille, links.corrupt_permille]
 }
 
 /// What goes wrong in a plan besides its clients: the steps that are faults, the messages that are, and false clocks. Link
@@ -166,32 +298,46 @@ fn is_fault(step: &Step) -> bool {
 /// If the plan does not fail so, or if two runs of one plan differ.
 pub fn shrink(plan: &Plan, signature: &str, replays: &mut impl Replays) -> Result<Shrunk, Unshrinkable> {
     let mut shrinking = Shrinking::new(plan, signature, replays);
-    let found = shrinking.run(plan).and_then(|trial| trial.signature.clone().inspect(|_| shrinking.last = Some(trial)));
+    let first = shrinking.run(plan);
+    let found = first.as_ref().and_then(|replay| replay.trial.signature.clone());
     if found.as_deref() != Some(signature) {
         return Err(Unshrinkable::OtherFailure { expected: signature.to_owned(), found });
     }
+    shrinking.note(plan.clone(), first);
     shrinking.confirm()?;
     shrinking.pass(Shrinking::drop_conditions)?;
     shrinking.pass(Shrinking::drop_kinds)?;
-    let mut size = plan.steps.len();
+    let (mut size, mut is_first) = (plan.steps.len(), true);
     loop {
         let before = shrinking.best.clone();
         shrinking.pass(|shrinking| shrinking.drop_steps(size))?;
-        // What is left of a whole list hardly ever goes by more than two.
-        size = 2;
         shrinking.pass(Shrinking::drop_hosts)?;
         shrinking.pass(Shrinking::join_waits)?;
         shrinking.pass(Shrinking::drop_conditions)?;
+        if is_first {
+            shrinking.pass(Shrinking::aim)?;
+        }
         shrinking.pass(Shrinking::drop_messages)?;
-        shrinking.pass(Shrinking::simplify_steps)?;
+        if is_first {
+            shrinking.pass(Shrinking::simplify_steps)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::aim)?;
+        }
         if shrinking.best == before {
             shrinking.pass(Shrinking::let_time_pass)?;
         }
         if shrinking.best == before {
-            shrinking.pass(Shrinking::cut_instead)?;
+            shrinking.pass(Shrinking::replace_messages)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::aim_at_one)?;
         }
         if shrinking.best == before {
             shrinking.pass(Shrinking::join_statements)?;
+        }
+        if shrinking.best == before {
+            shrinking.pass(Shrinking::simplify_steps)?;
         }
         if shrinking.best == before {
             shrinking.pass(Shrinking::drop_pairs)?;
@@ -199,6 +345,10 @@ pub fn shrink(plan: &Plan, signature: &str, replays: &mut impl Replays) -> Resul
         if shrinking.best == before || shrinking.is_over {
             break;
         }
+        // What is left of a whole list hardly ever goes by more than two, unless faults follow their messages from now on.
+        let is_aimed = |plan: &Plan| is_certain(&plan.options.links);
+        let follows = is_aimed(&shrinking.best) && !is_aimed(&before);
+        (size, is_first) = (if follows { shrinking.best.steps.len() } else { 2 }, false);
     }
     Ok(Shrunk { plan: shrinking.best, replays: shrinking.made, is_smallest: !shrinking.is_over })
 }
@@ -208,8 +358,10 @@ struct Shrinking<'r, R> {
     signature: &'r str,
     /// The smallest plan so far that fails as it should.
     best: Plan,
-    /// What its run came to, if it was run once.
-    last: Option<Trial>,
+    /// Its run, if it was run once.
+    seen: Option<Replay>,
+    /// Whether it was run a second time.
+    is_confirmed: bool,
     /// The smallest plan so far of which two runs were the same.
     confirmed: Plan,
     /// The plans that were run: which did not fail as they should is known.
@@ -222,15 +374,39 @@ struct Shrinking<'r, R> {
 impl<'r, R: Replays> Shrinking<'r, R> {
     fn new(plan: &Plan, signature: &'r str, replays: &'r mut R) -> Self {
         let (best, confirmed) = (plan.clone(), plan.clone());
-        Shrinking { replays, signature, best, last: None, confirmed, tried: BTreeSet::new(), made: 0, is_over: false }
+        Shrinking {
+            replays,
+            signature,
+            best,
+            seen: None,
+            is_confirmed: false,
+            confirmed,
+            tried: BTreeSet::new(),
+            made: 0,
+            is_over: false,
+        }
     }
 
     /// Makes a run, as long as one is left for the second run of what is kept.
-    fn run(&mut self, plan: &Plan) -> Option<Trial> {
-        let trial = if self.made + 1 < REPLAYS_MAX { self.replays.run(plan) } else { None };
-        self.made += u32::from(trial.is_some());
-        self.is_over |= trial.is_none();
-        trial
+    fn run(&mut self, plan: &Plan) -> Option<Replay> {
+        let replay = if self.made + 1 < REPLAYS_MAX { self.replays.run(plan) } else { None };
+        self.made += u32::from(replay.is_some());
+        self.is_over |= replay.is_none();
+        replay
+    }
+
+    /// The history of the smallest plan, which takes a run as well.
+    fn events(&mut self) -> Vec<Event> {
+        let is_told = self.seen.as_ref().is_some_and(|replay| replay.trial.digest.is_some());
+        if !is_told || self.made + 1 >= REPLAYS_MAX {
+            return Vec::new();
+        }
+        self.made += 1;
+        self.replays.events(&self.best)
+    }
+
+    fn note(&mut self, best: Plan, seen: Option<Replay>) {
+        (self.best, self.seen, self.is_confirmed) = (best, seen, false);
     }
 
     /// Carries a pass out and runs what it leaves a second time.
@@ -243,13 +419,18 @@ impl<'r, R: Replays> Shrinking<'r, R> {
 
     /// Runs the smallest plan a second time, if that was not done. Without time for it the plan before it stands.
     fn confirm(&mut self) -> Result<(), Unshrinkable> {
-        let Some(first) = self.last.take() else { return Ok(()) };
+        if self.is_confirmed {
+            return Ok(());
+        }
+        let Some(first) = self.seen.as_ref().map(|replay| replay.trial.clone()) else { return Ok(()) };
         let again = if self.made < REPLAYS_MAX { self.replays.run(&self.best) } else { None };
         self.made += u32::from(again.is_some());
         match again {
-            Some(second) if second != first => Err(Unshrinkable::Nondeterminism { first, second }),
+            Some(Replay { trial: second, .. }) if second != first => {
+                Err(Unshrinkable::Nondeterminism { first, second })
+            }
             Some(_) => {
-                self.confirmed = self.best.clone();
+                (self.confirmed, self.is_confirmed) = (self.best.clone(), true);
                 Ok(())
             }
             None => {
@@ -265,12 +446,37 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         if self.is_over || candidate == self.best || !self.tried.insert(Digest::of_value(&candidate)) {
             return false;
         }
-        let trial = self.run(&candidate);
-        let fails = trial.as_ref().is_some_and(|trial| trial.signature.as_deref() == Some(self.signature));
-        if fails {
-            (self.best, self.last) = (candidate, trial);
+        let Some(replay) = self.run(&candidate) else { return false };
+        if replay.trial.signature.as_deref() == Some(self.signature) {
+            self.note(candidate, Some(replay));
+            return true;
         }
-        fails
+        // A run more for each of many steps would leave too few of them.
+        let (before, after) = (self.best.steps.len(), candidate.steps.len());
+        if before > 2 * STEPS_FEW && after * 8 > before * 7 {
+            return false;
+        }
+        match self.renamed(candidate, &replay.sent) {
+            Some(renamed) => self.keeps(renamed),
+            None => false,
+        }
+    }
+
+    /// The candidate with faults for the messages that are in its run what the faulty ones are in the run of the smallest plan:
+    /// the same in number among those of their kind on their way. Whatever else is left out, other numbers are theirs.
+    fn renamed(&self, mut candidate: Plan, sent: &[Sent]) -> Option<Plan> {
+        let known = &self.seen.as_ref()?.sent;
+        if !is_certain(&candidate.options.links) {
+            return None;
+        }
+        let names = candidate.options.links.faulty_messages.as_ref().filter(|names| names.len() <= FAULTS_FEW)?;
+        let renamed: BTreeSet<MessageName> =
+            names.iter().map(|name| counterpart(name, known, sent)).collect::<Option<_>>()?;
+        if renamed == *names || candidate.options.replicas != self.best.options.replicas {
+            return None;
+        }
+        candidate.options.links.faulty_messages = Some(renamed);
+        Some(candidate)
     }
 
     fn keeps_with(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
@@ -279,9 +485,15 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         self.keeps(candidate)
     }
 
-    /// Takes items out of a list of the plan: so many at a time, then half as many, at last one by one.
-    fn reduce<T>(&mut self, mut size: usize, get: impl Fn(&Plan) -> Vec<T>, set: impl Fn(&mut Plan, Vec<T>)) {
-        while size > 0 && !self.is_over {
+    /// Takes items out of a list of the plan: so many at a time, then half as many and so on, as long as they are more than
+    /// the least.
+    fn reduce<T>(
+        &mut self,
+        Range { start: mut size, end: least }: Range<usize>,
+        get: impl Fn(&Plan) -> Vec<T>,
+        set: impl Fn(&mut Plan, Vec<T>),
+    ) {
+        while size > least && !self.is_over {
             let mut end = get(&self.best).len();
             while end > 0 && !self.is_over {
                 let start = end.saturating_sub(size);
@@ -296,30 +508,14 @@ impl<'r, R: Replays> Shrinking<'r, R> {
 
     /// Good links and true clocks, all at once or one after the other.
     fn drop_conditions(&mut self) {
-        let conditions: [fn(&mut Plan); 13] = [
-            |plan| plan.options.links.loss_permille = 0,
-            |plan| plan.options.links.repeat_permille = 0,
-            |plan| plan.options.links.reorder_permille = 0,
-            |plan| plan.options.links.corrupt_permille = 0,
-            |plan| plan.options.links.jitter_ms_max = 0,
-            |plan| {
-                let LinkOptions { latency_ms_min, latency_ms_max, .. } = LinkOptions::default();
-                plan.options.links.latency_ms_min = latency_ms_min;
-                plan.options.links.latency_ms_max = latency_ms_max;
-            },
-            |plan| plan.options.links.bytes_per_second_max = 0,
-            |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
-            |plan| plan.options.critical_tables.clear(),
-            |plan| plan.options.chunk_numbers = Options::default().chunk_numbers,
-            |plan| plan.options.skew_ms.clear(),
-            |plan| plan.options.drift_ppm.clear(),
-            |plan| plan.options.older_hosts.clear(),
-        ];
-        if self.keeps_with(|plan| conditions.iter().for_each(|drop| drop(plan))) {
+        if self.keeps_with(drop_all_conditions) {
             return;
         }
-        for drop in conditions {
+        for drop in CONDITIONS {
             self.keeps_with(drop);
+        }
+        if self.best.options.chunk_numbers != Options::default().chunk_numbers {
+            self.keeps_with(|plan| plan.options.chunk_numbers = 1);
         }
         for host in 0..self.best.options.skew_ms.len() {
             self.keeps_with(|plan| plan.options.skew_ms[host] = 0);
@@ -347,8 +543,14 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         }
     }
 
-    fn drop_steps(&mut self, size: usize) {
-        self.reduce(size, |plan| plan.steps.clone(), |plan, steps| plan.steps = steps)
+    /// Takes steps out, and looks now and then whether it still takes bad links and clocks.
+    fn drop_steps(&mut self, mut size: usize) {
+        while size > 0 && !self.is_over {
+            let next = if size == 1 { 0 } else { size.div_ceil(2) };
+            self.reduce(size..next, |plan| plan.steps.clone(), |plan, steps| plan.steps = steps);
+            self.keeps_with(drop_all_conditions);
+            size = next;
+        }
     }
 
     /// Takes out two steps at once, such as a crash and its restart, where neither can go alone.
@@ -396,17 +598,22 @@ impl<'r, R: Replays> Shrinking<'r, R> {
 
     /// Turns what is left of the links' rates into the messages concerned, and takes out those that do not matter.
     fn drop_messages(&mut self) {
-        let links = &self.best.options.links;
-        let rates = [links.loss_permille, links.repeat_permille, links.reorder_permille, links.corrupt_permille];
-        if rates == [0; 4] {
+        if !has_link_faults(&self.best) {
             self.best.options.links.faulty_messages = None;
             return;
         }
-        let mut faulty = faulty_messages(&self.replays.events(&self.best));
+        let Some(replay) = &self.seen else { return };
+        let mut faulty = faulty(&replay.sent);
         if let Some(known) = &self.best.options.links.faulty_messages {
             faulty.retain(|message| known.contains(message));
         }
         self.keeps_with(|plan| plan.options.links.faulty_messages = Some(faulty));
+        self.reduce_messages();
+        self.make_certain();
+    }
+
+    /// Takes out faulty messages: those of a link at once, then halves of all and so on.
+    fn reduce_messages(&mut self) {
         let Some(messages) = self.best.options.links.faulty_messages.clone() else { return };
         for link in messages.iter().map(link).collect::<BTreeSet<_>>() {
             self.keeps_with(|plan| {
@@ -417,10 +624,87 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         }
         let count = self.best.options.links.faulty_messages.as_ref().map_or(0, BTreeSet::len);
         self.reduce(
-            count,
+            count..0,
             |plan| plan.options.links.faulty_messages.iter().flatten().copied().collect(),
             |plan, messages| plan.options.links.faulty_messages = Some(messages.into_iter().collect()),
-        )
+        );
+    }
+
+    /// What goes wrong with messages, and what is sent if nothing does. There is nothing to aim if one thing goes wrong once.
+    fn aims(&mut self) -> Option<(Vec<Sent>, Vec<Sent>)> {
+        let replay = self.seen.as_ref()?;
+        let faulty: Vec<Sent> = replay.sent.iter().filter(|message| message.fault.is_some()).cloned().collect();
+        if faulty.len() < 2 || is_certain(&self.best.options.links) {
+            return None;
+        }
+        let mut good = self.best.clone();
+        good.options.links.faulty_messages = Some(BTreeSet::new());
+        let replay = self.run(&good)?;
+        if replay.trial.signature.as_deref() == Some(self.signature) {
+            self.note(good, Some(replay));
+            return None;
+        }
+        Some((faulty, replay.sent))
+    }
+
+    /// Has one thing happen to all messages of a kind and then to a few of them, where different things happen to many.
+    fn aim(&mut self) {
+        let is_small = self.best.steps.len() <= STEPS_FEW && faults(&self.best) <= FAULTS_FEW;
+        if is_small && self.best.options.links.faulty_messages.is_some() {
+            return;
+        }
+        let Some((faulty, sent)) = self.aims() else { return };
+        let kinds: BTreeSet<_> = faulty.iter().filter_map(|message| Some((message.fault?, message.kind))).collect();
+        let enough = self.made + AIMING_MAX;
+        for (fault, kind) in kinds {
+            if self.made >= enough {
+                return;
+            }
+            let like = sent.iter().filter(|message| message.kind == kind);
+            let names: BTreeSet<MessageName> = like.map(|message| message.name).collect();
+            let before = (self.best.clone(), self.seen.clone(), self.is_confirmed);
+            if names.is_empty() || !self.keeps_with(|plan| make_certain(&mut plan.options.links, fault, names)) {
+                continue;
+            }
+            self.reduce_messages();
+            if self.best.options.links.faulty_messages.as_ref().map_or(0, BTreeSet::len) <= FAULTS_FEW {
+                return;
+            }
+            (self.best, self.seen, self.is_confirmed) = before;
+        }
+    }
+
+    /// Where more than a few faults are left, tries each faulty message alone.
+    fn aim_at_one(&mut self) {
+        if faults(&self.best) <= FAULTS_FEW {
+            return;
+        }
+        let Some((faulty, sent)) = self.aims() else { return };
+        let Some(replay) = self.seen.clone() else { return };
+        for message in faulty {
+            let Some(fault) = message.fault else { continue };
+            let Some(name) = counterpart(&message.name, &replay.sent, &sent) else { continue };
+            if self.keeps_with(|plan| make_certain(&mut plan.options.links, fault, [name].into())) {
+                return;
+            }
+        }
+    }
+
+    /// Has one thing happen to the messages that are left, whatever numbers they have.
+    fn make_certain(&mut self) {
+        if is_certain(&self.best.options.links) {
+            return;
+        }
+        let Some(replay) = &self.seen else { return };
+        let present: BTreeSet<LinkFault> = replay.sent.iter().filter_map(|message| message.fault).collect();
+        for fault in present {
+            let Some(replay) = &self.seen else { return };
+            let concerned = replay.sent.iter().filter(|message| message.fault == Some(fault));
+            let names: BTreeSet<MessageName> = concerned.map(|message| message.name).collect();
+            if self.keeps_with(|plan| make_certain(&mut plan.options.links, fault, names)) {
+                return;
+            }
+        }
     }
 
     /// Takes out hosts with all that concerns them, the last ones first. Where that does not do, others take over what they
@@ -477,35 +761,41 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         self.simplify(middle..places.end, is_all);
     }
 
-    /// Cuts a link from some step on instead of losing three of its messages or more; where more than a few faults are left,
-    /// any link instead of all messages.
-    fn cut_instead(&mut self) {
+    /// Has one step stand for many faulty messages: a cut of their link for three of one link or more; where more than a few
+    /// faults are left, anything that keeps messages from arriving in time.
+    fn replace_messages(&mut self) {
         let messages = self.best.options.links.faulty_messages.clone().unwrap_or_default();
-        for link in messages.iter().map(link).collect::<BTreeSet<_>>() {
+        let links: BTreeSet<(u32, u32)> = messages.iter().map(link).collect();
+        let cut = |(replica, other)| Step::CutLink { replica, other, after_messages: 0 };
+        for link in &links {
             let others: BTreeSet<MessageName> =
-                messages.iter().filter(|other| self::link(other) != link).copied().collect();
-            if messages.len() >= others.len() + 3 && self.cut(link, &others) {
+                messages.iter().filter(|other| self::link(other) != *link).copied().collect();
+            if messages.len() >= others.len() + 3 && self.replace(cut(*link), &others) {
                 return;
             }
         }
-        if messages.len() < 3 || faults(&self.best) <= FAULTS_FEW {
+        if messages.len() < 2 || faults(&self.best) <= FAULTS_FEW {
             return;
         }
-        let hosts = self.best.options.replicas;
-        let links = (0..hosts).flat_map(|host| (host + 1..hosts).map(move |other| (host, other)));
-        for link in links {
-            if self.cut(link, &BTreeSet::new()) {
+        let replicas = self.best.options.replicas;
+        let all_links = (0..replicas).flat_map(|host| (host + 1..replicas).map(move |other| (host, other)));
+        let hosts = || (0..replicas).filter(|host| links.iter().any(|link| link.0 == *host || link.1 == *host));
+        let clogs = links.iter().map(|&(replica, other)| Step::Clog { replica, other, ms: CLOGGED_MS });
+        let steps = all_links.map(cut).chain(hosts().map(|replica| Step::Isolate { replica }));
+        let steps = steps.chain(clogs).chain(hosts().map(|replica| Step::Wipe { replica }));
+        for step in steps {
+            if self.replace(step, &BTreeSet::new()) {
                 return;
             }
         }
     }
 
-    /// Cuts a link before one of the steps, where only these messages are still concerned by faults.
-    fn cut(&mut self, (replica, other): (u32, u32), messages: &BTreeSet<MessageName>) -> bool {
+    /// Inserts a step before one of the others, where only these messages are still concerned by faults.
+    fn replace(&mut self, step: Step, messages: &BTreeSet<MessageName>) -> bool {
         (0..=self.best.steps.len()).rev().any(|place| {
             self.keeps_with(|plan| {
                 plan.options.links.faulty_messages = Some(messages.clone());
-                plan.steps.insert(place, Step::CutLink { replica, other, after_messages: 0 });
+                plan.steps.insert(place, step.clone());
             })
         })
     }
@@ -515,7 +805,7 @@ impl<'r, R: Replays> Shrinking<'r, R> {
         if self.best.steps.len() <= STEPS_FEW {
             return;
         }
-        let events = self.replays.events(&self.best);
+        let events = self.events();
         let submitted = submitted(&self.best, &events);
         for place in (1..self.best.steps.len()).rev() {
             if self.best.steps.len() <= STEPS_FEW {
@@ -561,6 +851,55 @@ impl<'r, R: Replays> Shrinking<'r, R> {
             }
         }
     }
+}
+
+/// Has one thing happen to these messages and nothing to others.
+fn make_certain(links: &mut LinkOptions, fault: LinkFault, messages: BTreeSet<MessageName>) {
+    for other in LinkFault::ALL {
+        *other.permille(links) = if other == fault { 1_000 } else { 0 };
+    }
+    links.faulty_messages = Some(messages);
+}
+
+/// The message that is in a run what this one is in another: the same in number among those of its kind on its way.
+fn counterpart(name: &MessageName, known: &[Sent], sent: &[Sent]) -> Option<MessageName> {
+    let way = |message: &Sent| (message.name.from, message.name.to, message.kind);
+    let place = known.iter().position(|message| message.name == *name)?;
+    let is_like = |message: &&Sent| way(message) == way(&known[place]);
+    let before = known[..place].iter().filter(is_like).count();
+    sent.iter().filter(is_like).nth(before).map(|message| message.name)
+}
+
+/// Whether the same thing happens to every message that is named.
+fn is_certain(links: &LinkOptions) -> bool {
+    let mut rates = rates(links);
+    rates.sort_unstable();
+    rates == [0, 0, 0, 1_000]
+}
+
+/// Each makes a link or a clock a good one, or another option the usual one.
+const CONDITIONS: [fn(&mut Plan); 13] = [
+    |plan| plan.options.links.loss_permille = 0,
+    |plan| plan.options.links.repeat_permille = 0,
+    |plan| plan.options.links.reorder_permille = 0,
+    |plan| plan.options.links.corrupt_permille = 0,
+    |plan| plan.options.links.jitter_ms_max = 0,
+    |plan| {
+        let LinkOptions { latency_ms_min, latency_ms_max, .. } = LinkOptions::default();
+        plan.options.links.latency_ms_min = latency_ms_min;
+        plan.options.links.latency_ms_max = latency_ms_max;
+    },
+    |plan| plan.options.links.bytes_per_second_max = 0,
+    |plan| plan.options.whole_heads_max = Options::default().whole_heads_max,
+    |plan| plan.options.critical_tables.clear(),
+    |plan| plan.options.chunk_numbers = Options::default().chunk_numbers,
+    |plan| plan.options.skew_ms.clear(),
+    |plan| plan.options.drift_ppm.clear(),
+    |plan| plan.options.older_hosts.clear(),
+];
+
+fn drop_all_conditions(plan: &mut Plan) {
+    CONDITIONS.iter().for_each(|drop| drop(plan));
 }
 
 /// The two hosts between which a message passes.
@@ -691,11 +1030,12 @@ mod tests {
     }
 
     impl<F: Fn(&Plan) -> Option<&'static str>> Replays for Pretended<F> {
-        fn run(&mut self, plan: &Plan) -> Option<Trial> {
+        fn run(&mut self, plan: &Plan) -> Option<Replay> {
             self.runs += 1;
             let noise = self.runs.saturating_sub(self.differs_from);
             let digest = Digest::of_value(&(plan, noise));
-            Some(Trial { signature: (self.fails)(plan).map(str::to_owned), digest: Some(digest) })
+            let trial = Trial { signature: (self.fails)(plan).map(str::to_owned), digest: Some(digest) };
+            Some(Replay { trial, sent: sent(&self.events) })
         }
 
         fn events(&mut self, _: &Plan) -> Vec<Event> {
@@ -752,6 +1092,90 @@ mod tests {
         assert_eq!(shrunk.plan.steps.len(), 31);
         let refused = shrink(&long_plan(), "liveness", &mut Pretended::new(fails)).unwrap_err();
         assert_eq!(refused.to_string(), "it fails of safety, not of liveness");
+    }
+
+    /// Each step sends an acknowledgement, and the deletion of row 7 asks for chunks besides. Of the messages each seventh is
+    /// damaged, or each that is named.
+    struct Sending;
+
+    impl Replays for Sending {
+        fn run(&mut self, plan: &Plan) -> Option<Replay> {
+            let LinkOptions { corrupt_permille, faulty_messages, .. } = &plan.options.links;
+            let kinds = plan.steps.iter().flat_map(|step| match step {
+                step if *step == delete(7) => vec![MessageKind::Ack, MessageKind::Want],
+                _ => vec![MessageKind::Ack],
+            });
+            let message = |(number, kind): (u64, MessageKind)| {
+                let name = MessageName { from: 0, to: 1, number };
+                let is_named = faulty_messages.as_ref().is_none_or(|names| names.contains(&name));
+                let is_drawn = *corrupt_permille == 1_000 || *corrupt_permille > 0 && number % 7 == 0;
+                Sent { name, kind, fault: (is_named && is_drawn).then_some(LinkFault::Damage) }
+            };
+            let sent: Vec<Sent> = (1..).zip(kinds).map(message).collect();
+            let fails = sent.iter().any(|message| message.kind == MessageKind::Want && message.fault.is_some());
+            let trial = Trial { signature: fails.then(|| "safety".to_owned()), digest: Some(Digest::of_value(plan)) };
+            Some(Replay { trial, sent })
+        }
+
+        fn events(&mut self, _: &Plan) -> Vec<Event> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_fault_follows_its_message_when_steps_go() {
+        let links = LinkOptions { corrupt_permille: 100, ..LinkOptions::default() };
+        let mut steps: Vec<Step> = (100..160).map(delete).collect();
+        steps[40] = delete(7);
+        let plan = Plan::new(Options { links, ..Options::default() }, steps);
+        let shrunk = shrink(&plan, "safety", &mut Sending).unwrap();
+        assert_eq!(shrunk.plan.steps, [delete(7)]);
+        let LinkOptions { corrupt_permille, faulty_messages, .. } = shrunk.plan.options.links;
+        assert_eq!(corrupt_permille, 1_000);
+        assert_eq!(faulty_messages, Some([MessageName { from: 0, to: 1, number: 2 }].into()));
+        assert!(shrunk.is_smallest);
+    }
+
+    #[test]
+    fn one_step_stands_for_faulty_messages_of_many_links() {
+        let message = |from, to| MessageName { from, to, number: 1 };
+        let all = [message(1, 0), message(1, 2), message(3, 1), message(4, 1)];
+        let fails = move |plan: &Plan| {
+            let lost = plan.options.links.faulty_messages.as_ref();
+            let is_isolated = plan.steps.contains(&Step::Isolate { replica: 1 });
+            let is_lost = lost.is_none_or(|lost| all.iter().all(|message| lost.contains(message)));
+            (plan.options.replicas == 5 && plan.options.links.loss_permille > 0 && (is_isolated || is_lost))
+                .then_some("safety")
+        };
+        let mut replays = Pretended { events: all.map(lost).into(), ..Pretended::new(fails) };
+        let shrunk = shrink(&long_plan(), "safety", &mut replays).unwrap();
+        assert_eq!(shrunk.plan.steps, [Step::Isolate { replica: 1 }]);
+        assert_eq!(faults(&shrunk.plan), 1);
+    }
+
+    #[test]
+    fn what_happened_to_a_message_and_what_it_was_is_read_from_the_history() {
+        let fate = |delays_us, flipped_bit, is_reordered| Fate {
+            delays_us,
+            is_reordered,
+            flipped_bit,
+            clogged_us: 0,
+            queued_us: 0,
+        };
+        let fates = [
+            (fate(vec![], None, false), Some(LinkFault::Loss)),
+            (fate(vec![1], Some(3), false), Some(LinkFault::Damage)),
+            (fate(vec![1, 2], None, true), Some(LinkFault::Repeat)),
+            (fate(vec![1], None, true), Some(LinkFault::Reorder)),
+            (fate(vec![1], None, false), None),
+        ];
+        for (fate, fault) in fates {
+            let frame = Message::Want { chunks: vec![1] }.encode().into();
+            let kind = EventKind::Sent { to: 1, number: 4, bytes: 0, checksum: 0, frame, is_cut: false, fate };
+            let name = MessageName { from: 0, to: 1, number: 4 };
+            let expected = Sent { name, kind: MessageKind::Want, fault };
+            assert_eq!(sent(&[Event { at_us: 1, host: Some(0), kind }]), [expected]);
+        }
     }
 
     fn lost(MessageName { from, to, number }: MessageName) -> Event {

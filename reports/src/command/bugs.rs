@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use kuzusync_core::planted::Bug;
@@ -35,7 +36,7 @@ use crate::worker::{Answer, Crew, Request};
 const SEEDS: u64 = 200;
 
 /// Failures of one bug that are shrunk at most.
-const SHRUNK_MAX: u32 = 3;
+const SHRUNK_MAX: u32 = 5;
 
 /// Seeds without faults that are tried.
 const QUIET_SEEDS: u64 = 50;
@@ -53,7 +54,8 @@ const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carrie
   kuzusync-planted bugs --count 500 --out out
   kuzusync-planted bugs --seeds 5000..5200 --json
 
-Each bug is looked for in the given seeds and what is found is shrunk. Exit code 1 if a bug is missed.";
+Each bug is looked for in the given seeds and what is found is shrunk. Exit code 1 if a bug is missed, or if more than 10 \
+steps and 3 faults are left of each of its first 5 failures.";
 
 /// What `bugs` takes.
 #[derive(Debug, Args)]
@@ -87,6 +89,10 @@ struct Found {
     failure: Failure,
     /// Whether every second run in another process is the same run, also while its plan is made smaller.
     replays: bool,
+    /// Runs that were made to shrink it.
+    runs: u32,
+    /// What shrinking took.
+    shrinking: Duration,
     /// The case with the smallest plan.
     small: StoredCase,
     /// The run of that plan.
@@ -129,6 +135,10 @@ struct BugReport {
     /// Of the smallest plan.
     steps: Option<usize>,
     faults: Option<usize>,
+    /// Runs that were made to shrink it.
+    runs: Option<u32>,
+    /// What that took.
+    shrinking_ms: Option<u64>,
     replays: bool,
 }
 
@@ -161,7 +171,8 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         console.print(&text(&hunts, &files, &crew, console.columns())?)?;
     }
     let is_missed = hunts.iter().any(|hunt| hunt.found.is_none()) || scripted.iter().any(|hunt| hunt.found.is_none());
-    Ok(u8::from(is_missed))
+    let is_long = hunts.iter().filter_map(|hunt| hunt.found.as_ref()).any(|found| !found.is_small());
+    Ok(u8::from(is_missed || is_long))
 }
 
 /// Tries seeds in order until one shows the bug. Where what is left of it is still long, the next ones that show it are
@@ -232,13 +243,15 @@ fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> 
     let tell = |runs, steps: usize| {
         meter.tell(&format!("shrinking {}: run {runs} of {REPLAYS_MAX}, {}", bug.name(), plural(steps, "step")));
     };
+    let start = Instant::now();
     let shrunk = shrinking::shrink(&stored, &crew.launcher, tell);
+    let took = start.elapsed();
     let replays = replays && shrunk.is_ok();
-    let plan = shrunk.map_or(stored.plan.clone(), |shrunk| shrunk.plan);
+    let (plan, runs) = shrunk.map_or((stored.plan.clone(), 0), |shrunk| (shrunk.plan, shrunk.replays));
     let request = Request { bug: stored.bug.clone(), ..Request::plan(plan.clone(), answer.seed, stored.store) };
     let (_, outcome) = crew.launcher.outcome(&request).ok()?;
     let small = StoredCase::of(plan, stored.store, stored.bug, &outcome);
-    Some(Found { answer, failure, replays, small, outcome })
+    Some(Found { answer, failure, replays, runs, shrinking: took, small, outcome })
 }
 
 /// The stored case of each bug, if there is a directory.
@@ -278,6 +291,8 @@ fn bug_report(hunt: &Hunt) -> BugReport {
         property: found.and_then(|found| found.failure.property()).map(Property::name),
         steps: found.map(|found| found.small.plan.steps.len()),
         faults: found.map(|found| shrink::faults(&found.small.plan)),
+        runs: found.map(|found| found.runs),
+        shrinking_ms: found.map(|found| found.shrinking.as_millis() as u64),
         replays: found.is_some_and(|found| found.replays),
     }
 }
@@ -307,8 +322,11 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
                 let plan = &found.small.plan;
                 let left =
                     format!("{} and {}", plural(plan.steps.len(), "step"), plural(shrink::faults(plan), "fault"));
+                let (verdict, runs) =
+                    (if found.is_small() { "found" } else { "LONG" }, plural(found.runs as usize, "run"));
+                let left = format!("{left} left after {runs} in {:.1} s", found.shrinking.as_secs_f64());
                 format!(
-                    "found   {} ({}) after {tried}, {replays}, {left} left: {signature}\n        {again}\n",
+                    "{verdict:<8}{} ({}) after {tried}, {replays}, {left}: {signature}\n        {again}\n",
                     bug.name(),
                     bug.origin()
                 )
