@@ -1,11 +1,10 @@
 //! Shrinking with runs made in worker processes, so that a plan that kills its process or never ends can be shrunk too.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kuzusync_scenarios::shrink::{self, Replays, Shrunk, Trial, Unshrinkable};
+use kuzusync_scenarios::shrink::{self, Replay, Replays, Shrunk, Trial, Unshrinkable};
 use kuzusync_scenarios::stored::StoredCase;
-use kuzusync_sim::options::MessageName;
+use kuzusync_sim::history::Event;
 use kuzusync_sim::outcome::Failure;
 use kuzusync_sim::step::Plan;
 
@@ -45,22 +44,26 @@ impl<P> Runs<'_, P> {
 }
 
 impl<P: FnMut(u32, usize)> Replays for Runs<'_, P> {
-    fn run(&mut self, plan: &Plan) -> Option<Trial> {
+    fn run(&mut self, plan: &Plan) -> Option<Replay> {
         if Instant::now() >= self.deadline {
             return None;
         }
         self.made += 1;
         (self.progress)(self.made, plan.steps.len());
-        Some(match self.launcher.ask(&self.request(plan)) {
+        Some(match self.launcher.ask(&Request { wants_messages: true, ..self.request(plan) }) {
             Ok(answer) => {
-                Trial { signature: answer.failure.as_ref().map(Failure::signature), digest: Some(answer.digest) }
+                let signature = answer.failure.as_ref().map(Failure::signature);
+                Replay { trial: Trial { signature, digest: Some(answer.digest) }, sent: answer.sent }
             }
-            Err(failure) => Trial { signature: Some(failure.signature()), digest: None },
+            Err(failure) => {
+                Replay { trial: Trial { signature: Some(failure.signature()), digest: None }, sent: Vec::new() }
+            }
         })
     }
 
-    fn faulty_messages(&mut self, plan: &Plan) -> BTreeSet<MessageName> {
-        let outcome = self.launcher.outcome(&self.request(plan));
-        outcome.map(|(_, outcome)| shrink::faulty_messages(&outcome.events)).unwrap_or_default()
+    fn events(&mut self, plan: &Plan) -> Vec<Event> {
+        // It came to an end in a worker.
+        let outcome = self.request(plan).run();
+        outcome.map(|(_, outcome)| outcome.events).unwrap_or_default()
     }
 }

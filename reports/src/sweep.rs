@@ -663,6 +663,7 @@ mod tests {
             simulated_us: 0,
             wall_us: 0,
             history: Vec::new(),
+            sent: Vec::new(),
         };
         assert_eq!(first.difference(&Ok(answer(first))), None);
         for other in [

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use kuzusync_core::id::Digest;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::scenario::Scenario;
+use kuzusync_scenarios::shrink::{self, Sent};
 use kuzusync_scenarios::stored::StoredCase;
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::fault::Fault;
@@ -49,6 +50,8 @@ pub struct Request {
     pub bug: Option<String>,
     /// Whether every event is sent back: for finding where two runs part.
     pub wants_events: bool,
+    /// Whether every message is sent back, if links have faults: for leaving faults out.
+    pub wants_messages: bool,
 }
 
 /// What happens in a run, as it is asked for.
@@ -67,13 +70,27 @@ impl Request {
     #[must_use]
     pub fn generated(seed: Seed, store: StoreChoice, profile: Profile, bug: Option<Bug>) -> Self {
         let bug = bug.map(|bug| bug.name().to_owned());
-        Request { seed, store, script: RequestedScript::Generated(profile.to_string()), bug, wants_events: false }
+        Request {
+            seed,
+            store,
+            script: RequestedScript::Generated(profile.to_string()),
+            bug,
+            wants_events: false,
+            wants_messages: false,
+        }
     }
 
     /// A run of this plan.
     #[must_use]
     pub fn plan(plan: Plan, seed: Seed, store: StoreChoice) -> Self {
-        Request { seed, store, script: RequestedScript::Plan(Box::new(plan)), bug: None, wants_events: false }
+        Request {
+            seed,
+            store,
+            script: RequestedScript::Plan(Box::new(plan)),
+            bug: None,
+            wants_events: false,
+            wants_messages: false,
+        }
     }
 
     /// The run of a stored case.
@@ -85,7 +102,14 @@ impl Request {
     /// A run of a scenario.
     #[must_use]
     pub fn scenario(name: &str, seed: Seed, store: StoreChoice) -> Self {
-        Request { seed, store, script: RequestedScript::Scenario(name.to_owned()), bug: None, wants_events: false }
+        Request {
+            seed,
+            store,
+            script: RequestedScript::Scenario(name.to_owned()),
+            bug: None,
+            wants_events: false,
+            wants_messages: false,
+        }
     }
 
     /// The same run with every event sent back.
@@ -195,11 +219,15 @@ pub struct Answer {
     /// Every event as one line of text, if asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<String>,
+    /// Every message that was sent, if asked for and if links have faults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<Sent>,
 }
 
 impl Answer {
     fn new(request: &Request, plan: Option<&Plan>, outcome: &Outcome, wall: Duration) -> Self {
         let line = |event: &Event| format!("{event:?}");
+        let wants_messages = request.wants_messages && plan.is_some_and(shrink::has_link_faults);
         Answer {
             seed: outcome.seed,
             digest: outcome.digest,
@@ -214,6 +242,7 @@ impl Answer {
             losses: outcome.replicas.iter().map(|replica| replica.losses()).max().unwrap_or(0) as u64,
             simulated_us: outcome.simulated_us,
             wall_us: wall.as_micros() as u64,
+            sent: if wants_messages { shrink::sent(&outcome.events) } else { Vec::new() },
             history: if request.wants_events { outcome.events.iter().map(line).collect() } else { Vec::new() },
         }
     }

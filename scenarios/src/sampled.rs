@@ -10,7 +10,6 @@ use kuzusync_core::planted::Bug;
 use kuzusync_core::view::View;
 use kuzusync_sim::checker::Checkers;
 use kuzusync_sim::history::{Event, EventKind};
-use kuzusync_sim::options::MessageName;
 use kuzusync_sim::outcome::{Check, Failure, Outcome, Property, ReplicaState, Violation};
 use kuzusync_sim::seed::Seed;
 use kuzusync_sim::simulation::{Run, Script, simulate};
@@ -19,7 +18,7 @@ use kuzusync_sim::step::{Plan, Step};
 use kuzusync_sim::store::StoreChoice;
 
 use crate::case::Case;
-use crate::shrink::{self, REPLAYS_MAX, Replays, Shrunk, Trial};
+use crate::shrink::{self, REPLAYS_MAX, Replay, Replays, Shrunk, Trial};
 use crate::swarm::{self, Profile};
 
 /// Generated plans of each profile that have to pass.
@@ -145,14 +144,15 @@ impl Sample {
         let found = self.seeds(PLANS_MAX).find_map(|seed| {
             runs.seed = seed;
             let plan = swarm::plan(Profile::Default, seed);
-            runs.run(&plan).and_then(|trial| trial.signature).map(|_| plan)
+            runs.run(&plan).and_then(|replay| replay.trial.signature).map(|_| plan)
         });
         let shrunk = found.as_ref().map(|plan| shrink::shrink(plan, REFUTED, &mut runs));
         let (holds, told) = match (&found, &shrunk) {
             (Some(plan), Some(Ok(Shrunk { plan: small, replays, is_smallest }))) => {
                 let (steps, faults) = (small.steps.len(), shrink::faults(small));
                 let is_small = steps <= STEPS_MAX && faults <= FAULTS_MAX && *replays <= REPLAYS_MAX && *is_smallest;
-                let still_fails = runs.run(small).is_some_and(|trial| trial.signature.as_deref() == Some(REFUTED));
+                let still_fails =
+                    runs.run(small).is_some_and(|replay| replay.trial.signature.as_deref() == Some(REFUTED));
                 let told = format!(
                     "{} steps shrink to {steps} and {faults} faults in {replays} runs: {:?}",
                     plan.steps.len(),
@@ -393,13 +393,14 @@ struct Refutation<'s> {
 }
 
 impl Replays for Refutation<'_> {
-    fn run(&mut self, plan: &Plan) -> Option<Trial> {
+    fn run(&mut self, plan: &Plan) -> Option<Replay> {
         let outcome = self.sample.run(self.seed, plan, StoreChoice::Memory);
         let is_lost = sometimes::reached(&outcome).contains("concurrent_update_lost");
-        Some(Trial { signature: is_lost.then(|| REFUTED.to_owned()), digest: Some(outcome.digest) })
+        let trial = Trial { signature: is_lost.then(|| REFUTED.to_owned()), digest: Some(outcome.digest) };
+        Some(Replay { trial, sent: shrink::sent(&outcome.events) })
     }
 
-    fn faulty_messages(&mut self, plan: &Plan) -> BTreeSet<MessageName> {
-        shrink::faulty_messages(&self.sample.run(self.seed, plan, StoreChoice::Memory).events)
+    fn events(&mut self, plan: &Plan) -> Vec<Event> {
+        self.sample.run(self.seed, plan, StoreChoice::Memory).events
     }
 }

@@ -204,15 +204,13 @@ impl Replica {
         let mut rejected = BTreeSet::new();
         for delivery in kept {
             match delivery {
-                Delivery::Change(Entry { change, .. }) if change.is_agreed() => {
-                    if self.agreements.is_undecided(change.tx) {
-                        self.conclude(change.tx, Decision::Committed(change.id), batch);
-                    }
+                Delivery::Change(Entry { change, .. }) if self.agreements.is_undecided(change.tx) => {
+                    self.conclude(change.tx, Decision::Committed(change.id), batch);
                 }
-                Delivery::Ruling { ruling: Ruling::RolledBack(rolled_back), .. } => {
-                    if self.decision(rolled_back.tx).is_none() {
-                        self.conclude(rolled_back.tx, Decision::RolledBack(rolled_back.abort.clone()), batch);
-                    }
+                Delivery::Ruling { ruling: Ruling::RolledBack(rolled_back), .. }
+                    if self.decision(rolled_back.tx).is_none() =>
+                {
+                    self.conclude(rolled_back.tx, Decision::RolledBack(rolled_back.abort.clone()), batch);
                 }
                 Delivery::Ruling { ruling: Ruling::Rejection(rejection), .. } => {
                     self.note_rejection(rejection, batch);

@@ -6,12 +6,13 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use kuzusync_core::planted::Bug;
 use kuzusync_scenarios::operation::FINDS;
 use kuzusync_scenarios::scenario::Scenario;
-use kuzusync_scenarios::shrink::{self, REPLAYS_MAX};
+use kuzusync_scenarios::shrink::{self, FAULTS_FEW, REPLAYS_MAX, STEPS_FEW};
 use kuzusync_scenarios::stored::{STORED_VERSION, StoredCase};
 use kuzusync_scenarios::swarm::{self, Profile};
 use kuzusync_sim::outcome::{Failure, Outcome, Property};
@@ -34,6 +35,9 @@ use crate::worker::{Answer, Crew, Request};
 /// Seeds within which a bug has to be found.
 const SEEDS: u64 = 200;
 
+/// Failures of one bug that are shrunk at most.
+const SHRUNK_MAX: u32 = 5;
+
 /// Seeds without faults that are tried.
 const QUIET_SEEDS: u64 = 50;
 
@@ -50,7 +54,8 @@ const EXAMPLES: &str = "Examples (with `kuzusync-planted`, the build that carrie
   kuzusync-planted bugs --count 500 --out out
   kuzusync-planted bugs --seeds 5000..5200 --json
 
-Each bug is looked for in the given seeds and its first failure is shrunk. Exit code 1 if a bug is missed.";
+Each bug is looked for in the given seeds and what is found is shrunk. Exit code 1 if a bug is missed, or if more than 10 \
+steps and 3 faults are left of each of its first 5 failures.";
 
 /// What `bugs` takes.
 #[derive(Debug, Args)]
@@ -71,10 +76,10 @@ pub struct Arguments {
     limits: Limits,
 }
 
-/// A bug and the first run that shows it.
+/// A bug and a run that shows it.
 struct Hunt {
     bug: Bug,
-    /// Seeds tried.
+    /// Seeds until one showed it, or all that were tried.
     seeds: u64,
     found: Option<Found>,
 }
@@ -84,10 +89,25 @@ struct Found {
     failure: Failure,
     /// Whether every second run in another process is the same run, also while its plan is made smaller.
     replays: bool,
+    /// Runs that were made to shrink it.
+    runs: u32,
+    /// What shrinking took.
+    shrinking: Duration,
     /// The case with the smallest plan.
     small: StoredCase,
     /// The run of that plan.
     outcome: Outcome,
+}
+
+impl Found {
+    /// How much is left of it.
+    fn left(&self) -> usize {
+        self.small.plan.steps.len() + shrink::faults(&self.small.plan)
+    }
+
+    fn is_small(&self) -> bool {
+        self.small.plan.steps.len() <= STEPS_FEW && shrink::faults(&self.small.plan) <= FAULTS_FEW
+    }
 }
 
 /// A bug that no generated history reaches, and what its scenario says of it.
@@ -115,6 +135,10 @@ struct BugReport {
     /// Of the smallest plan.
     steps: Option<usize>,
     faults: Option<usize>,
+    /// Runs that were made to shrink it.
+    runs: Option<u32>,
+    /// What that took.
+    shrinking_ms: Option<u64>,
     replays: bool,
 }
 
@@ -147,24 +171,36 @@ pub fn main(arguments: &Arguments, console: &mut Console) -> End {
         console.print(&text(&hunts, &files, &crew, console.columns())?)?;
     }
     let is_missed = hunts.iter().any(|hunt| hunt.found.is_none()) || scripted.iter().any(|hunt| hunt.found.is_none());
-    Ok(u8::from(is_missed))
+    let is_long = hunts.iter().filter_map(|hunt| hunt.found.as_ref()).any(|found| !found.is_small());
+    Ok(u8::from(is_missed || is_long))
 }
 
-/// Tries seeds in order until one shows the bug.
+/// Tries seeds in order until one shows the bug. Where what is left of it is still long, the next ones that show it are
+/// shrunk too, and the smallest is kept.
 fn hunt(bug: Bug, seeds: &Range<u64>, crew: &Crew, meter: &Meter) -> Hunt {
     let batch = crew.jobs as u64 * 8;
-    let mut next = seeds.start;
+    let mut hunt = Hunt { bug, seeds: seeds.end - seeds.start, found: None };
+    let (mut next, mut shrunk) = (seeds.start, 0);
     while next < seeds.end {
         let size = batch.min(seeds.end - next);
         let request = |place: usize| with_bug(Seed(next + place as u64), Some(bug), profile(bug));
-        let answers = crew.answers(size as usize, request);
-        let found = answers.into_iter().flatten().find_map(|answer| shows(answer, bug, crew, meter));
-        if let Some(found) = found {
-            return Hunt { bug, seeds: found.answer.seed.0 - seeds.start + 1, found: Some(found) };
+        for answer in crew.answers(size as usize, request).into_iter().flatten() {
+            let seed = answer.seed;
+            let Some(found) = shows(answer, bug, crew, meter) else { continue };
+            if hunt.found.is_none() {
+                hunt.seeds = seed.0 - seeds.start + 1;
+            }
+            if hunt.found.as_ref().is_none_or(|kept| found.left() < kept.left()) {
+                hunt.found = Some(found);
+            }
+            shrunk += 1;
+            if shrunk == SHRUNK_MAX || hunt.found.as_ref().is_some_and(Found::is_small) {
+                return hunt;
+            }
         }
         next += size;
     }
-    Hunt { bug, seeds: seeds.end - seeds.start, found: None }
+    hunt
 }
 
 /// Runs a scenario with a bug; without it the scenario passes.
@@ -207,13 +243,15 @@ fn shows(answer: Answer, bug: Bug, crew: &Crew, meter: &Meter) -> Option<Found> 
     let tell = |runs, steps: usize| {
         meter.tell(&format!("shrinking {}: run {runs} of {REPLAYS_MAX}, {}", bug.name(), plural(steps, "step")));
     };
+    let start = Instant::now();
     let shrunk = shrinking::shrink(&stored, &crew.launcher, tell);
+    let took = start.elapsed();
     let replays = replays && shrunk.is_ok();
-    let plan = shrunk.map_or(stored.plan.clone(), |shrunk| shrunk.plan);
+    let (plan, runs) = shrunk.map_or((stored.plan.clone(), 0), |shrunk| (shrunk.plan, shrunk.replays));
     let request = Request { bug: stored.bug.clone(), ..Request::plan(plan.clone(), answer.seed, stored.store) };
     let (_, outcome) = crew.launcher.outcome(&request).ok()?;
     let small = StoredCase::of(plan, stored.store, stored.bug, &outcome);
-    Some(Found { answer, failure, replays, small, outcome })
+    Some(Found { answer, failure, replays, runs, shrinking: took, small, outcome })
 }
 
 /// The stored case of each bug, if there is a directory.
@@ -253,6 +291,8 @@ fn bug_report(hunt: &Hunt) -> BugReport {
         property: found.and_then(|found| found.failure.property()).map(Property::name),
         steps: found.map(|found| found.small.plan.steps.len()),
         faults: found.map(|found| shrink::faults(&found.small.plan)),
+        runs: found.map(|found| found.runs),
+        shrinking_ms: found.map(|found| found.shrinking.as_millis() as u64),
         replays: found.is_some_and(|found| found.replays),
     }
 }
@@ -282,8 +322,11 @@ fn text(hunts: &[Hunt], files: &[Option<PathBuf>], crew: &Crew, columns: usize) 
                 let plan = &found.small.plan;
                 let left =
                     format!("{} and {}", plural(plan.steps.len(), "step"), plural(shrink::faults(plan), "fault"));
+                let (verdict, runs) =
+                    (if found.is_small() { "found" } else { "LONG" }, plural(found.runs as usize, "run"));
+                let left = format!("{left} left after {runs} in {:.1} s", found.shrinking.as_secs_f64());
                 format!(
-                    "found   {} ({}) after {tried}, {replays}, {left} left: {signature}\n        {again}\n",
+                    "{verdict:<8}{} ({}) after {tried}, {replays}, {left}: {signature}\n        {again}\n",
                     bug.name(),
                     bug.origin()
                 )
