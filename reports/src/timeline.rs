@@ -342,6 +342,12 @@ fn told(notice: &Notice, names: &Names) -> Option<String> {
             let chunks = plural(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk");
             Some(format!("has all {chunks} of {}'s snapshot up to number {lsn}", names.host(*peer)))
         }
+        Notice::ResyncRequired { peer: Peer(peer), reason } => {
+            Some(format!("{} has to take a snapshot in place of all it knows: {}", names.host(*peer), reason.name()))
+        }
+        Notice::Resynced { peer: Peer(peer), .. } => {
+            Some(format!("begins anew with the base of {}'s log, and keeps what that has not", names.host(*peer)))
+        }
         Notice::HeldBack { peer: Peer(peer), changes } => {
             let changes = plural(usize::try_from(*changes).unwrap_or(usize::MAX), "change");
             Some(format!("{changes} for {} can wait for a faster link", names.host(*peer)))

@@ -108,10 +108,9 @@ impl Replica {
     /// The tables and columns that were dropped up to `cut` and still are.
     fn purgeable(&self, cut: Lsn) -> BTreeSet<Purged> {
         let mut state = State::default();
-        for (change, lsn) in self.log.numbered().take_while(|(change, lsn)| *lsn <= cut && !change.ops.is_empty()) {
-            if changes_schema(change) {
-                state.join(change, lsn);
-            }
+        let numbered = self.log.numbered().take_while(|(_, lsn)| *lsn <= cut);
+        for (change, lsn) in numbered.filter(|(change, _)| changes_schema(change)) {
+            state.join(change, lsn);
         }
         let dropped = state.schema().purgeable();
         let still = self.state.numbered_schema().purgeable();
