@@ -200,8 +200,8 @@ pub struct Hello {
     pub role: Role,
     /// What it holds.
     pub cursor: Cursor,
-    /// Where the numbers end that it knows.
-    pub tip: Tip,
+    /// Where the numbers end that an edge knows.
+    pub tip: Option<Tip>,
     /// Schema operations it knows.
     pub schema_version: u64,
     /// Whether its cursor names all it holds, or what is told instead.

@@ -978,7 +978,7 @@ impl Replica {
         }
         let resync_reason = self.resync_reason(&hello);
         // Who merely lacks what is forgotten can tell by the snapshot itself.
-        let refused = resync_reason.filter(|reason| *reason != ResyncReason::Compacted).map(|_| hello.tip);
+        let refused = resync_reason.filter(|reason| *reason != ResyncReason::Compacted).and(hello.tip);
         let session = self.sessions.entry(from).or_default();
         session.note_refused_tip(refused, &hello.cursor);
         let greeted = session.greeted.take().filter(|_| hello.is_reply);
@@ -1045,7 +1045,7 @@ impl Replica {
         }
         let has_failed = hello.cursor.seen.gaps().any(|gap| self.log.is_in_base(gap));
         let failed = || has_failed.then_some(ResyncReason::Failed);
-        self.log.check_tip(hello.tip).err().or_else(failed)
+        hello.tip.and_then(|tip| self.log.check_tip(tip).err()).or_else(failed)
     }
 
     fn check_hello(&self, hello: &Hello) -> Result<(), Error> {
@@ -1648,7 +1648,7 @@ impl Replica {
             replica: self.id,
             role: self.config.role,
             cursor,
-            tip: self.log.tip(),
+            tip: (self.config.role == Role::Edge).then(|| self.log.tip()),
             schema_version: self.state.schema().version().operations,
             heads,
             is_reply,

@@ -255,7 +255,7 @@ async fn invalid_messages(cluster: &mut Cluster) {
 /// A host's greeting with another database or protocol version.
 fn greeting(cluster: &Cluster, host: u32, database: DatabaseId, protocol_version: &str) -> Vec<u8> {
     let (replica, cursor) = cluster.ask(host, |replica| (replica.id(), replica.log().cursor())).unwrap_or_default();
-    let tip = cluster.ask(host, |replica| replica.log().tip()).unwrap_or_default();
+    let tip = cluster.ask(host, |replica| replica.log().tip());
     let (protocol_version, mode, role) = (protocol_version.to_owned(), SyncMode::Incremental, Role::Edge);
     let (schema_version, heads, is_reply) = (1, Told::Whole, false);
     let hello = Hello { protocol_version, mode, database, replica, role, cursor, tip, schema_version, heads, is_reply };

@@ -54,8 +54,8 @@ impl Replica {
             return Err(Error::NotMain { what: "compaction" });
         }
         let speaks_older = |session: &Session| session.is_established() && session.protocol < Protocol::V1_0;
-        if self.sessions.values().any(speaks_older) {
-            // It would not understand.
+        if self.config.protocol < Protocol::V1_0 || self.sessions.values().any(speaks_older) {
+            // Who speaks an older version would not understand.
             return Ok(());
         }
         let known = self.log.lsn_known();
