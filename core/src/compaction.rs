@@ -31,7 +31,7 @@
 //! * it deletes a row for good to which a kept change writes: taken in again, that write would bring the row back.
 //!
 //! A row is gone for good when its delete outranks all else that was written to it, under every policy, no edge needs it,
-//! and no update of its table brings rows back. A table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
+//! and its table has no rule by which an update or an edge brings rows back. A table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
 //! are kept whole, with their digests, so a kept one may hold writes that no longer count.
 //!
 //! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
@@ -63,7 +63,7 @@ use crate::state::{Remains, State};
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The changes that have to be kept when the numbers up to `cut` are forgotten, where these tables and columns are gone for
-/// good and updates bring rows of those tables back.
+/// good and deleted rows of those tables can come back.
 #[must_use]
 pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>, reviving: &BTreeSet<TableId>) -> BTreeSet<ChangeId> {
     let mut state = State::default();

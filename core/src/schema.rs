@@ -523,9 +523,14 @@ impl Schema {
         self.shown_names.iter().flat_map(of_table).collect()
     }
 
-    /// The tables in which an update brings a deleted row back.
-    pub(crate) fn reviving(&self) -> impl Iterator<Item = TableId> {
-        self.tables.iter().filter(|(_, table)| table.update_revives()).map(|(id, _)| *id)
+    /// The tables in which an update brings a deleted row back, or a later edge its deleted end.
+    pub(crate) fn reviving(&self) -> BTreeSet<TableId> {
+        let by_update = self.tables.iter().filter(|(_, table)| table.update_revives()).map(|(id, _)| *id);
+        let by_edge = self.tables.values().filter(|table| table.revive()).flat_map(|table| match &table.kind {
+            Kind::Edge { pairs } => pairs.keys().flat_map(|(from, to)| [*from, *to]).collect(),
+            Kind::Node { .. } => Vec::new(),
+        });
+        by_update.chain(by_edge).collect()
     }
 
     /// What is dropped, and what was purged before.

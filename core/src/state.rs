@@ -344,13 +344,13 @@ impl State {
         }
     }
 
-    /// The tables in which an update brings a deleted row back, with all it had.
+    /// The tables in which a deleted row can come back with all it had.
     pub(crate) fn reviving(&self) -> BTreeSet<TableId> {
-        self.schema.reviving().collect()
+        self.schema.reviving()
     }
 
-    /// What compaction has to keep, where these tables and columns are gone for good, and updates bring rows of those tables
-    /// back: see [`crate::compaction`].
+    /// What compaction has to keep, where these tables and columns are gone for good, and deleted rows of those tables can
+    /// come back: see [`crate::compaction`].
     pub(crate) fn remains(&self, purged: &BTreeSet<Purged>, reviving: &BTreeSet<TableId>) -> Remains {
         let is_purged = |table, column| purged.contains(&Purged { table, column });
         let is_dead = |table: TableId, record: &Record| !reviving.contains(&table) && record.registers.is_dead();
