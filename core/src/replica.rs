@@ -55,7 +55,7 @@ use crate::summary::{Asking, Compared, Cost, Told, WHOLE_HEADS_MAX};
 use crate::two_phase::{Decision, LEASE, Vote};
 use crate::view::{View, ViewDelta};
 use agreement::Agreements;
-use compaction::Retention;
+use compaction::{Due, Retention};
 pub use file::Source;
 use transfer::Fetching;
 
@@ -499,6 +499,8 @@ pub struct Replica {
     sessions: BTreeMap<Peer, Session>,
     agreements: Agreements,
     retention: Retention,
+    /// What the main has ruled is forgotten, and is not yet.
+    due: Option<Due>,
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
@@ -537,6 +539,7 @@ impl Replica {
             sessions: BTreeMap::new(),
             agreements: Agreements::default(),
             retention: Retention::default(),
+            due: None,
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,
@@ -1479,7 +1482,7 @@ impl Replica {
         }
         match &ruling {
             Ruling::Epoch(epoch) => self.link_epoch = self.link_epoch.max(*epoch),
-            Ruling::Compaction(cut) => self.compact(*cut),
+            Ruling::Compaction(cut) => self.take_compaction(*cut),
             Ruling::RolledBack(rolled_back) => {
                 self.conclude(rolled_back.tx, Decision::RolledBack(rolled_back.abort.clone()), batch);
             }
@@ -1490,6 +1493,9 @@ impl Replica {
                     self.take_rejection(rejection, batch);
                 }
             }
+        }
+        if matches!(ruling, Ruling::Rejection(_)) {
+            self.compact();
         }
         if !is_planted(Bug::RulingInMemory) {
             batch.records.push(LogRecord::Ruling { ruling: ruling.clone(), lsn });

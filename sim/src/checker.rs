@@ -160,7 +160,7 @@ impl Checkers {
 pub(crate) mod samples {
     //! Pieces of hand-made histories.
 
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
 
     use kuzusync_core::change::{Cells, Change, ChangeId, Edge, Element, Node, Op};
@@ -328,6 +328,7 @@ pub(crate) mod samples {
             queue_operations: 0,
             hidden_edges: 0,
             cut: 0,
+            purged: BTreeSet::new(),
             shape: BTreeMap::new(),
             schema_operations: model::Model::of(&log).schema_operations(),
             schema_digest: Digest::default(),

@@ -1,6 +1,6 @@
 //! How a run ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::ChangeId;
 use kuzusync_core::clock::{Lsn, VectorClock};
@@ -10,6 +10,7 @@ use kuzusync_core::id::{Digest, ReplicaId, TxId};
 use kuzusync_core::message::{Cursor, Entry, Role};
 use kuzusync_core::ruling::Rejection;
 use kuzusync_core::schema::shape::Shape;
+use kuzusync_core::snapshot::Purged;
 use kuzusync_core::store::Unmaterialised;
 use kuzusync_core::store::text_index::TextIndexes;
 use kuzusync_core::two_phase::{Decision, Proposal};
@@ -308,6 +309,8 @@ pub struct ReplicaState {
     pub queue_operations: usize,
     /// The last number that it may have forgotten; its log is told with what it has.
     pub cut: Lsn,
+    /// The dropped tables and columns of which nothing is left.
+    pub purged: BTreeSet<Purged>,
     /// Edges that were added and not deleted, and are hidden because an end is.
     pub hidden_edges: usize,
     /// The schema as people read it, with what is built in no store.

@@ -839,6 +839,7 @@ impl World {
             schema_digest: version.digest,
             log: self.whole_log(replica),
             cut: replica.cut(),
+            purged: replica.log().base().purged.clone(),
             rejections: replica.log().rejections().cloned().collect(),
             failed: replica.log().failed().map(|(id, _)| id).collect(),
             prepared: replica.prepared().cloned().collect(),

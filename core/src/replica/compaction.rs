@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::{Batch, Config, Notice, Output, Replica, changes_schema};
 use crate::causal;
+use crate::change::Op;
 use crate::clock::{Instant, Lsn, Now, VectorClock};
 use crate::compaction::kept;
 use crate::conflict::Audit;
+use crate::ddl::Ddl;
 use crate::error::Error;
-use crate::id::{ChangeId, ReplicaId};
+use crate::id::{ChangeId, ReplicaId, TableId};
 use crate::log::ChangeLog;
 use crate::message::{Cursor, Delivery, Entry, LogRecord, Protocol, Record, Role};
 use crate::queue::OfflineQueue;
@@ -29,6 +31,15 @@ pub(super) struct Retention {
     heard: BTreeMap<ReplicaId, (Instant, Lsn)>,
     /// The last number that was given at some times, ascending.
     marks: VecDeque<(Instant, Lsn)>,
+}
+
+/// What is to be forgotten.
+#[derive(Debug)]
+pub(super) struct Due {
+    cut: Lsn,
+    /// What is gone for good, and where rows can come back, as of the ruling.
+    purged: BTreeSet<Purged>,
+    reviving: BTreeSet<TableId>,
 }
 
 impl Replica {
@@ -92,14 +103,31 @@ impl Replica {
         cut
     }
 
-    /// The main has ruled that the numbers up to `cut` are forgotten. A replica at which one of these changes failed cannot, and
-    /// goes on as it is.
-    pub(super) fn compact(&mut self, cut: Lsn) {
-        if cut <= self.log.cut() || !self.log.can_forget(cut) {
+    /// The main has ruled that the numbers up to `cut` are forgotten.
+    pub(super) fn take_compaction(&mut self, cut: Lsn) {
+        let mut purged = self.purgeable(cut);
+        purged.extend(self.due.take().into_iter().flat_map(|due| due.purged));
+        self.due = Some(Due { cut, purged, reviving: self.state.reviving() });
+        self.compact();
+    }
+
+    /// Forgets what the main has ruled is forgotten. Not while a change of its own, which the main has yet to refuse, brings back
+    /// and shows what is purged. A replica at which one of the changes failed forgets nothing.
+    pub(super) fn compact(&mut self) {
+        let Some(Due { cut, purged, .. }) = &self.due else { return };
+        let brings_back = |op: &Op| match op {
+            Op::Schema(Ddl::UndropTable { table }) => purged.contains(&Purged { table: *table, column: None }),
+            Op::Schema(Ddl::UndropColumn { table, column }) => {
+                purged.contains(&Purged { table: *table, column: Some(*column) })
+            }
+            _ => false,
+        };
+        let can_forget = *cut > self.log.cut() && self.log.can_forget(*cut);
+        if can_forget && self.log.unnumbered().flat_map(|change| &change.ops).any(brings_back) {
             return;
         }
-        let purged = self.purgeable(cut);
-        let kept = kept(&self.log, cut, &purged, &self.state.reviving());
+        let Some(Due { cut, purged, reviving }) = self.due.take().filter(|_| can_forget) else { return };
+        let kept = kept(&self.log, cut, &purged, &reviving);
         self.log.forget(cut, &kept, purged);
         self.snapshots = Snapshots::default();
         self.rebuild();
@@ -148,6 +176,7 @@ impl Replica {
         self.snapshots = Snapshots::default();
         let queue = OfflineQueue::new(self.config.queue_operations_max);
         let queued: Vec<u64> = std::mem::replace(&mut self.queue, queue).seqs().collect();
+        self.due = None;
         let to_write_anew = std::mem::take(&mut self.to_write_anew);
         self.schema_heads.clear();
         self.timestamp_numbered = base.sync_point.timestamp;

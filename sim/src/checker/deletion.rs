@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::{Change, Edge, Element, Node, Op};
 use kuzusync_core::id::ChangeId;
+use kuzusync_core::snapshot::Purged;
 
 use crate::checker::{Checker, Finding};
 use crate::outcome::{Property, ReplicaState};
@@ -29,7 +30,7 @@ impl Checker for Deletion {
             }
             for op in &change.ops {
                 let Op::Delete { element: Element::Node(node) } = op else { continue };
-                if let Some(edge) = left_behind(change, node, &writes) {
+                if let Some(edge) = left_behind(change, node, &writes, &replica.purged) {
                     let (from, to) = (&edge.from.key, &edge.to.key);
                     let message =
                         format!("change {} deletes a node and leaves the edge {from}→{to} that it knew", change.id);
@@ -63,10 +64,17 @@ fn edge_writes<'a>(changes: &[&'a Change]) -> EdgeWrites<'a> {
 }
 
 /// An edge at `node` that the author of `change` knew to be there, whatever the policy, and does not delete.
-fn left_behind<'a>(change: &Change, node: &Node, writes: &EdgeWrites<'a>) -> Option<&'a Edge> {
+fn left_behind<'a>(
+    change: &Change,
+    node: &Node,
+    writes: &EdgeWrites<'a>,
+    purged: &BTreeSet<Purged>,
+) -> Option<&'a Edge> {
     let is_deleted_with_it = |edge: &Edge| {
         change.ops.iter().any(|op| matches!(op, Op::Delete { element: Element::Edge(other) } if other == edge))
     };
+    // Of a dropped table nothing may be left that could be deleted.
+    let is_left = |edge: &&Edge| !purged.contains(&Purged { table: edge.table, column: None });
     let touches = |edge: &&Edge| edge.from == *node || edge.to == *node;
     let is_known = |edge: &&Edge| {
         let seen: Vec<_> = writes[*edge].iter().filter(|(write, ..)| change.seen.contains(write.id)).collect();
@@ -78,7 +86,7 @@ fn left_behind<'a>(change: &Change, node: &Node, writes: &EdgeWrites<'a>) -> Opt
         };
         seen.iter().any(|write| is_last(write))
     };
-    writes.keys().copied().filter(touches).filter(is_known).find(|edge| !is_deleted_with_it(edge))
+    writes.keys().copied().filter(is_left).filter(touches).filter(is_known).find(|edge| !is_deleted_with_it(edge))
 }
 
 #[cfg(test)]
@@ -100,6 +108,9 @@ mod tests {
         assert_eq!(verdict(&[made.clone(), takes]), Ok(()));
         let had_not_seen = change(id(2, 1), 2, &[], vec![delete(user(1))]);
         assert_eq!(verdict(&[made.clone(), had_not_seen]), Ok(()));
+        let mut replica = state(0, &[made.clone(), change(id(2, 1), 2, &[made.id], vec![delete(user(1))])]);
+        replica.purged.insert(Purged { table: edge(1, 2).table(), column: None });
+        assert_eq!(Deletion.judge(&[replica]), Ok(()), "nothing of its table is left");
         let gone = change(id(1, 2), 2, &[], vec![delete(edge(1, 2))]);
         let after = change(id(2, 1), 3, &[gone.id], vec![delete(user(1))]);
         assert_eq!(verdict(&[made, gone, after]), Ok(()), "it was deleted before");
