@@ -210,7 +210,10 @@ impl Replica {
             }
             self.merge_epochs(&entry.change);
             self.timestamp = self.timestamp.max(entry.change.timestamp);
-            if is_proposed {
+            let schema = self.state.numbered_schema();
+            let asks_for_purged = |op: &Op| matches!(op, Op::Schema(ddl) if schema.check_purged(ddl).is_err());
+            if is_proposed || entry.change.ops.iter().any(asks_for_purged) {
+                // The main will refuse what asks for something of which nothing is left, so it is shown nowhere.
                 self.log.propose(entry.change.clone());
             } else {
                 self.state.join_unnumbered(&entry.change);
