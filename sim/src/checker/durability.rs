@@ -62,7 +62,8 @@ impl Checker for Durability {
                 for (_, holders) in self.holders.iter_mut().filter(|(id, _)| is_held(id)) {
                     holders.insert(host);
                 }
-                let lost = self.done.iter().find(|(id, teller)| **teller == Some(host) && !cursor.seen.contains(**id));
+                // What the main is yet to decide on is passed and not seen.
+                let lost = self.done.iter().find(|(id, teller)| **teller == Some(host) && !cursor.seen.passes(**id));
                 if let Some((id, _)) = lost {
                     return Err(Finding::new(format!("replica {host} restarted without its change {id}"), &[host]));
                 }
