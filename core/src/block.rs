@@ -21,6 +21,7 @@ mod lane;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use crate::change::{Cells, Change, Edge, Element, Node, Op, RowVersion};
@@ -31,6 +32,7 @@ use crate::message::{Delivery, Entry};
 use crate::value::Value;
 use lane::{LaneReader, LaneWriter};
 use stream::{Reader, push_section, push_signed, push_varint};
+use zstd::zstd_safe::CParameter;
 
 /// Bytes that one byte of a block expands to at most.
 pub const EXPANSION_MAX: usize = 256;
@@ -40,6 +42,14 @@ pub const EXPANDED_BYTES_MAX: usize = 128 << 20;
 
 /// Fewer raw bytes are sent as they are.
 const COMPRESSED_FROM_BYTES: usize = 192;
+
+/// A section of so many bytes is worth a code of its own.
+const SECTION_BLOCK_BYTES_MIN: usize = 1_024;
+
+/// A shorter repetition is not pointed to at zstd's default level, where five bytes would do. In a column of numbers any few
+/// digits are found again, and pointing there takes more than the digits: ten of random digits take 8 % less so, words and
+/// code 1 to 3 % more.
+const MATCHED_BYTES_MIN: u32 = 6;
 
 /// How hard the sender tries to send less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -432,7 +442,7 @@ impl<'a> Writer<'a> {
         let cost = self.cost + raw.len();
         let mut block = vec![0];
         let level = compression.level().filter(|_| raw.len() >= COMPRESSED_FROM_BYTES);
-        let compressed = level.map(|level| zstd::bulk::compress(&raw, level).expect("memory can be compressed"));
+        let compressed = level.map(|level| compress(&raw, level).expect("memory can be compressed"));
         match compressed.filter(|compressed| compressed.len() < raw.len()) {
             Some(compressed) => {
                 block[0] = 1;
@@ -445,6 +455,29 @@ impl<'a> Writer<'a> {
         block.resize(padded, 0);
         block
     }
+}
+
+/// The raw block as one frame of zstd, in which a long section begins a block of its own: digits and keys, say, are then not
+/// written in one code.
+fn compress(raw: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    encoder.set_pledged_src_size(Some(raw.len() as u64))?;
+    if Some(level) == Compression::Normal.level() {
+        encoder.set_parameter(CParameter::MinMatch(MATCHED_BYTES_MIN))?;
+    }
+    let (mut sections, mut begun) = (Reader::new(raw), 0);
+    while let Ok(section) = sections.section() {
+        let end = raw.len() - sections.rest().len();
+        let is_long = section.len() >= SECTION_BLOCK_BYTES_MIN;
+        let is_border = |border: &usize| is_long && *border < raw.len();
+        for border in [end - section.len(), end].into_iter().filter(is_border) {
+            encoder.write_all(&raw[begun..border])?;
+            encoder.flush()?;
+            begun = border;
+        }
+    }
+    encoder.write_all(&raw[begun..])?;
+    encoder.finish()
 }
 
 // ---- reading ----

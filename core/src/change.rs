@@ -185,8 +185,15 @@ impl Change {
     /// Whether it changes the schema.
     #[must_use]
     pub fn kind(&self) -> ChangeKind {
-        let changes_schema = self.ops.iter().any(|op| matches!(op, Op::Schema(_)));
-        if changes_schema { ChangeKind::Ddl } else { ChangeKind::Dml }
+        if self.ddls().next().is_some() { ChangeKind::Ddl } else { ChangeKind::Dml }
+    }
+
+    /// The schema operations, each with its place in the conflict order.
+    pub fn ddls(&self) -> impl Iterator<Item = (Rank, &Ddl)> {
+        self.ranked_ops().filter_map(|(rank, op)| match op {
+            Op::Schema(ddl) => Some((rank, ddl)),
+            _ => None,
+        })
     }
 
     /// The operations, each with its place in the conflict order.

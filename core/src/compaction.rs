@@ -31,8 +31,10 @@
 //! * it deletes a row for good to which a kept change writes: taken in again, that write would bring the row back.
 //!
 //! A row is gone for good when its delete outranks all else that was written to it, under every policy, no edge needs it,
-//! and its table has no rule by which an update or an edge brings rows back. A table or a column is when it was dropped before the cut and is still dropped; an UNDROP with a later number is refused. Changes
-//! are kept whole, with their digests, so a kept one may hold writes that no longer count.
+//! and its table has no rule by which an update or an edge brings rows back. A table or a column is gone for good when it
+//! was dropped before the cut and is still dropped; an UNDROP with a later number is refused.
+//!
+//! Changes are kept whole, with their digests, so a kept one may hold writes that no longer count.
 //!
 //! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
 //!
@@ -51,7 +53,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::change::{Change, Op};
+use crate::change::{Change, ChangeKind, Op};
 use crate::clock::Lsn;
 use crate::id::{ChangeId, TableId};
 use crate::log::ChangeLog;
@@ -76,8 +78,7 @@ pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>, reviving: &BTr
     }
     let reviving = state.reviving().union(reviving).copied().collect();
     let Remains { holders, versions, deletes } = state.remains(purged, &reviving);
-    let is_whole =
-        |change: &&&Arc<Change>| change.is_agreed() || change.ops.iter().any(|op| matches!(op, Op::Schema(_)));
+    let is_whole = |change: &&&Arc<Change>| change.is_agreed() || change.kind() == ChangeKind::Ddl;
     let mut waiting: Vec<ChangeId> = changes.values().filter(is_whole).map(|change| change.id).collect();
     waiting.extend(holders.into_iter().chain(versions.iter().filter_map(|lsn| by_lsn.get(lsn).copied())));
     let mut kept = BTreeSet::new();

@@ -318,10 +318,8 @@ impl Audit {
     /// Enters a change that is kept of a log that was compacted. Everything else has seen it or is forgotten, so nothing loses to
     /// it but what schema operations claim, and these are all kept.
     pub fn record_kept(&mut self, change: &Arc<Change>) {
-        for (rank, op) in change.ranked_ops() {
-            if let Op::Schema(ddl) = op {
-                self.schema.record(change, rank, ddl);
-            }
+        for (rank, ddl) in change.ddls() {
+            self.schema.record(change, rank, ddl);
         }
     }
 

@@ -165,7 +165,7 @@ impl ChangeLog {
         if let Ruling::Rejection(rejection) = &ruling {
             retracted = self.reject(rejection, lsn);
         }
-        self.seals.push(Digest::of(&[&canonical_bytes(&ruling, Vec::new())]), 0);
+        seal_ruling(&mut self.seals, &ruling);
         self.numbered.push(Numbered::Ruling(ruling));
         retracted
     }
@@ -209,8 +209,7 @@ impl ChangeLog {
         assert_eq!(lsn, self.next_lsn(), "{id} is numbered out of order");
         let logged = self.changes.get_mut(&id).expect("a numbered change is in the log");
         assert_eq!(logged.lsn.replace(lsn), None, "{id} is numbered twice");
-        let timestamp = logged.change.as_ref().map_or_else(Timestamp::default, |change| change.timestamp);
-        self.seals.push_change(logged.digest, timestamp, logged.bytes);
+        seal_change(&mut self.seals, logged);
         self.numbered.push(Numbered::Change(id));
     }
 
@@ -374,8 +373,7 @@ impl ChangeLog {
 
     /// The last of an author's changes for which the base stands, if none came after it.
     fn base_head(&self, author: ReplicaId) -> Option<&Head> {
-        let index = self.base.heads.binary_search_by_key(&author, |head| head.author).ok()?;
-        Some(&self.base.heads[index]).filter(|head| head.seq == self.seen.head(author))
+        self.base.head(author).filter(|head| head.seq == self.seen.head(author))
     }
 
     /// The encoded bytes of a change of the log.
@@ -553,12 +551,8 @@ impl ChangeLog {
 
     fn seal(&self, seals: &mut Seals, numbered: &Numbered) {
         match numbered {
-            Numbered::Ruling(ruling) => seals.push(Digest::of(&[&canonical_bytes(ruling, Vec::new())]), 0),
-            Numbered::Change(id) => {
-                let logged = &self.changes[id];
-                let timestamp = logged.change.as_ref().map_or_else(Timestamp::default, |change| change.timestamp);
-                seals.push_change(logged.digest, timestamp, logged.bytes);
-            }
+            Numbered::Ruling(ruling) => seal_ruling(seals, ruling),
+            Numbered::Change(id) => seal_change(seals, &self.changes[id]),
         }
     }
 
@@ -634,7 +628,7 @@ impl ChangeLog {
             let timestamp = timestamp.map_or_else(Timestamp::default, |change| change.timestamp);
             Head { author, seq, digest: logged.digest, timestamp }
         });
-        logged.or_else(|| self.base.heads.iter().find(|head| (head.author, head.seq) == (author, seq)).copied())
+        logged.or_else(|| self.base.head(author).filter(|head| head.seq == seq).copied())
     }
 
     fn ends_of_kept(&self) -> Vec<Lsn> {
@@ -730,4 +724,13 @@ impl ChangeLog {
         let dismissed = self.changes.iter().filter(|(_, logged)| is_dismissed(logged));
         numbered.chain(unnumbered).chain(dismissed.map(|(id, _)| LogRecord::Dismiss(*id))).collect()
     }
+}
+
+fn seal_ruling(seals: &mut Seals, ruling: &Ruling) {
+    seals.push(Digest::of(&[&canonical_bytes(ruling, Vec::new())]), 0);
+}
+
+fn seal_change(seals: &mut Seals, logged: &Logged) {
+    let timestamp = logged.change.as_ref().map_or_else(Timestamp::default, |change| change.timestamp);
+    seals.push_change(logged.digest, timestamp, logged.bytes);
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::causal::{self, CausalBuffer, Missing, Released};
-use crate::change::{Change, ChangeId, Element, Op, RowVersion};
+use crate::change::{Change, ChangeId, ChangeKind, Element, Op, RowVersion};
 use crate::clock::{Instant, Now, Seen, Timestamp, VectorClock, WallTime};
 use crate::compaction::RETENTION;
 use crate::conflict::schema::SchemaLoss;
@@ -1185,7 +1185,7 @@ impl Replica {
                 }
                 Released::Ready(Delivery::Change(entry)) => {
                     let id = entry.change.id;
-                    if is_planted(Bug::VersionTwice) && changes_schema(&entry.change) {
+                    if is_planted(Bug::VersionTwice) && entry.change.kind() == ChangeKind::Ddl {
                         self.state.count_schema_twice();
                     }
                     // While it waited, its number may have gone to another.
@@ -1311,11 +1311,7 @@ impl Replica {
         if change.timestamp.ms.saturating_sub(main_ms) > self.config.drift_ms_max {
             return Some(Reason::Drift { main_ms });
         }
-        let check_purged = |op: &Op| match op {
-            Op::Schema(ddl) => self.schema().check_purged(ddl),
-            _ => Ok(()),
-        };
-        if let Err(error) = change.ops.iter().try_for_each(check_purged) {
+        if let Err(error) = change.ddls().try_for_each(|(_, ddl)| self.schema().check_purged(ddl)) {
             return Some(Reason::Purged { problem: error.to_string() });
         }
         if !self.log.has_seen_base(&change.seen) && !is_planted(Bug::CompactedAccepted) {
@@ -1408,7 +1404,7 @@ impl Replica {
             (lsn, _) => self.join(change, lsn.unwrap_or(0), batch),
         }
         self.log.append(Arc::clone(change));
-        if changes_schema(change) {
+        if change.kind() == ChangeKind::Ddl {
             self.note_schema_head(id);
         }
         if id.replica == self.id && self.config.role != Role::Main {
@@ -1682,7 +1678,7 @@ impl Replica {
         let Some(session) = self.sessions.get(&peer).filter(|_| self.config.role == Role::Main) else { return };
         if let Phase::Established { replica } = session.phase {
             let is_older = session.protocol < Protocol::V1_0;
-            self.note_heard(now, replica, &if is_older { Cursor::default() } else { cursor.clone() });
+            self.note_heard(now, replica, (!is_older).then_some(cursor));
         }
     }
 
@@ -2034,10 +2030,6 @@ fn change_of(delivery: &Delivery) -> Option<ChangeId> {
 /// The changes that deliveries are, or stand in for.
 fn seen_in(deliveries: &[Delivery]) -> Seen {
     deliveries.iter().filter_map(change_of).collect()
-}
-
-fn changes_schema(change: &Change) -> bool {
-    change.ops.iter().any(|op| matches!(op, Op::Schema(_)))
 }
 
 fn inserts(change: &Change) -> bool {

@@ -554,14 +554,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Purged`].
     pub fn check_purged(&self, ddl: &Ddl) -> Result<(), Error> {
-        let (table, column) = match ddl {
-            Ddl::UndropTable { table } => (*table, None),
-            Ddl::UndropColumn { table, column } => (*table, Some(*column)),
-            _ => return Ok(()),
-        };
-        if !self.purged.contains(&Purged { table, column }) {
-            return Ok(());
-        }
+        let asked_for = Purged::asked_for_by(ddl).filter(|asked_for| self.purged.contains(asked_for));
+        let Some(Purged { table, column }) = asked_for else { return Ok(()) };
         let state = self.tables.get(&table).and_then(|table| table.columns.get(&column?));
         let (what, name) = match (column, state) {
             (None, _) => ("table", self.shown_name(table).to_owned()),
@@ -844,10 +838,8 @@ impl Schema {
 
     /// Joins the schema operations of a change, each of which [`Schema::check`] accepts.
     pub fn join_change(&mut self, change: &Change) {
-        for (rank, op) in change.ranked_ops() {
-            if let Op::Schema(ddl) = op {
-                self.join(rank, &change.seen, ddl);
-            }
+        for (rank, ddl) in change.ddls() {
+            self.join(rank, &change.seen, ddl);
         }
     }
 

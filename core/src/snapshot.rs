@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{self, Compression};
 use crate::clock::{Lsn, Seen, Timestamp};
+use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{ChangeId, ColumnId, Digest, ReplicaId, TableId, canonical_bytes};
 use crate::log::ChangeLog;
@@ -118,6 +119,18 @@ pub struct Purged {
     pub column: Option<ColumnId>,
 }
 
+impl Purged {
+    /// What an UNDROP asks for.
+    #[must_use]
+    pub fn asked_for_by(ddl: &Ddl) -> Option<Purged> {
+        match ddl {
+            Ddl::UndropTable { table } => Some(Purged { table: *table, column: None }),
+            Ddl::UndropColumn { table, column } => Some(Purged { table: *table, column: Some(*column) }),
+            _ => None,
+        }
+    }
+}
+
 /// What stands in for the numbers up to a sync point, beside what is kept of them: see [`crate::compaction`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
@@ -138,6 +151,13 @@ impl Base {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.heads.iter().map(|head| ChangeId { replica: head.author, seq: head.seq }).collect()
+    }
+
+    /// The last change of an author for which it stands.
+    #[must_use]
+    pub fn head(&self, author: ReplicaId) -> Option<&Head> {
+        let index = self.heads.binary_search_by_key(&author, |head| head.author).ok()?;
+        Some(&self.heads[index])
     }
 
     fn check(&self) -> Result<(), &'static str> {

@@ -32,7 +32,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::change::{Change, Edge, Element, Node, Op};
+use crate::change::{Change, ChangeKind, Edge, Element, Node, Op};
 use crate::clock::{Lsn, Rank, Seen};
 use crate::ddl::{Ddl, Multiplicity, Rule, fold, same_name};
 use crate::id::{ChangeId, ColumnId, TableId};
@@ -301,7 +301,7 @@ impl State {
                 self.record(element).unnumbered.insert((change.id, index), Arc::clone(change));
             }
         }
-        if change.ops.iter().any(|op| matches!(op, Op::Schema(_))) {
+        if change.kind() == ChangeKind::Ddl {
             self.unnumbered_ddl.push(Arc::clone(change));
             self.settle_schema();
         }

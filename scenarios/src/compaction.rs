@@ -1,5 +1,7 @@
 //! Distributed Sync Engine §5: what is forgotten, and how those come back who still need it.
 
+use std::collections::BTreeSet;
+
 use kuzusync_core::change::{ChangeId, Op};
 use kuzusync_core::message::{LogRecord, Message, Record};
 use kuzusync_core::replica::Notice;
@@ -16,6 +18,7 @@ use kuzusync_sim::seed::Seed;
 use crate::case::Case;
 use crate::sample::{create_user, create_user_table, delete, each, queued, rename, rows, shown, write};
 use crate::scenario::Scenario;
+use crate::transfer::sent;
 
 const MAIN: u32 = 0;
 const EDGE: u32 = 1;
@@ -95,25 +98,13 @@ async fn compact(cluster: &mut Cluster) -> u64 {
 
 /// The changes that the main sent an edge, from a place in the history on, without those it sent twice.
 fn changes_sent(cluster: &Cluster, to: u32, from_place: usize) -> usize {
-    let changes = cluster.events_at(MAIN, |kind| match kind {
-        EventKind::Sent { to: receiver, frame, .. } if *receiver == to => match Message::decode(frame) {
-            Ok(message) => match message.untagged() {
-                Message::Changes { deliveries, .. } => Some(deliveries),
-                _ => Some(Vec::new()),
-            },
-            Err(_) => Some(Vec::new()),
-        },
+    let frames = sent(cluster, MAIN, to);
+    let deliveries = frames[from_place..].iter().filter_map(|frame| match Message::decode(frame).ok()?.untagged() {
+        Message::Changes { deliveries, .. } => Some(deliveries),
         _ => None,
     });
-    let ids = changes.into_iter().skip(from_place).flatten();
-    let ids: std::collections::BTreeSet<ChangeId> =
-        ids.filter_map(|delivery| delivery.change().map(|entry| entry.change.id)).collect();
-    ids.len()
-}
-
-fn messages_sent(cluster: &Cluster, to: u32) -> usize {
-    let is_to = |kind: &EventKind| matches!(kind, EventKind::Sent { to: receiver, .. } if *receiver == to);
-    cluster.events_at(MAIN, |kind| is_to(kind).then_some(())).len()
+    let ids = deliveries.flatten().filter_map(|delivery| delivery.change().map(|entry| entry.change.id));
+    ids.collect::<BTreeSet<ChangeId>>().len()
 }
 
 fn resyncs(cluster: &Cluster, host: u32) -> usize {
@@ -190,7 +181,7 @@ async fn sync_points(cluster: &mut Cluster) {
         cluster.ask(MAIN, |replica| replica.log().changes_since(point)).unwrap_or(Ok(0))
     };
     let newer = since(cluster, &point);
-    let before = messages_sent(cluster, EDGE);
+    let before = sent(cluster, MAIN, EDGE).len();
     cluster.go_online(EDGE).await;
     cluster.settle().await;
     // Its own comes back with its number, for an acknowledgement.

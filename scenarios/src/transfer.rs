@@ -121,7 +121,7 @@ pub fn scenarios() -> Vec<Scenario> {
 // ---- what is sent ----
 
 /// The messages from one host to another, in the order they were sent.
-fn sent(cluster: &Cluster, from: u32, to: u32) -> Vec<Vec<u8>> {
+pub(crate) fn sent(cluster: &Cluster, from: u32, to: u32) -> Vec<Vec<u8>> {
     cluster.events_at(from, |kind| match kind {
         EventKind::Sent { to: receiver, frame, .. } if *receiver == to => Some(frame.to_vec()),
         _ => None,

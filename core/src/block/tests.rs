@@ -121,6 +121,26 @@ fn what_is_alike_takes_a_few_bytes() {
 }
 
 #[test]
+fn numbers_written_as_text_take_little_more_than_their_digits_tell() {
+    let (name, mut random) = (ColumnId([9; 16]), 1_u64);
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random >> 32
+    };
+    let mut update = |_| {
+        let cells = Cells::from([(name, format!("{:09}", next() % 1_000_000_000).as_str().into())]);
+        Op::Update { element: node(1, (next() % 128) as i64), cells }
+    };
+    let deliveries = deliver(vec![change(1, 1, (0..4_000).map(&mut update).collect())]);
+    survives(&deliveries);
+    let bytes = encode(&deliveries, Compression::Normal).len();
+    // Nine digits are 3.74 bytes, and one of 128 keys is 0.88.
+    let told = 4_000 * (374 + 88) / 100;
+    let whole = zstd::bulk::compress(&encode(&deliveries, Compression::None), 3).unwrap().len();
+    assert!(bytes * 100 < told * 112 && bytes * 100 < whole * 92, "{bytes} bytes; {told} are told, {whole} as a whole");
+}
+
+#[test]
 fn the_most_alike_is_padded_and_read_all_the_same() {
     let blob = Value::Blob(Blob(vec![0; 1 << 20]));
     let cells = Cells::from([(ColumnId([9; 16]), blob)]);
@@ -149,7 +169,10 @@ fn a_block_that_claims_much_is_refused_before_it_is_made() {
         assert!(decode(&block).is_ok());
         let zeros = block.iter().rev().take_while(|byte| **byte == 0).count();
         assert!(zeros > 0, "it is padded");
-        assert_eq!(decode(&block[..block.len() - zeros]).map(drop), Err("it expands to more than its length allows"));
+        assert_eq!(
+            decode(&block[..block.len() - zeros / 2]).map(drop),
+            Err("it expands to more than its length allows")
+        );
     }
 }
 

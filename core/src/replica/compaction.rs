@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Batch, Config, Notice, Output, Replica, changes_schema};
+use super::{Batch, Notice, Output, Replica};
 use crate::causal;
-use crate::change::Op;
+use crate::change::ChangeKind;
 use crate::clock::{Instant, Lsn, Now, VectorClock};
 use crate::compaction::kept;
 use crate::conflict::Audit;
-use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{ChangeId, ReplicaId, TableId};
 use crate::log::ChangeLog;
@@ -49,12 +48,13 @@ impl Replica {
         self.log.cut()
     }
 
-    /// The main has heard from a replica what it holds.
-    pub(super) fn note_heard(&mut self, now: Now, replica: ReplicaId, cursor: &Cursor) {
-        let holds_nothing_else = self.log.seen().includes(&cursor.seen) && cursor.seen.gaps().next().is_none();
+    /// The main has heard from a replica, and what that holds if it can be relied on.
+    pub(super) fn note_heard(&mut self, now: Now, replica: ReplicaId, cursor: Option<&Cursor>) {
         let (at, settled) = self.retention.heard.entry(replica).or_default();
         *at = now.monotonic;
-        if holds_nothing_else {
+        let holds_nothing_else =
+            |cursor: &&Cursor| self.log.seen().includes(&cursor.seen) && cursor.seen.gaps().next().is_none();
+        if let Some(cursor) = cursor.filter(holds_nothing_else) {
             *settled = (*settled).max(cursor.lsn.min(self.log.lsn_known()));
         }
     }
@@ -105,6 +105,9 @@ impl Replica {
 
     /// The main has ruled that the numbers up to `cut` are forgotten.
     pub(super) fn take_compaction(&mut self, cut: Lsn) {
+        if cut <= self.log.cut() {
+            return;
+        }
         let mut purged = self.purgeable(cut);
         purged.extend(self.due.take().into_iter().flat_map(|due| due.purged));
         self.due = Some(Due { cut, purged, reviving: self.state.reviving() });
@@ -115,15 +118,9 @@ impl Replica {
     /// and shows what is purged. A replica at which one of the changes failed forgets nothing.
     pub(super) fn compact(&mut self) {
         let Some(Due { cut, purged, .. }) = &self.due else { return };
-        let brings_back = |op: &Op| match op {
-            Op::Schema(Ddl::UndropTable { table }) => purged.contains(&Purged { table: *table, column: None }),
-            Op::Schema(Ddl::UndropColumn { table, column }) => {
-                purged.contains(&Purged { table: *table, column: Some(*column) })
-            }
-            _ => false,
-        };
+        let brings_back = |ddl| Purged::asked_for_by(ddl).is_some_and(|asked_for| purged.contains(&asked_for));
         let can_forget = *cut > self.log.cut() && self.log.can_forget(*cut);
-        if can_forget && self.log.unnumbered().flat_map(|change| &change.ops).any(brings_back) {
+        if can_forget && self.log.unnumbered().flat_map(|change| change.ddls()).any(|(_, ddl)| brings_back(ddl)) {
             return;
         }
         let Some(Due { cut, purged, reviving }) = self.due.take().filter(|_| can_forget) else { return };
@@ -137,7 +134,7 @@ impl Replica {
     fn purgeable(&self, cut: Lsn) -> BTreeSet<Purged> {
         let mut state = State::default();
         let numbered = self.log.numbered().take_while(|(_, lsn)| *lsn <= cut);
-        for (change, lsn) in numbered.filter(|(change, _)| changes_schema(change)) {
+        for (change, lsn) in numbered.filter(|(change, _)| change.kind() == ChangeKind::Ddl) {
             state.join(change, lsn);
         }
         let dropped = state.schema().purgeable();
@@ -171,7 +168,7 @@ impl Replica {
         clock: &VectorClock,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        let log = ChangeLog::founded(self.config.chunk_numbers, base.clone(), kept.clone())?;
+        let log = ChangeLog::founded(self.config.chunk_numbers, base, kept)?;
         let old = std::mem::replace(&mut self.log, log);
         self.snapshots = Snapshots::default();
         let queue = OfflineQueue::new(self.config.queue_operations_max);
@@ -179,6 +176,7 @@ impl Replica {
         self.due = None;
         let to_write_anew = std::mem::take(&mut self.to_write_anew);
         self.schema_heads.clear();
+        let base = self.log.base();
         self.timestamp_numbered = base.sync_point.timestamp;
         self.timestamp = self.timestamp_numbered;
         self.link_epoch = self.link_epoch.max(base.link_epoch);
@@ -188,10 +186,10 @@ impl Replica {
         }
         self.rebuild();
         let changes: Vec<_> = self.log.changes().cloned().collect();
-        for change in changes.iter().filter(|change| changes_schema(change)) {
+        for change in changes.iter().filter(|change| change.kind() == ChangeKind::Ddl) {
             self.note_schema_head(change.id);
         }
-        self.take_fates(&kept, &queued, &old, batch);
+        self.take_fates(&queued, &old, batch);
         for id in to_write_anew {
             if let Some(change) = old.get(id).filter(|_| self.log.is_in_base(id)) {
                 self.log.keep_rejected(Arc::clone(change));
@@ -211,15 +209,14 @@ impl Replica {
             self.merge_epochs(&entry.change);
             self.timestamp = self.timestamp.max(entry.change.timestamp);
             let schema = self.state.numbered_schema();
-            let asks_for_purged = |op: &Op| matches!(op, Op::Schema(ddl) if schema.check_purged(ddl).is_err());
-            if is_proposed || entry.change.ops.iter().any(asks_for_purged) {
+            if is_proposed || entry.change.ddls().any(|(_, ddl)| schema.check_purged(ddl).is_err()) {
                 // The main will refuse what asks for something of which nothing is left, so it is shown nowhere.
                 self.log.propose(entry.change.clone());
             } else {
                 self.state.join_unnumbered(&entry.change);
                 self.log.append(entry.change.clone());
             }
-            if changes_schema(&entry.change) {
+            if entry.change.kind() == ChangeKind::Ddl {
                 self.note_schema_head(id);
             }
             if id.replica == self.id {
@@ -231,9 +228,10 @@ impl Replica {
     }
 
     /// What became of own changes, and of transactions that replicas vote on, for which the base stands.
-    fn take_fates(&mut self, kept: &[Delivery], queued: &[u64], old: &ChangeLog, batch: &mut Batch) {
+    fn take_fates(&mut self, queued: &[u64], old: &ChangeLog, batch: &mut Batch) {
         let mut rejected = BTreeSet::new();
-        for delivery in kept {
+        let kept: Vec<Delivery> = self.log.kept().collect();
+        for delivery in &kept {
             match delivery {
                 Delivery::Change(Entry { change, .. }) if self.agreements.is_undecided(change.tx) => {
                     self.conclude(change.tx, Decision::Committed(change.id), batch);
@@ -271,14 +269,18 @@ impl Replica {
         clock: &VectorClock,
     ) -> Result<(), Error> {
         let mut batch = Batch::new(now);
-        let record = Record::Base { base: Box::new(base.clone()), kept: kept.clone(), clock: clock.clone() };
         self.adopt_base(base, kept, clock, &mut batch)?;
+        let record = self.base_record(clock.clone());
         self.outputs.push_back(Output::Persist(record));
         self.outputs.push_back(Output::Rebuild(self.state.view()));
         self.outputs.push_back(Output::Notify(Notice::Resynced { peer, cursor: self.log.cursor() }));
         self.write_anew(&mut batch);
         self.commit(batch);
         Ok(())
+    }
+
+    fn base_record(&self, clock: VectorClock) -> Record {
+        Record::Base { base: Box::new(self.log.base().clone()), kept: self.log.kept().collect(), clock }
     }
 
     /// The records of a replica like this one, without what it has forgotten: a host may put them in the place of those it
@@ -295,17 +297,12 @@ impl Replica {
         let (replica, database, role) = (self.id, self.config.database, self.config.role);
         let created = Record::Created { replica, database, role };
         let main = self.main.filter(|main| *main != self.id).map(Record::Main);
-        let base = (self.log.cut() > 0).then(|| Record::Base {
-            base: Box::new(self.log.base().clone()),
-            kept: self.log.kept().collect(),
-            clock: self.clock.clone(),
-        });
+        let base = (self.log.cut() > 0).then(|| self.base_record(self.clock.clone()));
         let prepared = self.prepared().cloned().map(Box::new).map(LogRecord::Prepared);
         let log: Vec<LogRecord> = self.log.tail().into_iter().chain(prepared).collect();
         let batch = Record::Batch { log, clock: self.clock.clone() };
         let records: Vec<Record> = [created].into_iter().chain(main).chain(base).chain([batch]).collect();
-        let config = Config { critical_tables: BTreeSet::new(), ..self.config.clone() };
-        let again = Replica::open(config, [0; 32], &records)?;
+        let again = Replica::open(self.config.clone(), [0; 32], &records)?;
         if again.log.cursor() != self.log.cursor() || again.sync_point() != self.sync_point() {
             return not_now("they would make another log");
         }

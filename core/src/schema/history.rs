@@ -71,8 +71,7 @@ pub(crate) fn applied<'c>(changes: impl Iterator<Item = &'c Arc<Change>>, losses
     let mut events: Vec<SchemaEvent> = Vec::new();
     let mut places: BTreeMap<(ChangeId, u32), usize> = BTreeMap::new();
     for change in changes {
-        for (rank, op) in change.ranked_ops() {
-            let Op::Schema(ddl) = op else { continue };
+        for (rank, ddl) in change.ddls() {
             let words = schema.describe(ddl);
             schema.join(rank, &change.seen, ddl);
             let version = schema.version_number();
@@ -105,13 +104,11 @@ pub(crate) fn unapplied(schema: &Schema, change: &Change, outcome: &SchemaOutcom
 pub(crate) fn at_version<'c>(changes: impl Iterator<Item = &'c Arc<Change>>, version: u64) -> Result<Schema, Error> {
     let mut schema = Schema::default();
     for change in changes {
-        for (rank, op) in change.ranked_ops() {
+        for (rank, ddl) in change.ddls() {
             if schema.version_number() == version {
                 return Ok(schema);
             }
-            if let Op::Schema(ddl) = op {
-                schema.join(rank, &change.seen, ddl);
-            }
+            schema.join(rank, &change.seen, ddl);
         }
     }
     let known = schema.version_number();

@@ -18,8 +18,10 @@ use crate::outcome::{Property, ReplicaState};
 pub struct Idempotence {
     /// What each host has applied, or knows to be rejected.
     passed: BTreeMap<u32, Seen>,
-    /// The change that each author made of a transaction.
+    /// The change that each author last made of a transaction.
     transactions: BTreeMap<(ReplicaId, TxId), ChangeId>,
+    /// What anybody knows to be rejected: only this may be written anew.
+    rejected: BTreeSet<ChangeId>,
     /// The numbers of changes.
     lsns: BTreeMap<ChangeId, Lsn>,
     /// What was compacted: whoever asks for the same again has waited too long.
@@ -34,8 +36,9 @@ impl Checker for Idempotence {
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
         let Some(host) = event.host else { return Ok(()) };
         match &event.kind {
-            EventKind::Opened { cursor, .. } => {
+            EventKind::Opened { cursor, rejected, .. } => {
                 self.passed.insert(host, cursor.seen.clone());
+                self.rejected.extend(rejected);
                 Ok(())
             }
             EventKind::Notified(Notice::Applied { entry }) => {
@@ -49,6 +52,7 @@ impl Checker for Idempotence {
             }
             EventKind::Notified(Notice::Ruled { ruling: Ruling::Rejection(rejection), .. }) => {
                 pass(self.passed.entry(host).or_default(), rejection.change);
+                self.rejected.insert(rejection.change);
                 Ok(())
             }
             EventKind::Notified(Notice::Proposed { entry }) => {
@@ -92,10 +96,12 @@ impl Idempotence {
             return Err(Finding::new(message, &[host]));
         }
         pass(passed, id);
-        let first = self.transactions.insert((id.replica, change.tx), id).unwrap_or(id);
-        let is_forgotten = self.forgotten.contains(&first) || self.forgotten.contains(&id);
-        let is_same = first == id || change.replaces == Some(first) || is_forgotten;
-        if is_same { Ok(()) } else { Err(became_two(first, id, host)) }
+        let earlier = self.transactions.insert((id.replica, change.tx), id).unwrap_or(id);
+        let is_forgotten = self.forgotten.contains(&earlier) || self.forgotten.contains(&id);
+        // What it replaces may be later than the last that was told of: an author can die before it tells.
+        let is_rejected = |id| self.rejected.contains(&id);
+        let is_written_anew = change.replaces.is_some_and(is_rejected) && is_rejected(earlier);
+        if earlier == id || is_written_anew || is_forgotten { Ok(()) } else { Err(became_two(earlier, id, host)) }
     }
 }
 
@@ -157,8 +163,24 @@ mod tests {
         let second = altered(&change(id(1, 2), 2, &[], Vec::new()), |second| second.tx = first.tx);
         let found = verdict(&[applied(0, &first), applied(0, &second)]).unwrap_err();
         assert!(found.message.contains("one transaction"), "{found:?}");
-        let anew = altered(&second, |second| second.replaces = Some(first.id));
-        assert_eq!(verdict(&[applied(0, &first), applied(0, &anew)]), Ok(()), "the first was rejected for its clock");
+    }
+
+    #[test]
+    fn only_what_is_rejected_may_be_written_anew_and_its_author_may_die_before_it_tells() {
+        let first = change(id(1, 1), 1, &[], Vec::new());
+        let anew = |seq, replaced| {
+            altered(&change(id(1, seq), seq, &[], Vec::new()), |anew| {
+                (anew.tx, anew.replaces) = (first.tx, Some(id(1, replaced)));
+            })
+        };
+        let (second, third) = (anew(2, 1), anew(3, 2));
+        let rejected = |change| rejected(0, change, Reason::Drift { main_ms: 1 }, 1);
+        let firsts = [applied(0, &first), rejected(&first)];
+        let told = |events: &[Event]| verdict(&[&firsts, events].concat());
+        assert_eq!(told(&[applied(0, &second), rejected(&second), applied(0, &third)]), Ok(()));
+        assert_eq!(told(&[rejected(&second), applied(0, &third)]), Ok(()), "nobody heard of the second before");
+        assert!(told(&[applied(0, &third)]).is_err(), "the second was not rejected");
+        assert!(verdict(&[applied(0, &first), applied(0, &second)]).is_err(), "the first was not rejected");
     }
 
     #[test]
