@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use kuzusync_core::replica::Notice;
 use kuzusync_core::statement::Statement;
 use kuzusync_sim::fault::Fault;
 use kuzusync_sim::history::{Event, EventKind};
@@ -276,6 +277,7 @@ fn is_context(event: &Event, violation: &Violation) -> bool {
         EventKind::Crashed { .. } | EventKind::WentOffline | EventKind::WentOnline | EventKind::ClockJumped { .. } => {
             event.host.is_some_and(|host| concerns(violation, host))
         }
+        EventKind::Notified(Notice::Resynced { .. }) => event.host.is_some_and(|host| concerns(violation, host)),
         EventKind::Opened { cursor, .. } => {
             cursor.seen.heads().next().is_some() && event.host.is_some_and(|host| concerns(violation, host))
         }

@@ -86,6 +86,7 @@ pub(crate) fn lines<'a>(events: impl Iterator<Item = &'a Event>, names: &Names) 
         }
         // The events may be a selection, so what a replica finds on its disk counts as well.
         let is_again = match &event.kind {
+            EventKind::Opened { has_new_base: true, .. } => continue,
             EventKind::Opened { cursor, .. } => !openings.insert(host) || cursor.seen.heads().next().is_some(),
             _ => false,
         };

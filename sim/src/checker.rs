@@ -295,7 +295,7 @@ pub(crate) mod samples {
         let cursor = Cursor { seen: seen.iter().copied().collect(), lsn };
         let (rejected, prepared, decided) = (Vec::new(), Vec::new(), Vec::new());
         let (replica, epochs) = (ReplicaId([host as u8; 16]), EpochsKnown::default());
-        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs })
+        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs, has_new_base: false })
     }
 
     pub fn applied(host: u32, change: &Arc<Change>) -> Event {

@@ -101,6 +101,8 @@ pub enum EventKind {
         decided: Vec<TxId>,
         /// The greatest epochs in its records.
         epochs: EpochsKnown,
+        /// Whether it was running, and has its main's base in the place of what its disk held.
+        has_new_base: bool,
     },
     /// A client submitted a transaction.
     Invoked {
@@ -408,6 +410,7 @@ mod tests {
             rejected,
             prepared: vec![TxId([lsn as u8; 16])],
             decided: vec![TxId([lsn as u8; 16])],
+            has_new_base: false,
         };
         let begun = |byte| EventKind::Begun { invocation: 1, tx: TxId([byte; 16]) };
         vec![

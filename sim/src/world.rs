@@ -323,7 +323,7 @@ impl World {
         let config = Config { whole_heads_max, critical_tables, chunk_numbers, protocol, retention, ..defaults };
         let replica = Replica::open(config, entropy, &records).expect("a disk holds what its replica wrote");
         self.hosts[host as usize].identity = Some(replica.id());
-        let opened = opened(&replica, replica.log().cursor(), &records);
+        let opened = opened(&replica, replica.log().cursor(), &records, false);
         self.record(Some(host), opened);
         if host == 0 {
             // What it wrote down before it died it may have told nobody.
@@ -421,7 +421,7 @@ impl World {
                     self.record(Some(host), EventKind::Notified(notice));
                     if let Some(cursor) = resynced {
                         let records = self.records(host);
-                        let opened = self.replica(host).map(|replica| opened(replica, cursor, &records));
+                        let opened = self.replica(host).map(|replica| opened(replica, cursor, &records, true));
                         opened.into_iter().for_each(|opened| self.record(Some(host), opened));
                     }
                 }
@@ -874,7 +874,7 @@ impl World {
 }
 
 /// What a replica knows that begins with these records.
-fn opened(replica: &Replica, cursor: Cursor, records: &[Record]) -> EventKind {
+fn opened(replica: &Replica, cursor: Cursor, records: &[Record], has_new_base: bool) -> EventKind {
     EventKind::Opened {
         replica: replica.id(),
         cursor,
@@ -882,6 +882,7 @@ fn opened(replica: &Replica, cursor: Cursor, records: &[Record]) -> EventKind {
         prepared: replica.prepared().map(|proposal| proposal.tx).collect(),
         decided: replica.decisions().map(|(tx, _)| tx).collect(),
         epochs: EpochsKnown::of_records(records),
+        has_new_base,
     }
 }
 

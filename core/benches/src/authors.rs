@@ -1,7 +1,7 @@
 //! Nodes that were each written by an author of its own, and two peers one of which lacks ten of them. (Distributed Sync
 //! Engine, case D5.1.)
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use kuzusync_core::value::Type;
 use kuzusync_core::view::View;
 
 use crate::heap::Tally;
-use crate::node::{Traffic, config, now};
+use crate::node::{Traffic, config, converse, input, now};
 
 /// Changes in a message.
 const BATCH: usize = 500;
@@ -49,18 +49,7 @@ impl Pair {
             return Err(format!("{lacking} nodes are lacking instead of 10"));
         }
         let start = Instant::now();
-        let mut traffic = Traffic::default();
-        let mut on_their_way = VecDeque::new();
-        for from in [0, 1] {
-            let frames = sides[from].input(|| Input::Connected(Peer(0)))?;
-            on_their_way.extend(frames.into_iter().map(|bytes| (1 - from, bytes)));
-        }
-        while let Some((to, bytes)) = on_their_way.pop_front() {
-            traffic.messages += 1;
-            traffic.bytes += bytes.len() as u64;
-            let answers = sides[to].receive(&bytes)?;
-            on_their_way.extend(answers.into_iter().map(|bytes| (1 - to, bytes)));
-        }
+        let traffic = converse(|side, heard| sides[side].input(|| input(heard)))?;
         let time = start.elapsed();
         let rows = sides.each_ref().map(Side::rows);
         if rows != [nodes as usize; 2] {
@@ -99,8 +88,8 @@ impl Side {
         self.replica.view().nodes.get("Device").map_or(0, BTreeMap::len)
     }
 
-    fn receive(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        self.input(|| Input::Receive { from: Peer(0), bytes: bytes.to_vec() })
+    fn hear(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        self.input(|| input(Some(bytes)))
     }
 
     /// The input is made, and what is said is dropped, on the replica's account; its surroundings get copies.
@@ -135,10 +124,10 @@ impl Side {
             heads: Told::Whole,
             is_reply: true,
         };
-        self.receive(&Message::Hello(hello).encode())?;
+        self.hear(&Message::Hello(hello).encode())?;
         for batch in deliveries.chunks(BATCH) {
             let batch = Message::Changes { clock: VectorClock::default(), deliveries: batch.to_vec() };
-            self.receive(&batch.encode())?;
+            self.hear(&batch.encode())?;
         }
         self.input(|| Input::Disconnected(Peer(0))).map(drop)
     }

@@ -118,18 +118,33 @@ impl Node {
 /// # Errors
 /// What a replica or a store says.
 pub fn meet(nodes: &mut [Node; 2]) -> Result<Traffic, String> {
+    let traffic = converse(|side, heard| nodes[side].input(input(heard)))?;
+    nodes.iter_mut().try_for_each(|node| node.input(Input::Disconnected(Peer(0))).map(drop))?;
+    Ok(traffic)
+}
+
+/// Everything that two sides say to each other, from their greetings on. Either hears that they are connected, or a frame, and
+/// says frames.
+pub(crate) fn converse(
+    mut hear: impl FnMut(usize, Option<&[u8]>) -> Result<Vec<Vec<u8>>, String>,
+) -> Result<Traffic, String> {
     let mut on_their_way = VecDeque::new();
     let mut traffic = Traffic::default();
     for from in [0, 1] {
-        let frames = nodes[from].input(Input::Connected(Peer(0)))?;
-        on_their_way.extend(frames.into_iter().map(|bytes| (1 - from, bytes)));
+        on_their_way.extend(hear(from, None)?.into_iter().map(|bytes| (1 - from, bytes)));
     }
     while let Some((to, bytes)) = on_their_way.pop_front() {
         traffic.messages += 1;
         traffic.bytes += bytes.len() as u64;
-        let answers = nodes[to].input(Input::Receive { from: Peer(0), bytes })?;
-        on_their_way.extend(answers.into_iter().map(|bytes| (1 - to, bytes)));
+        on_their_way.extend(hear(to, Some(&bytes))?.into_iter().map(|bytes| (1 - to, bytes)));
     }
-    nodes.iter_mut().try_for_each(|node| node.input(Input::Disconnected(Peer(0))).map(drop))?;
     Ok(traffic)
+}
+
+/// What is heard, as the replica is told.
+pub(crate) fn input(heard: Option<&[u8]>) -> Input {
+    match heard {
+        None => Input::Connected(Peer(0)),
+        Some(bytes) => Input::Receive { from: Peer(0), bytes: bytes.to_vec() },
+    }
 }

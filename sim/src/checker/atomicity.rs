@@ -156,7 +156,7 @@ mod tests {
         let (prepared, decided) = (prepared.to_vec(), decided.to_vec());
         let (replica, cursor, rejected) = (replica(host as u8), Default::default(), Vec::new());
         let epochs = Default::default();
-        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs })
+        event(host, EventKind::Opened { replica, cursor, rejected, prepared, decided, epochs, has_new_base: false })
     }
 
     fn voted(host: u32) -> Event {

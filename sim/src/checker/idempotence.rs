@@ -169,7 +169,7 @@ mod tests {
     fn only_what_is_rejected_may_be_written_anew_and_its_author_may_die_before_it_tells() {
         let first = change(id(1, 1), 1, &[], Vec::new());
         let anew = |seq, replaced| {
-            altered(&change(id(1, seq), seq, &[], Vec::new()), |anew| {
+            altered(&change(id(1, seq), 1, &[], Vec::new()), |anew| {
                 (anew.tx, anew.replaces) = (first.tx, Some(id(1, replaced)));
             })
         };
