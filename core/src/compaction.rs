@@ -34,7 +34,12 @@
 //! and its table has no rule by which an update or an edge brings rows back. A table or a column is gone for good when it
 //! was dropped before the cut and is still dropped; an UNDROP with a later number is refused.
 //!
-//! Changes are kept whole, with their digests, so a kept one may hold writes that no longer count.
+//! Changes are kept whole, with their digests, so a kept one may hold writes that no longer count. A replica that was away
+//! may make a table or a column anew that is gone for good. It is empty then: what was written before the cut counts no
+//! longer, and what is written after it is kept by the next compaction like anything else.
+//!
+//! A rule by which updates or edges bring rows back, set when rows are forgotten already, does not bring back what they held:
+//! such a row shows what was written to it after the cut, and perhaps what a kept change had written to it among other things.
 //!
 //! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
 //!
@@ -64,15 +69,29 @@ use crate::state::{Remains, State};
 /// otherwise: a week.
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// The join of what has a number up to `cut`, but for what counts no longer of it.
+#[must_use]
+pub fn state_at(log: &ChangeLog, cut: Lsn) -> State {
+    let mut state = State::default();
+    let mut forgotten = log.base().forgotten.iter().peekable();
+    for (change, lsn) in log.numbered().take_while(|(_, lsn)| *lsn <= cut) {
+        while let Some((_, purged)) = forgotten.next_if(|(last, _)| **last < lsn) {
+            state.forget(purged);
+        }
+        state.join(change, lsn);
+    }
+    forgotten.for_each(|(_, purged)| state.forget(purged));
+    state
+}
+
 /// The changes that have to be kept when the numbers up to `cut` are forgotten, where these tables and columns are gone for
 /// good and deleted rows of those tables can come back.
 #[must_use]
 pub fn kept(log: &ChangeLog, cut: Lsn, purged: &BTreeSet<Purged>, reviving: &BTreeSet<TableId>) -> BTreeSet<ChangeId> {
-    let mut state = State::default();
+    let state = state_at(log, cut);
     let mut changes: BTreeMap<ChangeId, &Arc<Change>> = BTreeMap::new();
     let mut by_lsn: BTreeMap<Lsn, ChangeId> = BTreeMap::new();
     for (change, lsn) in log.numbered().take_while(|(_, lsn)| *lsn <= cut) {
-        state.join(change, lsn);
         changes.insert(change.id, change);
         by_lsn.insert(lsn, change.id);
     }

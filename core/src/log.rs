@@ -582,7 +582,11 @@ impl ChangeLog {
         let seen = self.seen_at(cut).expect("only what was applied is forgotten");
         let sync_point = self.sync_point(cut).expect("only what is known is forgotten");
         let heads = seen.heads().filter_map(|head| self.head_at(head)).collect();
-        let mut base = Base { sync_point, heads, purged, ..self.base.clone() };
+        let mut base = Base { sync_point, heads, ..self.base.clone() };
+        base.forgotten.values_mut().for_each(|earlier| earlier.retain(|forgotten| !purged.contains(forgotten)));
+        base.forgotten.insert(cut, purged.clone());
+        base.forgotten.retain(|_, forgotten| !forgotten.is_empty());
+        base.purged = purged;
         let forgotten = usize::try_from(cut - self.cut()).unwrap_or(usize::MAX);
         for (lsn, numbered) in (self.cut() + 1..).zip(self.numbered.drain(..forgotten)) {
             match &numbered {

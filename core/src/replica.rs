@@ -500,7 +500,7 @@ pub struct Replica {
     agreements: Agreements,
     retention: Retention,
     /// What the main has ruled is forgotten, and is not yet.
-    due: Option<Due>,
+    due: VecDeque<Due>,
     timers: BTreeMap<Timer, Instant>,
     outputs: VecDeque<Output>,
     is_stopped: bool,
@@ -539,7 +539,7 @@ impl Replica {
             sessions: BTreeMap::new(),
             agreements: Agreements::default(),
             retention: Retention::default(),
-            due: None,
+            due: VecDeque::new(),
             timers: BTreeMap::new(),
             outputs: VecDeque::new(),
             is_stopped: false,

@@ -533,15 +533,15 @@ impl Schema {
         by_update.chain(by_edge).collect()
     }
 
-    /// What is dropped, and what was purged before.
-    pub(crate) fn purgeable(&self) -> BTreeSet<Purged> {
+    /// The tables and columns that are dropped.
+    pub(crate) fn dropped_ids(&self) -> BTreeSet<Purged> {
         let of_table = |(id, state): (&TableId, &TableState)| {
             let table = (!state.is_live()).then_some(Purged { table: *id, column: None });
             let columns = state.columns.iter().filter(|(_, column)| !column.is_live());
             let columns = columns.map(|(column, _)| Purged { table: *id, column: Some(*column) });
             table.into_iter().chain(columns).collect::<Vec<_>>()
         };
-        self.tables.iter().flat_map(of_table).chain(self.purged.iter().copied()).collect()
+        self.tables.iter().flat_map(of_table).collect()
     }
 
     /// Nothing brings these back any more: see [`crate::compaction`].

@@ -144,6 +144,8 @@ pub struct Base {
     pub authority_epochs: BTreeMap<TableId, u64>,
     /// What can no longer be brought back.
     pub purged: BTreeSet<Purged>,
+    /// By number, that of which what was written up to there counts no longer, also if it was made anew since.
+    pub forgotten: BTreeMap<Lsn, BTreeSet<Purged>>,
 }
 
 impl Base {

@@ -375,6 +375,20 @@ impl State {
         remains
     }
 
+    /// What was written so far to these tables and columns counts no longer.
+    pub(crate) fn forget(&mut self, purged: &BTreeSet<Purged>) {
+        let is_left = |table: TableId| !purged.contains(&Purged { table, column: None });
+        self.nodes.retain(|node, _| is_left(node.table));
+        self.edges.retain(|edge, _| is_left(edge.table));
+        self.incident.values_mut().for_each(|edges| edges.retain(|edge| is_left(edge.table)));
+        let nodes = self.nodes.iter_mut().map(|(node, record)| (node.table, record));
+        let edges = self.edges.iter_mut().map(|(edge, record)| (edge.table, record));
+        for (table, record) in nodes.chain(edges) {
+            let of_table = purged.range(Purged { table, column: None }..).take_while(|purged| purged.table == table);
+            of_table.filter_map(|purged| purged.column).for_each(|column| record.registers.forget(column));
+        }
+    }
+
     /// Nothing brings these tables and columns back any more.
     pub(crate) fn purge(&mut self, purged: &BTreeSet<Purged>) {
         self.schema.purge(purged);

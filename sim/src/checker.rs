@@ -106,7 +106,7 @@ impl Default for Checkers {
             Box::new(referential_integrity::ReferentialIntegrity::default()),
             Box::new(store_agreement::StoreAgreement),
             Box::new(convergence::Convergence),
-            Box::new(oracle::Oracle),
+            Box::new(oracle::Oracle::default()),
             Box::new(audit::Audit),
             Box::new(epochs::Epochs::default()),
             Box::new(deletion::Deletion),

@@ -9,12 +9,13 @@
 //! * [`audit`], which writes lost to a concurrent one;
 //! * [`promises`], which cells break a constraint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kuzusync_core::change::{Change, ChangeId, Element, Op};
 use kuzusync_core::clock::{Lsn, Rank, Timestamp};
 use kuzusync_core::conflict::Loss;
 use kuzusync_core::conflict::schema::SchemaLoss;
+use kuzusync_core::id::{ColumnId, TableId};
 use kuzusync_core::message::Entry;
 use kuzusync_core::policy::Policy;
 use kuzusync_core::view::View;
@@ -51,9 +52,47 @@ pub struct Model<'a> {
     /// Every schema operation, in the order of connection and time.
     schema: Vec<Placed<'a>>,
     rows: BTreeMap<&'a Element, Vec<Placed<'a>>>,
+    /// By number, the columns of which what was written up to there is forgotten.
+    forgotten: Vec<(Lsn, BTreeSet<(TableId, ColumnId)>)>,
 }
 
 impl<'a> Model<'a> {
+    /// The model of entries where compactions, each with its own number and that of its cut, have forgotten what was in the
+    /// tables and columns that were dropped at the cut and still were at the compaction. Somebody may make them anew. A column
+    /// is not forgotten in whose table a row can be there because it was written to.
+    #[must_use]
+    pub fn after_compactions(
+        entries: impl IntoIterator<Item = &'a Entry>,
+        compactions: impl IntoIterator<Item = (Lsn, Lsn)>,
+    ) -> Self {
+        let mut model = Model::of(entries);
+        for (number, cut) in compactions {
+            let before = |end: Lsn| {
+                let is_before = |op: &&Placed<'_>| op.lsn.is_some_and(|lsn| lsn < end);
+                Tables::of(&model.schema.iter().filter(is_before).copied().collect::<Vec<_>>())
+            };
+            let [then, at_last] = [before(cut + 1), before(number)];
+            let is_dropped = |table, column| then.is_dropped(table, column) && at_last.is_dropped(table, column);
+            model.rows.iter_mut().filter(|(element, _)| is_dropped(element.table(), None)).for_each(|(_, writes)| {
+                writes.retain(|write| write.lsn.is_none_or(|lsn| lsn > cut));
+            });
+            let revives = |table| then.rules(table).update_revives || at_last.rules(table).update_revives;
+            let is_forgotten =
+                |(table, column): &(TableId, ColumnId)| is_dropped(*table, Some(*column)) && !revives(*table);
+            let columns = then.all_columns().filter(is_forgotten).collect();
+            model.forgotten.push((cut, columns));
+        }
+        model
+    }
+
+    /// Whether what was written to a column is forgotten.
+    fn is_forgotten(&self, write: &Placed<'_>, element: &Element, column: ColumnId) -> bool {
+        let is_in = |(cut, columns): &(Lsn, BTreeSet<_>)| {
+            write.lsn.is_some_and(|lsn| lsn <= *cut) && columns.contains(&(element.table(), column))
+        };
+        self.forgotten.iter().any(is_in)
+    }
+
     /// The model of a set of entries, in whatever order they are given.
     #[must_use]
     pub fn of(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
@@ -69,7 +108,7 @@ impl<'a> Model<'a> {
             }
         }
         schema.sort_by_key(|op| op.standing(Policy::Auto));
-        Model { tables: Tables::of(&schema), schema, rows }
+        Model { tables: Tables::of(&schema), schema, rows, forgotten: Vec::new() }
     }
 
     /// How often the schema was changed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kuzusync_bench::heap::Counting;
 use kuzusync_bench::node::Stores;
-use kuzusync_bench::rows::{OpenStores, ROWS, Taken, bootstrap, merge_of_two};
+use kuzusync_bench::rows::{OpenStores, ROWS, Taken, bootstrap, compaction, merge_of_two};
 
 #[global_allocator]
 static ALLOCATOR: Counting<std::alloc::System> = Counting(std::alloc::System);
@@ -68,6 +68,8 @@ fn rows(criterion: &mut Criterion) {
     }
     let group = "bootstrap of 10,000 nodes and 50,000 edges";
     measure(criterion, group, BenchmarkId::new("core alone", 60_000), 60_000, || bootstrap(10_000, 50_000, &no_stores));
+    let group = "a log of 3,000 rows with ten names each is compacted";
+    measure(criterion, group, BenchmarkId::new("core alone", 33_000), 33_000, || compaction(3_000));
     let group = "two peers merge 10,000 operations each on 3,000 rows";
     let id = BenchmarkId::new("core alone", 20_000);
     measure(criterion, group, id, 20_000, || merge_of_two(10_000, 3_000, &no_stores));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kuzusync_core::block::Compression;
 use kuzusync_core::ddl::Column;
 use kuzusync_core::error::Error;
-use kuzusync_core::id::Role;
+use kuzusync_core::id::{Role, canonical_bytes};
 use kuzusync_core::message::{Cursor, Delivery, Message};
 use kuzusync_core::replica::Input;
 use kuzusync_core::statement::{EdgeName, Properties, Statement};
@@ -366,6 +366,47 @@ pub fn bootstrap(nodes: u64, edges: u64, stores: OpenStores<'_>) -> Result<Taken
     Ok(Taken { time, counts: vec![("messages", traffic.messages), ("bytes", traffic.bytes)] })
 }
 
+/// A main in whose log each of so many rows was given ten names, a hundred in a transaction, forgets all but the last:
+/// from being asked until it has forgotten, its rows checked before and after.
+///
+/// # Errors
+/// What the replica says, or what it shows or keeps that is not as it has to be.
+pub fn compaction(rows: u64) -> Result<Taken, String> {
+    let config = kuzusync_core::replica::Config { retention: Duration::ZERO, ..config(Role::Main) };
+    let mut node = Node::open(1, config, Vec::new())?;
+    node.submit(1, 0, vec![table()])?;
+    let ids: Vec<u64> = (0..rows).collect();
+    let mut number = 0;
+    for round in 0..=10 {
+        for ids in ids.chunks(TRANSACTION) {
+            let name = |id: &u64| rename(*id, &format!("name {round} of {id}"));
+            number += 1;
+            node.submit(1, number, ids.iter().map(|id| if round == 0 { create(*id) } else { name(id) }).collect())?;
+        }
+    }
+    let bytes = |node: &Node| -> Result<u64, String> {
+        let records = node.replica.records().map_err(|error| error.to_string())?;
+        Ok(records.iter().map(|record| canonical_bytes(record, Vec::new()).len() as u64).sum())
+    };
+    let (shown, changes, bytes_before) = (node.replica.view(), node.replica.log().len() as u64, bytes(&node)?);
+    let start = Instant::now();
+    node.input(Input::Compact)?;
+    let time = start.elapsed();
+    let (kept, bytes_after) = (node.replica.log().len() as u64, bytes(&node)?);
+    // The table, and of each row what made it and its last name.
+    let expected = 1 + 2 * ids.chunks(TRANSACTION).len() as u64;
+    if node.replica.view() != shown || kept != expected {
+        return Err(format!("{kept} of {changes} changes are kept instead of {expected}, or another graph is shown"));
+    }
+    let counts = vec![
+        ("changes before", changes),
+        ("changes kept", kept),
+        ("bytes of records before", bytes_before),
+        ("bytes of records after", bytes_after),
+    ];
+    Ok(Taken { time, counts })
+}
+
 // ---- how cost grows ----
 
 /// Two peers that have so many changes in common, to a hundred rows; one makes a hundred more, and they meet.
@@ -418,6 +459,14 @@ pub fn among_replicas(replicas: u32) -> Result<Taken, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_main_forgets_old_names() {
+        let taken = compaction(500).unwrap();
+        let count = |name| taken.count(name).unwrap();
+        assert_eq!((count("changes before"), count("changes kept")), (56, 11));
+        assert!(5 * count("bytes of records after") < 2 * count("bytes of records before"), "{taken:?}");
+    }
 
     #[test]
     fn a_new_edge_gets_all_there_is_and_cost_grows_with_what_is_lacking() {

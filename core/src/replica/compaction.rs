@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use super::{Batch, Notice, Output, Replica};
 use crate::causal;
-use crate::change::ChangeKind;
+use crate::change::{Change, ChangeKind};
 use crate::clock::{Instant, Lsn, Now, VectorClock};
-use crate::compaction::kept;
+use crate::compaction::{kept, state_at};
 use crate::conflict::Audit;
+use crate::ddl::Ddl;
 use crate::error::Error;
 use crate::id::{ChangeId, ReplicaId, TableId};
 use crate::log::ChangeLog;
 use crate::message::{Cursor, Delivery, Entry, LogRecord, Protocol, Record, Role};
 use crate::queue::OfflineQueue;
 use crate::ruling::Ruling;
+use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Session};
 use crate::snapshot::{Base, Purged, Snapshots};
 use crate::state::State;
@@ -108,48 +110,53 @@ impl Replica {
         if cut <= self.log.cut() {
             return;
         }
-        let mut purged = self.purgeable(cut);
-        purged.extend(self.due.take().into_iter().flat_map(|due| due.purged));
-        self.due = Some(Due { cut, purged, reviving: self.state.reviving() });
+        self.due.push_back(Due { cut, purged: self.purgeable(cut), reviving: self.state.reviving() });
         self.compact();
     }
 
-    /// Forgets what the main has ruled is forgotten. Not while a change of its own, which the main has yet to refuse, brings back
-    /// and shows what is purged. A replica at which one of the changes failed forgets nothing.
+    /// Forgets what the main has ruled is forgotten. Not while it shows a change that the main has yet to refuse: without what it
+    /// competes with, that would show otherwise. A replica at which one of the changes failed forgets nothing.
     pub(super) fn compact(&mut self) {
-        let Some(Due { cut, purged, .. }) = &self.due else { return };
-        let brings_back = |ddl| Purged::asked_for_by(ddl).is_some_and(|asked_for| purged.contains(&asked_for));
-        let can_forget = *cut > self.log.cut() && self.log.can_forget(*cut);
-        if can_forget && self.log.unnumbered().flat_map(|change| change.ddls()).any(|(_, ddl)| brings_back(ddl)) {
-            return;
+        while let Some(Due { cut, purged, .. }) = self.due.front() {
+            let cut = *cut;
+            let brings_back =
+                |ddl: &Ddl| Purged::asked_for_by(ddl).is_some_and(|asked_for| purged.contains(&asked_for));
+            let can_forget = cut > self.log.cut() && self.log.can_forget(cut);
+            let will_be_refused = |change: &Arc<Change>| {
+                self.log.seen_through(&change.seen) < cut || change.ddls().any(|(_, ddl)| brings_back(ddl))
+            };
+            if can_forget && self.log.unnumbered().any(will_be_refused) {
+                return;
+            }
+            let Some(Due { purged, reviving, .. }) = self.due.pop_front().filter(|_| can_forget) else { continue };
+            let kept = kept(&self.log, cut, &purged, &reviving);
+            self.log.forget(cut, &kept, purged);
+            self.snapshots = Snapshots::default();
+            self.rebuild();
         }
-        let Some(Due { cut, purged, reviving }) = self.due.take().filter(|_| can_forget) else { return };
-        let kept = kept(&self.log, cut, &purged, &reviving);
-        self.log.forget(cut, &kept, purged);
-        self.snapshots = Snapshots::default();
-        self.rebuild();
     }
 
-    /// The tables and columns that were dropped up to `cut` and still are.
+    /// The tables and columns that were dropped up to `cut` and still are, but for columns of tables in which a row may be there
+    /// because somebody wrote to them.
     fn purgeable(&self, cut: Lsn) -> BTreeSet<Purged> {
         let mut state = State::default();
         let numbered = self.log.numbered().take_while(|(_, lsn)| *lsn <= cut);
         for (change, lsn) in numbered.filter(|(change, _)| change.kind() == ChangeKind::Ddl) {
             state.join(change, lsn);
         }
-        let dropped = state.schema().purgeable();
-        let still = self.state.numbered_schema().purgeable();
-        dropped.intersection(&still).copied().chain(self.log.base().purged.iter().copied()).collect()
+        let schemas = [state.schema(), self.state.numbered_schema()];
+        let [dropped, still_dropped] = schemas.map(Schema::dropped_ids);
+        let revives = |table| schemas.iter().any(|schema| schema.table(table).is_some_and(TableState::update_revives));
+        let gone = dropped.intersection(&still_dropped).copied();
+        gone.filter(|purged| purged.column.is_none() || !revives(purged.table)).collect()
     }
 
     /// Computes anew what follows from the log.
     fn rebuild(&mut self) {
-        let (mut state, mut audit) = (State::default(), Audit::default());
         let cut = self.log.cut();
-        for (change, lsn) in self.log.numbered().filter(|(_, lsn)| *lsn <= cut) {
-            state.join(change, lsn);
-            audit.record_kept(change);
-        }
+        let (mut state, mut audit) = (state_at(&self.log, cut), Audit::default());
+        let kept = self.log.numbered().take_while(|(_, lsn)| *lsn <= cut);
+        kept.for_each(|(change, _)| audit.record_kept(change));
         state.purge(&self.log.base().purged);
         for (change, lsn) in self.log.numbered().filter(|(_, lsn)| *lsn > cut) {
             state.join(change, lsn);
@@ -173,7 +180,7 @@ impl Replica {
         self.snapshots = Snapshots::default();
         let queue = OfflineQueue::new(self.config.queue_operations_max);
         let queued: Vec<u64> = std::mem::replace(&mut self.queue, queue).seqs().collect();
-        self.due = None;
+        self.due.clear();
         let to_write_anew = std::mem::take(&mut self.to_write_anew);
         self.schema_heads.clear();
         let base = self.log.base();

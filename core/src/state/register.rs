@@ -177,6 +177,11 @@ impl Registers {
         written.chain(self.insert.writes.iter().map(|insert| insert.change.id)).chain(self.deletes())
     }
 
+    /// What was written to a column counts no longer.
+    pub fn forget(&mut self, column: ColumnId) {
+        self.cells.remove(&column);
+    }
+
     /// The delete that counts.
     pub fn deleted(&self, policy: Policy) -> Option<&Write<()>> {
         self.delete.greatest(policy)

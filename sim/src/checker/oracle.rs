@@ -1,19 +1,60 @@
 //! Every graph is what the naive model makes of the changes it comes from, in the midst of trouble and after healing.
+//!
+//! The model knows the whole history, also what was compacted. So there is one thing it cannot be asked: what a graph shows in
+//! which a rule lets deleted rows come back that was set when they were forgotten already. Replicas still have to agree.
+
+use std::collections::BTreeMap;
+
+use kuzusync_core::clock::Lsn;
+use kuzusync_core::ddl::{Ddl, Rule};
+use kuzusync_core::message::Entry;
+use kuzusync_core::replica::Notice;
+use kuzusync_core::ruling::Ruling;
 
 use crate::checker::{Checker, Finding};
+use crate::history::{Event, EventKind};
 use crate::model::Model;
 use crate::outcome::{Property, ReplicaState};
 
 /// See the module.
-pub struct Oracle;
+#[derive(Default)]
+pub struct Oracle {
+    /// The cuts of the compactions, by their numbers.
+    cuts: BTreeMap<Lsn, Lsn>,
+}
+
+impl Oracle {
+    /// Whether a log has a rule by which deleted rows come back, or a pair of tables to which it may apply, and got that after a
+    /// compaction.
+    fn revives_too_late(&self, log: &[Entry]) -> bool {
+        let revives = |ddl: &Ddl| {
+            matches!(
+                ddl,
+                Ddl::SetRule { rule: Rule::UpdateRevives(true) | Rule::Revive(true), .. } | Ddl::AddPair { .. }
+            )
+        };
+        self.cuts.keys().next().is_some_and(|first| {
+            let is_later = |entry: &&Entry| entry.lsn.is_none_or(|lsn| lsn > *first);
+            log.iter().filter(is_later).any(|entry| entry.change.ddls().any(|(_, ddl)| revives(ddl)))
+        })
+    }
+}
 
 impl Checker for Oracle {
     fn property(&self) -> Property {
         Property::Oracle
     }
 
+    fn observe(&mut self, event: &Event) -> Result<(), Finding> {
+        if let EventKind::Notified(Notice::Ruled { ruling: Ruling::Compaction(cut), lsn }) = &event.kind {
+            self.cuts.insert(*lsn, *cut);
+        }
+        Ok(())
+    }
+
     fn inspect(&mut self, replica: &ReplicaState) -> Result<(), Finding> {
-        let model = Model::of(&replica.log);
+        let carried_out = self.cuts.iter().map(|(lsn, cut)| (*lsn, *cut)).filter(|(_, cut)| *cut <= replica.cut);
+        let model = Model::after_compactions(&replica.log, carried_out);
         let (counted, there_are) = (replica.schema_operations, model.schema_operations());
         if counted != there_are {
             let message =
@@ -21,7 +62,7 @@ impl Checker for Oracle {
             return Err(Finding::new(message, &[replica.host]));
         }
         let expected = model.view();
-        if replica.view == expected {
+        if replica.view == expected || self.revives_too_late(&replica.log) {
             return Ok(());
         }
         let message = format!("replica {} does not hold what the model says (replica / model)", replica.host);
@@ -36,7 +77,7 @@ impl Checker for Oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::samples::{change, id, insert, state, users};
+    use crate::checker::samples::{change, id, insert, noticed, rule, state, users};
     use kuzusync_core::change::Op;
     use kuzusync_core::value::Value;
 
@@ -49,12 +90,35 @@ mod tests {
         ];
         let mut replica = state(0, &log);
         assert_eq!(replica.view.node("User", &Value::from(1)).unwrap()["name"], Value::from("late"));
-        assert_eq!(Oracle.judge(std::slice::from_ref(&replica)), Ok(()));
-        assert_eq!(Oracle.inspect(&replica), Ok(()));
+        assert_eq!(Oracle::default().judge(std::slice::from_ref(&replica)), Ok(()));
+        assert_eq!(Oracle::default().inspect(&replica), Ok(()));
         let row = replica.view.nodes.get_mut("User").and_then(|rows| rows.get_mut(&Value::from(1))).unwrap();
         row.insert("name".into(), Value::from("early"));
-        assert!(Oracle.inspect(&replica).is_err());
-        let found = Oracle.judge(&[replica.clone(), ReplicaState { host: 1, ..replica }]).unwrap_err();
+        assert!(Oracle::default().inspect(&replica).is_err());
+        let found = Oracle::default().judge(&[replica.clone(), ReplicaState { host: 1, ..replica }]).unwrap_err();
         assert!(found.details[0].contains("early") && found.details[0].contains("late"), "{found:?}");
+    }
+
+    #[test]
+    fn what_comes_back_by_a_rule_that_is_set_after_a_compaction_is_not_known() {
+        let revives = rule(users().table_id(), Rule::UpdateRevives(true));
+        let log = [
+            change(id(1, 1), 1, &[], vec![Op::Schema(users()), insert(1, "Ann")]),
+            change(id(1, 2), 2, &[], vec![revives]),
+        ];
+        let mut replica = state(0, &log);
+        for (entry, lsn) in replica.log.iter_mut().zip([1, 3]) {
+            entry.lsn = Some(lsn);
+        }
+        replica.view.nodes.get_mut("User").unwrap().clear();
+        let compacted_as = |number: Option<Lsn>| {
+            let mut oracle = Oracle::default();
+            if let Some(lsn) = number {
+                oracle.observe(&noticed(0, Notice::Ruled { ruling: Ruling::Compaction(1), lsn })).unwrap();
+            }
+            oracle.inspect(&replica).is_ok()
+        };
+        assert!(compacted_as(Some(2)), "the rule came later");
+        assert!(!compacted_as(None) && !compacted_as(Some(4)));
     }
 }

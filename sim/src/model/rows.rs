@@ -185,7 +185,8 @@ impl<'a> Model<'a> {
         let policy = self.tables.rules(element.table()).column_policy(column);
         let delete = self.deleted_by(element, policy).filter(|_| self.is_inserted(element));
         let counts = |write: &Placed<'_>| delete.is_none_or(|delete| write.outranks(&delete, policy));
-        let writes = || self.writes(element).iter().copied().filter(counts);
+        let is_known = |write: &Placed<'_>| counts(write) && !self.is_forgotten(write, element, column);
+        let writes = || self.writes(element).iter().copied().filter(is_known);
         let base = greatest(writes().filter(|write| value(write.op, column).is_some()), policy);
         let is_unseen = |write: &Placed<'_>| base.is_none_or(|base| !base.comes_after(write));
         let increments =

@@ -117,6 +117,21 @@ impl Tables {
         tables
     }
 
+    /// Every column that there ever was.
+    pub fn all_columns(&self) -> impl Iterator<Item = (TableId, ColumnId)> {
+        self.definitions
+            .iter()
+            .flat_map(|(table, definition)| definition.columns.keys().map(|column| (*table, *column)))
+    }
+
+    /// Whether a table, or one of its columns by itself, is known and dropped.
+    pub fn is_dropped(&self, table: TableId, column: Option<ColumnId>) -> bool {
+        self.definitions.get(&table).is_some_and(|definition| match column {
+            None => definition.is_dropped,
+            Some(column) => definition.columns.get(&column).is_some_and(|known| known.is_dropped),
+        })
+    }
+
     fn carry_out(&mut self, ddl: &Ddl, at: Standing) {
         let id = ddl.table_id();
         match ddl {
