@@ -449,12 +449,7 @@ impl TableState {
             column.shown_name = names.get(id).unwrap_or(&column.names.current).clone();
             column.column_type = column.decide_type();
         }
-        let claims: Vec<_> = self
-            .indexes
-            .iter()
-            .filter(|(_, index)| index.life.is_live())
-            .map(|(id, index)| (*id, &index.names))
-            .collect();
+        let claims: Vec<_> = self.indexes().map(|(id, index)| (id, &index.names)).collect();
         let names = shown_names(&claims, |id| id.short());
         for (id, index) in &mut self.indexes {
             index.shown_name = names.get(id).unwrap_or(&index.names.current).clone();
@@ -658,9 +653,9 @@ impl Schema {
         let parts = self.tables.iter().flat_map(|(id, table)| {
             let columns: Vec<_> =
                 table.columns().map(|(column, state)| claim(*id, Subject::Column(column), &state.names)).collect();
-            let indexes = table.indexes.iter().filter(|(_, index)| index.life.is_live());
+            let indexes = table.indexes();
             let indexes: Vec<_> =
-                indexes.map(|(index, state)| claim(*id, Subject::Index(*index), &state.names)).collect();
+                indexes.map(|(index, state)| claim(*id, Subject::Index(index), &state.names)).collect();
             [contested(&columns), contested(&indexes)].concat()
         });
         contested(&tables).into_iter().chain(parts).collect()
@@ -1150,6 +1145,25 @@ mod tests {
         assert_eq!(here.shown_tables(), there.shown_tables());
         assert_eq!(here.version(), there.version());
         here
+    }
+
+    #[test]
+    fn an_index_that_is_gone_with_a_column_leaves_its_name_to_others() {
+        let users = node_table("User", &[("id", Type::Int64), ("name", Type::String), ("age", Type::Int64)]);
+        let table = users.table_id();
+        let index = |column| {
+            let columns = vec![column_id(table, column)];
+            Ddl::CreateIndex { table, name: "by".into(), kind: IndexKind::Value, columns }
+        };
+        let mut schema = joined(&[(1, users), (2, index("name")), (3, index("age"))]);
+        let names = |schema: &Schema| -> Vec<String> {
+            let (_, table) = schema.table_named("User").unwrap();
+            table.indexes().map(|(_, index)| index.name().to_owned()).collect()
+        };
+        assert!(names(&schema).iter().any(|name| name.starts_with("by~")), "{:?}", names(&schema));
+        assert_eq!(schema.contested_names().len(), 1);
+        schema.join(rank(4), &Seen::default(), &Ddl::DropColumn { table, column: column_id(table, "age") });
+        assert_eq!((names(&schema), schema.contested_names().len()), (vec!["by".to_owned()], 0));
     }
 
     #[test]

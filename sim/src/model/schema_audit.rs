@@ -87,6 +87,17 @@ impl<'a> Model<'a> {
         let is_made = last.is_some_and(|(_, _, claim)| *claim == Claim::Made);
         match register.subject {
             Subject::Table => self.tables.definition(register.table).is_some(),
+            // An index is gone with any of its columns.
+            Subject::Index(index) => {
+                let covers_what_is_there = |op: &Placed<'_>| match op.op {
+                    Op::Schema(Ddl::CreateIndex { table, kind, columns, .. }) => {
+                        let is_it = *table == register.table && index_id(*table, *kind, columns) == index;
+                        is_it && !columns.iter().any(|column| self.tables.is_dropped(*table, Some(*column)))
+                    }
+                    _ => false,
+                };
+                is_made && self.tables.is_known(register.table) && self.schema.iter().any(covers_what_is_there)
+            }
             _ => is_made && self.tables.is_known(register.table),
         }
     }
