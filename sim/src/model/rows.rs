@@ -249,7 +249,7 @@ mod tests {
         update, user, users,
     };
     use kuzusync_core::change::{Cells, Change, ChangeId};
-    use kuzusync_core::ddl::{Multiplicity, Rule};
+    use kuzusync_core::ddl::{Ddl, Multiplicity, Rule};
     use kuzusync_core::message::Entry;
     use std::sync::Arc;
 
@@ -314,6 +314,32 @@ mod tests {
         let view = view(&[start(&[]), before, gone, again]);
         assert_eq!(shown(&view, "name"), Some("again".into()));
         assert_eq!(shown(&view, "visits"), Some(Value::Null));
+    }
+
+    #[test]
+    fn what_is_made_anew_after_a_compaction_shows_nothing_of_what_was_before() {
+        let table = users().table_id();
+        let visits = column(&user(1), "visits");
+        let ddl = |ms, ddl| at(ms, vec![Op::Schema(ddl)]);
+        let counted = at(3, vec![update(user(1), "visits", 7)]);
+        let column_gone = ddl(4, Ddl::DropColumn { table, column: visits });
+        let table_gone = ddl(4, Ddl::DropTable { table });
+        let made_anew = ddl(6, users());
+        let later = at(7, vec![update(user(1), "name", "later"), insert(2, "Bea")]);
+        // Each compaction with its number, before which things were still dropped or were made anew, and its cut.
+        let seen_by = |gone: &Arc<Change>, rules: &[Op], compactions: &[(u64, u64)]| {
+            let log = numbered(&[start(rules), counted.clone(), gone.clone(), made_anew.clone(), later.clone()]);
+            let view = Model::after_compactions(&log, compactions.iter().copied()).view();
+            (shown(&view, "name"), shown(&view, "visits"))
+        };
+        let (name, none) = (Some("later".into()), Some(Value::Null));
+        assert_eq!(seen_by(&column_gone, &[], &[]), (name.clone(), Some(7.into())), "nothing was forgotten");
+        assert_eq!(seen_by(&column_gone, &[], &[(4, 3)]), (name.clone(), none));
+        assert_eq!(seen_by(&column_gone, &[], &[(5, 3)]), (name.clone(), Some(7.into())), "it was there again");
+        let revives = of_users(Rule::UpdateRevives(true));
+        assert_eq!(seen_by(&column_gone, &[revives], &[(4, 3)]), (name.clone(), Some(7.into())), "rows may come back");
+        assert_eq!(seen_by(&table_gone, &[], &[]), (name, Some(7.into())));
+        assert_eq!(seen_by(&table_gone, &[], &[(4, 3)]), (None, None), "an update does not make a row");
     }
 
     #[test]
