@@ -34,6 +34,9 @@ const ROWS: u64 = 1_000;
 /// Nodes of which one side lacks ten.
 const NODES: u32 = 10_000;
 
+/// What most cases are measured on.
+const IN_MEMORY: [StoreChoice; 2] = [StoreChoice::Memory, StoreChoice::Kuzu];
+
 /// The document says 32 MB; the smaller reading of that is a million bytes each.
 const HEAP_BYTES_MAX: u64 = 32_000_000;
 
@@ -49,19 +52,16 @@ struct Measured {
 
 /// Measures the cases among these that have a limit of time or memory, and judges them by it.
 pub fn judge(conformance: &mut Conformance, stores: &[StoreChoice]) {
-    let in_memory = [StoreChoice::Memory, StoreChoice::Kuzu];
     // A directory's graph is on disk where there is Kùzu.
     let on_disk = [if StoreChoice::KuzuDisk.is_built() { StoreChoice::KuzuDisk } else { StoreChoice::Memory }];
     for case in &mut conformance.cases {
         let (limit, runs, measure, of): (Duration, usize, Measurement, &[StoreChoice]) = match case.case {
-            Case::DP1 => (Duration::from_millis(100), RUNS, difference_sync, &in_memory),
+            Case::DP1 => (Duration::from_millis(100), RUNS, difference_sync, &IN_MEMORY),
             Case::DP2 => {
-                judge_on(&in_memory, case, stores, &megabytes(HEAP_BYTES_MAX), |store| {
-                    memory(store).map(|taken| held(taken, store))
-                });
+                judge_heap(case, stores, memory);
                 continue;
             }
-            Case::DP5 => (Duration::from_millis(10), RUNS, conflict, &in_memory),
+            Case::DP5 => (Duration::from_millis(10), RUNS, conflict, &IN_MEMORY),
             // The document asks for a time that is acceptable with the default batch size, and names none.
             Case::E13 => (Duration::from_secs(30), IMPORT_RUNS, import, &on_disk),
             _ => continue,
@@ -105,9 +105,17 @@ fn judge_on(
     };
 }
 
-fn held((peak, beside): (u64, String), store: StoreChoice) -> Measured {
-    let words = format!("{} of heap on {} ({beside})", megabytes(peak), store.store_names()[0]);
-    Measured { words, is_below_limit: peak < HEAP_BYTES_MAX }
+/// Judges the case with a limit of memory by the bytes that each store's run took.
+fn judge_heap(
+    case: &mut CaseReport,
+    stores: &[StoreChoice],
+    measure: impl Fn(StoreChoice) -> Result<(u64, String), String>,
+) {
+    judge_on(&IN_MEMORY, case, stores, &megabytes(HEAP_BYTES_MAX), |store| {
+        let (peak, beside) = measure(store)?;
+        let words = format!("{} of heap on {} ({beside})", megabytes(peak), store.store_names()[0]);
+        Ok(Measured { words, is_below_limit: peak < HEAP_BYTES_MAX })
+    });
 }
 
 fn median(runs: usize, run: impl Fn() -> Result<Duration, String>) -> Result<Duration, String> {
@@ -207,9 +215,7 @@ mod tests {
 
     fn judged(measure: impl Fn(StoreChoice) -> Result<(u64, String), String>) -> CaseReport {
         let mut conformance = crate::conformance::judge(&[Case::DP2], &[StoreChoice::Both], |_| Vec::new());
-        judge_on(&[StoreChoice::Memory], &mut conformance.cases[0], &[StoreChoice::Both], "32.0 MB", |store| {
-            measure(store).map(|taken| held(taken, store))
-        });
+        judge_heap(&mut conformance.cases[0], &[StoreChoice::Both], measure);
         conformance.cases.remove(0)
     }
 
