@@ -846,7 +846,12 @@ impl Replica {
             change.ops.clone_from(&old.ops);
             change.authority_epochs = self.authority_epochs_of(&change.ops);
             if let Err(error) = self.check_ops(&change) {
-                batch.notices.push(Notice::Discarded { id: rejected, reason: error.to_string() });
+                let problem = error.to_string();
+                batch.notices.push(match error {
+                    // As the main would rule.
+                    Error::Purged { .. } => Notice::Rejected { id: rejected, reason: Reason::Purged { problem } },
+                    _ => Notice::Discarded { id: rejected, reason: problem },
+                });
                 continue;
             }
             let id = change.id;

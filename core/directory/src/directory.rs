@@ -48,8 +48,7 @@ pub struct Directory {
     records: u64,
     gathered: Vec<Output>,
     started: Instant,
-    /// Given back when the process ends, however it does.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What came of transactions.
@@ -107,7 +106,7 @@ impl Directory {
         Directory::open_locked(path, lock)
     }
 
-    fn open_locked(path: &Path, lock: File) -> Result<Self, Error> {
+    fn open_locked(path: &Path, lock: Lock) -> Result<Self, Error> {
         let settings = Settings::read(&path.join(SETTINGS))?;
         let log = SqliteLog::open(&path.join(LOG))?;
         let records = log.records()?;
@@ -334,12 +333,24 @@ pub(crate) fn require_empty(path: &Path) -> Result<(), Error> {
     if is_empty { Ok(()) } else { Err(Error::NotEmpty(path.to_owned())) }
 }
 
+/// A directory taken for this process, which is given back when the process ends, however it does.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that another thread is starting has a copy of it until it runs a program of its
+    /// own, and keeps it locked for as long.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the directory for this process.
-pub(crate) fn lock(path: &Path) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, Error> {
     let file = path.join(LOCK);
     let lock = File::options().create(true).truncate(false).write(true).open(&file).map_err(Error::io(&file))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(Error::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(Error::Io { path: file, error }),
     }
@@ -411,4 +422,19 @@ fn parse_transaction(number: usize, line: &str) -> Result<Transaction, Error> {
     let Line { tx, statements, depends_on, created_at, is_strict } = read;
     let tx = tx.map_or_else(random_tx, Ok)?;
     Ok(Transaction { tx, statements, depends_on, created_at, is_strict, participants: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_given_back_though_a_process_that_is_starting_has_a_copy_of_its_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock(directory.path()).unwrap();
+        let _copy = held.0.try_clone().unwrap();
+        assert!(matches!(lock(directory.path()), Err(Error::Locked(_))));
+        drop(held);
+        assert!(lock(directory.path()).is_ok());
+    }
 }

@@ -24,6 +24,8 @@ pub struct Durability {
     holders: BTreeMap<ChangeId, BTreeSet<u32>>,
     /// The changes whose author told that they were rejected.
     told: BTreeSet<ChangeId>,
+    /// Those of which it told that nothing is left of what they would bring back.
+    purged: BTreeSet<ChangeId>,
     /// The hosts that crashed: what they had to tell may have died with them.
     crashed: BTreeSet<u32>,
 }
@@ -39,8 +41,11 @@ impl Checker for Durability {
             EventKind::Returned { result: Ok(id), .. } => {
                 self.done.insert(*id, Some(host));
             }
-            EventKind::Notified(Notice::Rejected { id, .. }) => {
+            EventKind::Notified(Notice::Rejected { id, reason }) => {
                 self.told.insert(*id);
+                if matches!(reason, Reason::Purged { .. }) {
+                    self.purged.insert(*id);
+                }
             }
             EventKind::Notified(Notice::Applied { entry }) => {
                 self.holders.entry(entry.change.id).or_default().insert(host);
@@ -99,7 +104,7 @@ impl Durability {
                     let author = replicas.iter().find(|other| other.id == id.replica).map(|author| author.host);
                     self.told.contains(&id) || author.is_none_or(|author| self.crashed.contains(&author))
                 };
-                if let Err(problem) = fates.of(*id, is_told) {
+                if let Err(problem) = fates.of(*id, &self.purged, is_told) {
                     let message = format!("change {id} was accepted, and at replica {host} it {problem}");
                     return Err(Finding::new(message, &[host]));
                 }
@@ -128,7 +133,12 @@ impl<'a> Fates<'a> {
     }
 
     /// Follows a change to where it is applied, or rejected for good and told of.
-    fn of(&self, mut id: ChangeId, is_told: impl Fn(ChangeId) -> bool) -> Result<(), String> {
+    fn of(
+        &self,
+        mut id: ChangeId,
+        purged: &BTreeSet<ChangeId>,
+        is_told: impl Fn(ChangeId) -> bool,
+    ) -> Result<(), String> {
         while !self.applied.contains(&id) {
             let Some(rejection) = self.rejections.get(&id) else {
                 return Err("was neither applied nor rejected".into());
@@ -138,6 +148,7 @@ impl<'a> Fates<'a> {
                 Reason::Drift { .. } | Reason::Follows { .. } | Reason::Compacted { .. } => {
                     match self.written_anew(rejection) {
                         Some(anew) => id = anew,
+                        None if purged.contains(&id) => return Ok(()),
                         None => return Err(format!("was rejected as {id} and not written anew: {}", rejection.reason)),
                     }
                 }
@@ -269,6 +280,19 @@ mod tests {
         assert_eq!(problem(&mut crashed, ended.clone()), "", "it may have died before it could");
         checker.observe(&noticed(1, Notice::Rejected { id: change.id, reason })).unwrap();
         assert_eq!(problem(&mut checker, ended), "");
+    }
+
+    #[test]
+    fn what_was_purged_since_need_not_be_written_anew_if_its_author_tells() {
+        let change = change(id(1, 1), 900, &[], Vec::new());
+        let ended = || ended(std::slice::from_ref(&change), &[(&change, Reason::Drift { main_ms: 1 })]);
+        let mut checker = done(change.id);
+        let mut told = |reason| {
+            checker.observe(&noticed(1, Notice::Rejected { id: change.id, reason })).unwrap();
+            problem(&mut checker, ended())
+        };
+        assert!(told(Reason::Drift { main_ms: 1 }).contains("not written anew"));
+        assert_eq!(told(Reason::Purged { problem: "nothing is left".into() }), "");
     }
 
     #[test]
