@@ -41,6 +41,9 @@
 //! A rule by which updates or edges bring rows back, set when rows are forgotten already, does not bring back what they held:
 //! such a row shows what was written to it after the cut, and perhaps what a kept change had written to it among other things.
 //!
+//! A replica that takes a base in place of its own log may have changes that the main has yet to refuse. Until it does, they are
+//! shown over what is left of the log, as if what is forgotten had never been.
+//!
 //! The audit forgets conflicts before the cut. The view, which is all that clients see, is the same before and after.
 //!
 //! # Who was away for longer

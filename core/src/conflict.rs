@@ -10,7 +10,7 @@
 //! who had not seen it dropped its table or its column, and a value that is none of the type its column has been given.
 //! Both are kept and come back, by UNDROP or with a type that holds them. What schema changes lose is in [`schema`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Cells, Change, Element, Op};
 use crate::clock::{Lsn, Rank};
 use crate::flat_map::{FlatMap, grow};
-use crate::id::{ChangeId, ColumnId, TableId};
+use crate::id::{ChangeId, ColumnId, ReplicaId, TableId};
 use crate::policy::{Place, Policy};
 use crate::schema::{Schema, TableState};
 use crate::state::{Made, Miscast, Ousted, State};
@@ -172,49 +172,37 @@ pub struct Found {
     pub schema_losses: Vec<SchemaLoss>,
 }
 
-/// What a write the audit has entered did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
-    /// It made the element.
-    Inserted,
-    /// It wrote to the element, which by that may be there again.
-    Updated,
-    /// It deleted the element.
-    Deleted,
-    /// It gave a cell a value.
-    Set(ColumnId),
-    /// It added to a cell.
-    Added(ColumnId),
-}
-
-/// A write the audit has entered. What it wrote stands in its change, which also tells what its author had seen.
+/// An operation on an element that the audit has entered. What it wrote stands in its change, which also tells what its author
+/// had seen.
 #[derive(Clone, Debug)]
 struct Entered {
     change: Arc<Change>,
-    place: Place,
-    deed: Deed,
+    index: u32,
+    lsn: Lsn,
 }
 
 impl Entered {
     fn op(&self) -> &Op {
-        &self.change.ops[self.place.rank.index as usize]
+        &self.change.ops[self.index as usize]
     }
 
-    fn write(&self) -> Write {
-        let written = match self.deed {
-            Deed::Inserted => Written::Inserted,
-            Deed::Updated => Written::Updated,
-            Deed::Deleted => Written::Deleted,
-            Deed::Set(column) => Written::Value(self.value(column).cloned().unwrap_or(Value::Null)),
-            Deed::Added(_) => match self.op() {
-                Op::Increment { by, .. } => Written::Incremented(by.clone()),
-                _ => unreachable!("only an increment adds"),
-            },
+    fn place(&self) -> Place {
+        Place { rank: self.change.rank(self.index, self.op()), lsn: self.lsn }
+    }
+
+    /// What it wrote to a column, `None` for the element's existence.
+    fn write(&self, column: Option<ColumnId>) -> Write {
+        let written = match (self.op(), column) {
+            (Op::Delete { .. }, _) => Written::Deleted,
+            (Op::Insert { .. }, None) => Written::Inserted,
+            (_, None) => Written::Updated,
+            (Op::Increment { by, .. }, Some(_)) => Written::Incremented(by.clone()),
+            (_, Some(column)) => Written::Value(self.value(column).cloned().unwrap_or(Value::Null)),
         };
-        Write { rank: self.place.rank, written }
+        Write { rank: self.place().rank, written }
     }
 
-    /// What its operation gave a column, if that was a value.
+    /// What it gave a column, if that was a value.
     fn value(&self, column: ColumnId) -> Option<&Value> {
         match self.op() {
             Op::Insert { cells, .. } | Op::Update { cells, .. } => cells.get(&column),
@@ -222,7 +210,7 @@ impl Entered {
         }
     }
 
-    /// The columns its operation wrote to, in order.
+    /// The columns it wrote to, in order.
     fn columns(&self) -> impl Iterator<Item = ColumnId> {
         let (cells, added) = match self.op() {
             Op::Insert { cells, .. } | Op::Update { cells, .. } => (Some(cells), None),
@@ -240,40 +228,45 @@ impl Entered {
         }
     }
 
+    fn is_insert(&self) -> bool {
+        matches!(self.op(), Op::Insert { .. })
+    }
+
+    fn is_increment(&self) -> bool {
+        matches!(self.op(), Op::Increment { .. })
+    }
+
     fn is_delete(&self) -> bool {
-        self.deed == Deed::Deleted
-    }
-
-    /// The same operation as a write to the element's existence.
-    fn as_existence(&self) -> Option<Entered> {
-        let is_update = matches!(self.op(), Op::Update { .. } | Op::Increment { .. });
-        is_update.then(|| Entered { deed: Deed::Updated, ..self.clone() })
+        matches!(self.op(), Op::Delete { .. })
     }
 }
 
-/// What was entered for one element, in the order in which it came.
+/// What was entered for one element: by author, in the author's order.
 #[derive(Clone, Debug, Default)]
-struct Entries {
-    existence: Vec<Entered>,
-    cells: FlatMap<ColumnId, Vec<Entered>>,
-}
+struct Entries(FlatMap<ReplicaId, Vec<Entered>>);
 
 impl Entries {
-    fn of(&mut self, column: Option<ColumnId>) -> &mut Vec<Entered> {
-        match column {
-            None => &mut self.existence,
-            Some(column) => self.cells.or_default(column),
-        }
+    fn iter(&self) -> impl Iterator<Item = &Entered> {
+        self.0.values().flatten()
     }
 
-    /// By column, `None` for the element's existence.
-    fn registers(&self) -> impl Iterator<Item = (Option<ColumnId>, &Vec<Entered>)> {
-        let cells = self.cells.iter().map(|(column, writes)| (Some(*column), writes));
-        std::iter::once((None, &self.existence)).chain(cells)
+    fn insert(&mut self, new: Entered) {
+        let place = |entered: &Entered| (entered.change.id.seq, entered.index);
+        let of_author = self.0.or_default(new.change.id.replica);
+        let at = of_author.partition_point(|entered| place(entered) < place(&new));
+        grow(of_author);
+        of_author.insert(at, new);
     }
 
-    fn deletes(&self) -> impl Iterator<Item = &Entered> {
-        self.existence.iter().filter(|entered| entered.is_delete())
+    /// What neither saw of the other. What the change's author had seen is passed over at once, however much it is.
+    fn concurrent_with<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = &'a Entered> {
+        let unseen = move |(author, entered): (&ReplicaId, &'a Vec<Entered>)| {
+            let head = change.seen.head(*author);
+            let has_gaps = change.seen.gaps().any(|gap| gap.replica == *author);
+            let from = if has_gaps { 0 } else { entered.partition_point(|entered| entered.change.id.seq <= head) };
+            &entered[from..]
+        };
+        self.0.iter().flat_map(unseen).filter(|entered| entered.change.is_concurrent_with(change))
     }
 }
 
@@ -281,37 +274,33 @@ impl Entries {
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
     writes: BTreeMap<Element, Entries>,
-    losses: Losses,
+    losses: BTreeMap<LossId, Lost>,
     schema: SchemaAudit,
 }
 
 impl Audit {
     /// Enters a change. The schema is that after the change.
     pub fn record(&mut self, change: &Arc<Change>, lsn: Lsn, schema: &Schema) -> Found {
-        let mut found = Found::default();
+        let (mut found, mut changed) = (Found::default(), Changed::default());
         for (rank, op) in change.ranked_ops() {
-            let entered = |deed| Entered { change: Arc::clone(change), place: Place { rank, lsn }, deed };
             match op {
-                Op::Insert { element, cells } | Op::Update { element, cells } => {
-                    if matches!(op, Op::Insert { .. }) {
-                        self.enter(element, None, entered(Deed::Inserted), schema, &mut found);
-                    }
-                    for column in cells.keys() {
-                        self.enter(element, Some(*column), entered(Deed::Set(*column)), schema, &mut found);
-                    }
+                Op::Insert { element, .. }
+                | Op::Update { element, .. }
+                | Op::Increment { element, .. }
+                | Op::Delete { element } => {
+                    let entered = Entered { change: Arc::clone(change), index: rank.index, lsn };
+                    self.enter(element, entered, schema, &mut changed);
                 }
-                Op::Increment { element, column, .. } => {
-                    self.enter(element, Some(*column), entered(Deed::Added(*column)), schema, &mut found);
-                }
-                Op::Delete { element } => self.enter(element, None, entered(Deed::Deleted), schema, &mut found),
                 Op::Schema(ddl) => {
                     found.schema_losses.extend(self.schema.record(change, rank, ddl));
                     if matches!(ddl, crate::ddl::Ddl::SetRule { .. }) {
-                        self.judge_anew(ddl.table_id(), schema, &mut found);
+                        self.judge_anew(ddl.table_id(), schema, &mut changed.losses);
                     }
                 }
             }
         }
+        found.losses = changed.losses.iter().filter_map(|place| self.losses.get(place)?.tell(place.2)).collect();
+        found.merged = changed.merged.into_iter().collect();
         found
     }
 
@@ -329,8 +318,9 @@ impl Audit {
         let schema = state.numbered_schema();
         let place = |loss: &Loss| (loss.register.clone(), loss.loser.rank);
         let ousted = state.ousted().into_iter().map(|ousted| Audit::ousted(ousted, schema));
+        let told = self.losses.iter().filter_map(|((.., column), lost)| lost.tell(*column));
         let mut losses: BTreeMap<(Register, Rank), Loss> =
-            self.losses.iter().chain(ousted).map(|loss| (place(&loss), loss)).collect();
+            told.chain(ousted).map(|loss| (place(&loss), loss)).collect();
         for loss in self.hidden().chain(state.miscasts().into_iter().map(miscast)) {
             losses.entry(place(&loss)).or_insert(loss);
         }
@@ -364,61 +354,50 @@ impl Audit {
 
     /// The writes that a drop hides whose author had not seen them.
     fn hidden(&self) -> impl Iterator<Item = Loss> {
-        let registers = self
-            .writes
-            .iter()
-            .flat_map(|(element, entries)| entries.registers().map(move |(column, writes)| (element, column, writes)));
-        registers.flat_map(|(element, column, writes)| {
+        let entered = self.writes.iter().flat_map(|(element, entries)| entries.iter().map(move |one| (element, one)));
+        let writes = entered.flat_map(|(element, one)| {
+            let existence = one.is_insert().then_some(None);
+            existence.into_iter().chain(one.columns().map(Some)).map(move |column| (element, one, column))
+        });
+        writes.filter_map(|(element, one, column)| {
             let table = element.table();
             let of_column = || self.schema.standing_drop(table, Subject::Column(column?));
             let drop = self.schema.standing_drop(table, Subject::Table).or_else(of_column);
-            let is_hidden = move |write: &&Entered| {
-                !write.is_delete() && drop.is_some_and(|(change, _)| change.is_concurrent_with(&write.change))
-            };
-            writes.iter().filter(is_hidden).filter_map(move |write| {
-                let winner = Write { rank: drop?.1, written: Written::Dropped };
-                let fields = column.map_or_else(|| write.columns().collect(), |column| vec![column]);
-                let (conflict, resolution) = (ConflictType::ConcurrentDrop, Resolution::SchemaWins);
-                let (register, loser) = (Register { element: element.clone(), column }, write.write());
-                Some(Loss { register, conflict, resolution, loser, winner, fields, taken_by: None })
-            })
+            let (_, rank) = drop.filter(|(change, _)| change.is_concurrent_with(&one.change))?;
+            let winner = Write { rank, written: Written::Dropped };
+            let fields = column.map_or_else(|| one.columns().collect(), |column| vec![column]);
+            let (conflict, resolution) = (ConflictType::ConcurrentDrop, Resolution::SchemaWins);
+            let (register, loser) = (Register { element: element.clone(), column }, one.write(column));
+            Some(Loss { register, conflict, resolution, loser, winner, fields, taken_by: None })
         })
     }
 
-    fn enter(&mut self, element: &Element, column: Option<ColumnId>, new: Entered, schema: &Schema, found: &mut Found) {
+    fn enter(&mut self, element: &Element, new: Entered, schema: &Schema, changed: &mut Changed) {
         let entries = match self.writes.get_mut(element) {
             Some(entries) => entries,
             None => self.writes.entry(element.clone()).or_default(),
         };
-        let mut court = Court { element, table: schema.table(element.table()), losses: &mut self.losses, found };
-        entries.of(column).iter().for_each(|old| court.collide(column, old, &new));
-        if column.is_some() {
-            entries.deletes().for_each(|old| court.collide(column, old, &new));
-        } else if new.is_delete() {
-            for (cell, writes) in &entries.cells {
-                writes.iter().for_each(|old| court.collide(Some(*cell), old, &new));
-            }
+        if let Some(table) = schema.table(element.table()) {
+            let mut court = Court { element, table, losses: &mut self.losses, changed };
+            entries.concurrent_with(&new.change).for_each(|old| court.judge(old, &new));
         }
-        let same = entries.of(column);
-        grow(same);
-        same.push(new);
+        entries.insert(new);
     }
 
     /// Judges every pair in a table again, after its rules have changed.
-    fn judge_anew(&mut self, table: TableId, schema: &Schema, found: &mut Found) {
-        self.losses.0.retain(|_, lost| lost.loser.op().element().is_none_or(|element| element.table() != table));
-        let mut again = Found::default();
-        for (element, entries) in self.writes.iter().filter(|(element, _)| element.table() == table) {
-            let table = schema.table(table);
-            let mut court = Court { element, table, losses: &mut self.losses, found: &mut again };
-            for (column, entered) in entries.registers() {
-                for (index, one) in entered.iter().enumerate() {
-                    let deletes = entries.deletes().filter(|_| column.is_some());
-                    entered[..index].iter().chain(deletes).for_each(|other| court.collide(column, other, one));
-                }
+    fn judge_anew(&mut self, id: TableId, schema: &Schema, changed: &mut BTreeSet<LossId>) {
+        self.losses.retain(|_, lost| lost.loser.op().element().is_none_or(|element| element.table() != id));
+        changed.retain(|place| self.losses.contains_key(place));
+        let Some(table) = schema.table(id) else { return };
+        let mut again = Changed::default();
+        for (element, entries) in self.writes.iter().filter(|(element, _)| element.table() == id) {
+            let mut court = Court { element, table, losses: &mut self.losses, changed: &mut again };
+            for one in entries.iter() {
+                let others = entries.concurrent_with(&one.change).filter(|other| other.change.id < one.change.id);
+                others.for_each(|other| court.judge(other, one));
             }
         }
-        found.losses.extend(again.losses);
+        changed.extend(again.losses);
     }
 }
 
@@ -430,79 +409,85 @@ struct Lost {
     resolution: Resolution,
 }
 
+/// The operation that lost, and the column in which it did, `None` for the element's existence.
+type LossId = (ChangeId, u32, Option<ColumnId>);
+
 impl Lost {
-    fn tell(&self, register: Register) -> Loss {
+    fn tell(&self, column: Option<ColumnId>) -> Option<Loss> {
         let Lost { loser, winner, resolution } = self;
+        let register = Register { element: loser.op().element()?.clone(), column };
         let involves_delete = loser.is_delete() || winner.is_delete();
         let conflict = if involves_delete { ConflictType::ConcurrentDelete } else { ConflictType::ConcurrentUpdate };
-        let (fields, taken_by, resolution) = (fields(loser, winner), None, *resolution);
-        Loss { register, conflict, resolution, loser: loser.write(), winner: winner.write(), fields, taken_by }
+        let (fields, loser, winner) = (fields(loser, winner), loser.write(column), winner.write(column));
+        Some(Loss { register, conflict, resolution: *resolution, loser, winner, fields, taken_by: None })
     }
 }
 
-/// Losses by the operation that lost, and by the column in which it did, `None` for the element's existence.
-#[derive(Clone, Debug, Default)]
-struct Losses(BTreeMap<(ChangeId, u32, Option<ColumnId>), Lost>);
-
-impl Losses {
-    fn iter(&self) -> impl Iterator<Item = Loss> {
-        self.0.iter().filter_map(|((.., column), lost)| {
-            let element = lost.loser.op().element()?.clone();
-            Some(lost.tell(Register { element, column: *column }))
-        })
-    }
+/// What a change did to the audit.
+#[derive(Debug, Default)]
+struct Changed {
+    /// The losses it added or altered.
+    losses: BTreeSet<LossId>,
+    /// The counters to which it and concurrent ones add.
+    merged: BTreeSet<Register>,
 }
 
-/// Where the writes to one element are judged.
+/// Where the operations on one element are judged.
 struct Court<'a> {
     element: &'a Element,
-    table: Option<&'a TableState>,
-    losses: &'a mut Losses,
-    found: &'a mut Found,
+    table: &'a TableState,
+    losses: &'a mut BTreeMap<LossId, Lost>,
+    changed: &'a mut Changed,
 }
 
 impl Court<'_> {
-    /// Judges two writes that compete for a register, if neither author had seen the other.
-    fn collide(&mut self, column: Option<ColumnId>, one: &Entered, other: &Entered) {
-        let Some(table) = self.table.filter(|_| one.change.is_concurrent_with(&other.change)) else { return };
-        if matches!((one.deed, other.deed), (Deed::Added(_), Deed::Added(_))) {
-            self.found.merged.push(Register { element: self.element.clone(), column });
-            return;
-        }
-        let policy = column.map_or_else(|| table.policy(), |column| table.column_policy(column));
-        self.judge(column, one, other, policy);
-        // A write to a cell may also bring its row back from a delete.
-        if column.is_some() && table.update_revives() {
-            let (delete, write) = if one.is_delete() { (one, other) } else { (other, one) };
-            if let Some(update) = write.as_existence().filter(|_| delete.is_delete()) {
-                self.judge(None, delete, &update, table.policy());
+    /// Judges two operations of which neither author had seen the other.
+    fn judge(&mut self, one: &Entered, other: &Entered) {
+        let (of_table, placed) = (self.table.policy(), [(one, one.place()), (other, other.place())]);
+        let (delete, write) = if one.is_delete() { (one, other) } else { (other, one) };
+        if !delete.is_delete() {
+            for column in one.columns().filter(|column| other.has_written_to(*column)) {
+                if one.is_increment() && other.is_increment() {
+                    let register = Register { element: self.element.clone(), column: Some(column) };
+                    self.changed.merged.insert(register);
+                } else {
+                    self.judge_register(Some(column), placed, self.table.column_policy(column));
+                }
+            }
+        } else if !write.is_delete() {
+            for column in write.columns() {
+                self.judge_register(Some(column), placed, self.table.column_policy(column));
+            }
+            // A write to a cell may also bring its row back from a delete.
+            if write.is_insert() || self.table.update_revives() && write.columns().next().is_some() {
+                self.judge_register(None, placed, of_table);
             }
         }
     }
 
-    fn judge(&mut self, column: Option<ColumnId>, one: &Entered, other: &Entered, policy: Policy) {
-        let (loser, winner) =
-            if policy.compare(&one.place, &other.place).is_lt() { (one, other) } else { (other, one) };
-        let is_loss = match (loser.deed, winner.deed) {
-            (Deed::Set(lost), Deed::Set(kept)) => loser.value(lost) != winner.value(kept),
-            (Deed::Set(_) | Deed::Added(_), Deed::Deleted) => true,
-            (Deed::Inserted | Deed::Updated, Deed::Deleted) | (Deed::Deleted, Deed::Inserted | Deed::Updated) => {
-                column.is_none()
-            }
-            _ => false,
+    /// Judges what two operations wrote to one register.
+    fn judge_register(&mut self, column: Option<ColumnId>, placed: [(&Entered, Place); 2], policy: Policy) {
+        let [one, other] = placed;
+        let ((loser, losing), (winner, winning)) =
+            if policy.compare(&one.1, &other.1).is_lt() { (one, other) } else { (other, one) };
+        let differ =
+            |column| matches!((loser.value(column), winner.value(column)), (Some(lost), Some(kept)) if lost != kept);
+        let is_loss = match column {
+            None => true,
+            Some(_) if loser.is_delete() => false,
+            Some(column) => winner.is_delete() || differ(column),
         };
         if !is_loss {
             return;
         }
-        let place = (loser.change.id, loser.place.rank.index, column);
-        let known = self.losses.0.get(&place);
-        if known.is_some_and(|known| !policy.compare(&winner.place, &known.winner.place).is_gt()) {
+        let place = (loser.change.id, loser.index, column);
+        let known = self.losses.get(&place);
+        if known.is_some_and(|known| !policy.compare(&winning, &known.winner.place()).is_gt()) {
             return;
         }
-        let resolution = Resolution::of(policy, &loser.place.rank, &winner.place.rank);
-        let lost = Lost { loser: loser.clone(), winner: winner.clone(), resolution };
-        self.found.losses.push(lost.tell(Register { element: self.element.clone(), column }));
-        self.losses.0.insert(place, lost);
+        let resolution = Resolution::of(policy, &losing.rank, &winning.rank);
+        self.losses.insert(place, Lost { loser: loser.clone(), winner: winner.clone(), resolution });
+        self.changed.losses.insert(place);
     }
 }
 
@@ -537,9 +522,9 @@ mod tests {
     use super::schema::{Claim, SchemaConflict};
     use super::*;
     use crate::change::{ChangeId, Node};
-    use crate::clock::Timestamp;
+    use crate::clock::{Seen, Timestamp};
     use crate::ddl::{Column, Ddl, Rule, column_id};
-    use crate::id::{Digest, ReplicaId, TxId};
+    use crate::id::{Digest, TxId};
     use crate::value::Type;
 
     fn table() -> Ddl {
@@ -730,6 +715,19 @@ mod tests {
             []
         );
         assert_eq!(audit(&[change(id(1, 1), 10, &[], update("a")), change(id(2, 1), 20, &[], update("a"))]), []);
+    }
+
+    #[test]
+    fn what_its_author_had_passed_and_could_not_apply_is_concurrent() {
+        let failed = change(id(1, 1), 10, &[], update("a"));
+        let later = change(id(1, 2), 15, &[id(1, 1)], increment(1));
+        let mut seen = Seen::default();
+        seen.pass(id(1, 1));
+        seen.insert(id(1, 2));
+        let knowing = Arc::new(Change { seen, ..(*change(id(2, 1), 20, &[], update("b"))).clone() });
+        let losses = audit(&[failed, later, knowing]);
+        assert_eq!(losses.len(), 1);
+        assert_eq!(losses[0].loser.written, Written::Value("a".into()));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! what comes after it, it is not seen, and it is listed until it is retried with success or a person dismisses it. (Sync
 //! Policy, cases E2 and E5.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::change::{Change, ChangeId};
@@ -422,15 +423,19 @@ impl ChangeLog {
             let next = next.take_while(|(_, numbered)| fits(size(numbered)));
             return next.map(|(lsn, numbered)| self.deliver(numbered, lsn)).collect();
         }
-        let mut positions: Vec<usize> = Vec::new();
-        for head in self.seen.heads() {
+        let lacking = self.seen.heads().filter_map(|head| {
             let after = ChangeId { replica: head.replica, seq: cursor.seen.head(head.replica).saturating_add(1) };
-            if after.seq <= head.seq {
-                positions.extend(self.changes.range(after..=head).map(|(_, logged)| logged.position));
-            }
-        }
-        positions.sort_unstable();
-        let next = positions.into_iter().map(|position| &self.changes[&self.order[position]]);
+            (after.seq <= head.seq).then(|| self.changes.range(after..=head).map(|(_, logged)| logged.position))
+        });
+        let mut of_authors: Vec<_> = lacking.collect();
+        let firsts = of_authors.iter_mut().enumerate();
+        let mut firsts: BinaryHeap<_> =
+            firsts.filter_map(|(author, positions)| Some(Reverse((positions.next()?, author)))).collect();
+        let next = std::iter::from_fn(|| {
+            let Reverse((position, author)) = firsts.pop()?;
+            firsts.extend(of_authors[author].next().map(|following| Reverse((following, author))));
+            Some(&self.changes[&self.order[position]])
+        });
         let next = next.filter_map(|logged| Some((logged, logged.change.as_ref()?))).take(limits.changes);
         let next = next.take_while(|(logged, _)| fits(logged.bytes));
         let entry = |(logged, change): (&Logged, &Arc<Change>)| Entry { change: Arc::clone(change), lsn: logged.lsn };

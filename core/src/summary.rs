@@ -15,7 +15,7 @@
 //! it is harmless: the answer carries the fingerprint of the answering side's heads, and if what is made of the answer has
 //! another, everything is asked again under a new key, and the third time whole. (Distributed Sync Engine, case D5.1.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,10 +100,21 @@ fn short_name(key: &Key, replica: ReplicaId) -> ShortName {
     name
 }
 
+/// A sum over heads, by whole names.
+fn fingerprint(heads: impl Iterator<Item = ChangeId>, key: &Key) -> [u8; 16] {
+    let mut fingerprint = Fingerprint::default();
+    for head in heads {
+        let mut element = [0; 24];
+        element[..16].copy_from_slice(&head.replica.0);
+        element[16..].copy_from_slice(&head.seq.to_be_bytes());
+        fingerprint.add(key, &element);
+    }
+    fingerprint.bytes()
+}
+
 /// Some heads under a key.
 struct Keyed {
-    symbols: BTreeMap<Symbol, ChangeId>,
-    authors: BTreeMap<ShortName, ReplicaId>,
+    heads: Vec<(Symbol, ChangeId)>,
     fingerprint: [u8; 16],
 }
 
@@ -113,23 +124,21 @@ impl Keyed {
         if seen.gaps().next().is_some() {
             return None;
         }
-        let (mut symbols, mut authors) = (BTreeMap::new(), BTreeMap::new());
-        let mut fingerprint = Fingerprint::default();
-        for head in seen.heads() {
-            let name = short_name(key, head.replica);
-            if authors.insert(name, head.replica).is_some() {
-                return None;
-            }
+        let keyed = |head: ChangeId| {
             let mut payload = [0; PAYLOAD_BYTES];
-            payload[..6].copy_from_slice(&name);
+            payload[..6].copy_from_slice(&short_name(key, head.replica));
             payload[6..].copy_from_slice(&u32::try_from(head.seq).ok()?.to_be_bytes());
-            symbols.insert(sketch::symbol(key, payload), head);
-            let mut element = [0; 24];
-            element[..16].copy_from_slice(&head.replica.0);
-            element[16..].copy_from_slice(&head.seq.to_be_bytes());
-            fingerprint.add(key, &element);
-        }
-        Some(Keyed { symbols, authors, fingerprint: fingerprint.bytes() })
+            Some((sketch::symbol(key, payload), head))
+        };
+        let heads: Vec<_> = seen.heads().map(keyed).collect::<Option<_>>()?;
+        let mut names: Vec<ShortName> = heads.iter().map(|(symbol, _)| symbol_of(symbol).0).collect();
+        names.sort_unstable();
+        let is_clear = names.is_sorted_by(|one, other| one < other);
+        is_clear.then(|| Keyed { heads, fingerprint: fingerprint(seen.heads(), key) })
+    }
+
+    fn sketch(&self, key: &Key, cells: usize) -> Vec<Symbol> {
+        sketch::sketch(self.heads.iter().map(|(symbol, _)| symbol), key, cells)
     }
 }
 
@@ -145,8 +154,8 @@ impl Summary {
     #[must_use]
     pub fn new(seen: &Seen, key: Key, cells: usize) -> Option<Summary> {
         let keyed = Keyed::new(seen, &key)?;
-        let cells = sketch::sketch(keyed.symbols.keys(), &key, cells);
-        Some(Summary { key, heads: keyed.symbols.len() as u64, fingerprint: keyed.fingerprint, cells })
+        let cells = keyed.sketch(&key, cells);
+        Some(Summary { key, heads: keyed.heads.len() as u64, fingerprint: keyed.fingerprint, cells })
     }
 
     /// What the summary says to one who has seen `ours`; `None` if there is no way to compare them under this key.
@@ -157,24 +166,24 @@ impl Summary {
         if keyed.fingerprint == self.fingerprint {
             return Some(Compared::Clear { theirs: ours.clone(), answer });
         }
-        let differences_min = self.heads.abs_diff(keyed.symbols.len() as u64).max(1);
-        let cells = sketch::sketch(keyed.symbols.keys(), &self.key, self.cells.len());
+        let differences_min = self.heads.abs_diff(keyed.heads.len() as u64).max(1);
+        let cells = keyed.sketch(&self.key, self.cells.len());
         let differences = sketch::difference(&self.cells, &cells, &self.key);
-        let Some(differences) = differences else { return Some(Compared::Unclear { differences_min }) };
+        let Some(mut theirs_alone) = differences else { return Some(Compared::Unclear { differences_min }) };
         let (mut theirs, mut answer) = (ours.clone(), answer);
-        for symbol in &differences {
-            if let Some(head) = keyed.symbols.get(symbol) {
+        for (symbol, head) in &keyed.heads {
+            if theirs_alone.remove(symbol) {
                 answer.heads.push(*head);
                 theirs.set_head(head.replica, 0);
             }
         }
-        for symbol in differences.iter().filter(|symbol| !keyed.symbols.contains_key(*symbol)) {
-            let (name, seq) = symbol_of(symbol);
-            answer.gone.push(name);
-            if let Some(author) = keyed.authors.get(&name) {
-                theirs.set_head(*author, seq);
+        let told: BTreeMap<ShortName, u64> = theirs_alone.iter().map(symbol_of).collect();
+        for (symbol, head) in &keyed.heads {
+            if let Some(seq) = told.get(&symbol_of(symbol).0) {
+                theirs.set_head(head.replica, *seq);
             }
         }
+        answer.gone = told.into_keys().collect();
         Some(Compared::Clear { theirs, answer })
     }
 }
@@ -184,13 +193,18 @@ impl Difference {
     /// collided.
     #[must_use]
     pub fn resolve(&self, asked: &Seen) -> Option<Seen> {
-        let keyed = Keyed::new(asked, &self.key)?;
         let mut theirs = asked.clone();
-        for name in &self.gone {
-            theirs.set_head(*keyed.authors.get(name)?, 0);
+        let mut gone: BTreeSet<ShortName> = self.gone.iter().copied().collect();
+        for head in asked.heads() {
+            if gone.is_empty() {
+                break;
+            }
+            if gone.remove(&short_name(&self.key, head.replica)) {
+                theirs.set_head(head.replica, 0);
+            }
         }
         self.heads.iter().for_each(|head| theirs.set_head(head.replica, head.seq));
-        let is_right = Keyed::new(&theirs, &self.key)?.fingerprint == self.fingerprint;
+        let is_right = gone.is_empty() && fingerprint(theirs.heads(), &self.key) == self.fingerprint;
         is_right.then_some(theirs)
     }
 }

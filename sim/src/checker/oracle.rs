@@ -1,7 +1,9 @@
 //! Every graph is what the naive model makes of the changes it comes from, in the midst of trouble and after healing.
 //!
-//! The model knows the whole history, also what was compacted. So there is one thing it cannot be asked: what a graph shows in
-//! which a rule lets deleted rows come back that was set when they were forgotten already. Replicas still have to agree.
+//! The model knows the whole history, also what was compacted. So there are two things it cannot be asked. One is what a graph
+//! shows in which a rule lets deleted rows come back that was set when they were forgotten already; replicas still have to agree.
+//! The other is what a replica shows that took a base while it had changes of its own: until the main has refused those, they
+//! compete with what is left alone.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,8 @@ use crate::outcome::{Property, ReplicaState};
 pub struct Oracle {
     /// The cuts of the compactions, by their numbers.
     cuts: BTreeMap<Lsn, Lsn>,
+    /// The last number for which the base stands that a host took.
+    bases: BTreeMap<u32, Lsn>,
 }
 
 impl Oracle {
@@ -38,6 +42,15 @@ impl Oracle {
             log.iter().filter(is_later).any(|entry| entry.change.ddls().any(|(_, ddl)| revives(ddl)))
         })
     }
+
+    /// Whether a replica shows changes that had not seen what the base stands for that it took since.
+    fn shows_what_will_be_refused(&self, replica: &ReplicaState) -> bool {
+        let Some(base) = self.bases.get(&replica.host) else { return false };
+        let is_in_base = |entry: &&Entry| entry.lsn.is_some_and(|lsn| lsn <= *base);
+        let mut unnumbered = replica.log.iter().filter(|entry| entry.lsn.is_none());
+        unnumbered
+            .any(|own| replica.log.iter().filter(is_in_base).any(|entry| !own.change.seen.contains(entry.change.id)))
+    }
 }
 
 impl Checker for Oracle {
@@ -46,8 +59,14 @@ impl Checker for Oracle {
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), Finding> {
-        if let EventKind::Notified(Notice::Ruled { ruling: Ruling::Compaction(cut), lsn }) = &event.kind {
-            self.cuts.insert(*lsn, *cut);
+        match (&event.kind, event.host) {
+            (EventKind::Notified(Notice::Ruled { ruling: Ruling::Compaction(cut), lsn }), _) => {
+                self.cuts.insert(*lsn, *cut);
+            }
+            (EventKind::Notified(Notice::Resynced { cursor, .. }), Some(host)) => {
+                self.bases.insert(host, cursor.lsn);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -62,7 +81,8 @@ impl Checker for Oracle {
             return Err(Finding::new(message, &[replica.host]));
         }
         let expected = model.view();
-        if replica.view == expected || self.revives_too_late(&replica.log) {
+        let is_unknown = self.revives_too_late(&replica.log) || self.shows_what_will_be_refused(replica);
+        if replica.view == expected || is_unknown {
             return Ok(());
         }
         let message = format!("replica {} does not hold what the model says (replica / model)", replica.host);
@@ -79,6 +99,8 @@ mod tests {
     use super::*;
     use crate::checker::samples::{change, id, insert, noticed, rule, state, users};
     use kuzusync_core::change::Op;
+    use kuzusync_core::message::Cursor;
+    use kuzusync_core::session::Peer;
     use kuzusync_core::value::Value;
 
     #[test]
@@ -120,5 +142,26 @@ mod tests {
         };
         assert!(compacted_as(Some(2)), "the rule came later");
         assert!(!compacted_as(None) && !compacted_as(Some(4)));
+    }
+    #[test]
+    fn what_a_pending_change_shows_over_a_base_it_had_not_seen_is_not_known() {
+        let log = [
+            change(id(1, 1), 1, &[], vec![Op::Schema(users()), insert(1, "Ann")]),
+            change(id(2, 1), 2, &[id(1, 1)], vec![insert(2, "Bob")]),
+            change(id(1, 2), 3, &[id(1, 1)], vec![insert(3, "Cyd")]),
+        ];
+        let mut replica = state(0, &log);
+        for (entry, lsn) in replica.log.iter_mut().zip([Some(1), None, Some(2)]) {
+            entry.lsn = lsn;
+        }
+        replica.view.nodes.get_mut("User").unwrap().clear();
+        let base_through = |lsn: Lsn| {
+            let (mut oracle, cursor) = (Oracle::default(), Cursor { lsn, ..Cursor::default() });
+            oracle.observe(&noticed(0, Notice::Resynced { peer: Peer(1), cursor })).unwrap();
+            oracle.inspect(&replica).is_ok()
+        };
+        assert!(base_through(2), "it had not seen the second");
+        assert!(!base_through(1), "it had seen the first");
+        assert!(Oracle::default().inspect(&replica).is_err(), "it has taken no base");
     }
 }
