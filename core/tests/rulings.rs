@@ -549,6 +549,27 @@ fn a_delete_is_kept_while_what_it_deletes_is_part_of_a_change_that_is() {
 }
 
 #[test]
+fn a_dropped_column_comes_back_after_a_compaction_only_where_a_write_brings_rows_back() {
+    for revives in [true, false] {
+        let mut star = star_with_user(1);
+        let (table, column) = ("User".to_owned(), "name".to_owned());
+        let rule = Statement::SetRule { table: table.clone(), rule: Rule::UpdateRevives(revives) };
+        star.submit(1, 3, rule).unwrap();
+        let drop = Statement::DropColumn { table: table.clone(), column: column.clone(), cascade: true };
+        star.submit(1, 4, drop).unwrap();
+        compact(&mut star);
+        let undrop = star.submit(1, 5, Statement::UndropColumn { table, column });
+        if revives {
+            assert_eq!(undrop, Ok(()));
+            star.assert_name("Alice");
+        } else {
+            assert_eq!(undrop, Err(Error::Purged { what: "column", name: "name".into() }));
+        }
+        star.assert_restored();
+    }
+}
+
+#[test]
 fn who_was_away_for_longer_takes_the_base_and_writes_anew_what_it_had_not_sent() {
     let mut star = star_with_user(2);
     star.disconnect(2);

@@ -19,7 +19,6 @@ use crate::ruling::Ruling;
 use crate::schema::{Schema, TableState};
 use crate::session::{Peer, Session};
 use crate::snapshot::{Base, Purged, Snapshots};
-use crate::state::State;
 use crate::two_phase::Decision;
 
 /// Marks in one retention at most, so that who asks for a compaction every second does not fill the memory.
@@ -139,12 +138,10 @@ impl Replica {
     /// The tables and columns that were dropped up to `cut` and still are, but for columns of tables in which a row may be there
     /// because somebody wrote to them.
     fn purgeable(&self, cut: Lsn) -> BTreeSet<Purged> {
-        let mut state = State::default();
+        let mut at_cut = Schema::default();
         let numbered = self.log.numbered().take_while(|(_, lsn)| *lsn <= cut);
-        for (change, lsn) in numbered.filter(|(change, _)| change.kind() == ChangeKind::Ddl) {
-            state.join(change, lsn);
-        }
-        let schemas = [state.schema(), self.state.numbered_schema()];
+        numbered.for_each(|(change, _)| at_cut.join_change(change));
+        let schemas = [&at_cut, self.state.numbered_schema()];
         let [dropped, still_dropped] = schemas.map(Schema::dropped_ids);
         let revives = |table| schemas.iter().any(|schema| schema.table(table).is_some_and(TableState::update_revives));
         let gone = dropped.intersection(&still_dropped).copied();
