@@ -247,8 +247,14 @@ impl Seen {
     pub fn merge(&mut self, other: &Seen) {
         let is_gap = |id: &ChangeId| !self.contains(*id) && !other.contains(*id);
         self.gaps = self.gaps.union(&other.gaps).copied().filter(is_gap).collect();
+        if self.heads.iter().next().is_none() {
+            self.heads.clone_from(&other.heads);
+            return;
+        }
         for (replica, seq) in other.heads.iter() {
-            self.heads.insert(replica, seq.max(self.head(replica)));
+            if seq > self.head(replica) {
+                self.heads.insert(replica, seq);
+            }
         }
     }
 
