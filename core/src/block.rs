@@ -693,7 +693,7 @@ impl<'a> BlockReader<'a> {
                 let discriminator = if has_discriminator { self.value(lanes.next())? } else { Value::from("") };
                 match discriminator {
                     Value::String(text) if text.is_empty() != has_discriminator => {
-                        Element::Edge(Edge { table, from, to, discriminator: text })
+                        Element::from(Edge { table, from, to, discriminator: text })
                     }
                     _ => return Err("a discriminator is no text"),
                 }

@@ -45,8 +45,14 @@ pub struct Edge {
 pub enum Element {
     /// A node.
     Node(Node),
-    /// An edge.
-    Edge(Edge),
+    /// An edge. Elements are many, and most are nodes: a third as large.
+    Edge(Box<Edge>),
+}
+
+impl From<Edge> for Element {
+    fn from(edge: Edge) -> Self {
+        Element::Edge(Box::new(edge))
+    }
 }
 
 impl Element {

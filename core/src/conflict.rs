@@ -336,7 +336,7 @@ impl Audit {
     fn ousted(ousted: Ousted, schema: &Schema) -> Loss {
         let Ousted { edge: (edge, made), by: (by, by_made) } = ousted;
         let policy = schema.table(edge.table).map_or(Policy::Auto, TableState::policy);
-        let register = Register { element: Element::Edge(edge), column: None };
+        let register = Register { element: Element::from(edge), column: None };
         let write = |made: Made| Write {
             rank: made.place.rank,
             written: if made.is_insert { Written::Inserted } else { Written::Updated },
@@ -347,7 +347,7 @@ impl Audit {
             loser: write(made),
             winner: write(by_made),
             fields: Vec::new(),
-            taken_by: Some(Element::Edge(by)),
+            taken_by: Some(Element::from(by)),
             register,
         }
     }

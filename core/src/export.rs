@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Plain, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::change::{Cells, Change, Edge, Element, Node, Op};
+use crate::change::{Cells, Change, Element, Node, Op};
 use crate::clock::{VectorClock, WallTime};
 use crate::foreign::{ForeignKey, ForeignOp, ForeignRow, ForeignTransaction};
 use crate::id::{DatabaseId, ReplicaId, TableId, canonical_bytes};
@@ -155,11 +155,11 @@ fn key(schema: &Schema, element: &Element) -> Plain {
             });
             json!({ name: plain(&node.key) })
         }
-        Element::Edge(Edge { from, to, discriminator, .. }) if discriminator.is_empty() => {
-            json!({ "from": end(from), "to": end(to) })
+        Element::Edge(edge) if edge.discriminator.is_empty() => {
+            json!({ "from": end(&edge.from), "to": end(&edge.to) })
         }
-        Element::Edge(Edge { from, to, discriminator, .. }) => {
-            json!({ "from": end(from), "to": end(to), "discriminator": discriminator })
+        Element::Edge(edge) => {
+            json!({ "from": end(&edge.from), "to": end(&edge.to), "discriminator": edge.discriminator })
         }
     }
 }

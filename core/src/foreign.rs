@@ -133,7 +133,7 @@ pub(crate) fn resolve(state: &State, rows: &[ForeignRow]) -> Result<Vec<Op>, Err
             ForeignOp::Update => ops.push(Op::Update { cells: cells(schema, &element, row)?, element }),
             ForeignOp::Delete => {
                 if let Element::Node(node) = &element {
-                    let known = state.live_edges(node).cloned().map(Element::Edge);
+                    let known = state.live_edges(node).cloned().map(Element::from);
                     let touches = |element: &&Element| matches!(element, Element::Edge(edge) if edge.from == *node || edge.to == *node);
                     let edges: BTreeSet<Element> = known.chain(made.iter().filter(touches).cloned()).collect();
                     ops.extend(edges.into_iter().map(|element| Op::Delete { element }));
@@ -158,7 +158,7 @@ fn element(schema: &Schema, row: &ForeignRow) -> Result<Element, Error> {
         (ForeignKey::Node(key), Kind::Node { .. }) => Ok(Element::Node(node(schema, &row.table, key)?)),
         (ForeignKey::Edge { from, to, discriminator }, Kind::Edge { .. }) => {
             let (from, to) = (node(schema, &from.0, &from.1)?, node(schema, &to.0, &to.1)?);
-            Ok(Element::Edge(Edge { table: id, from, to, discriminator: discriminator.clone() }))
+            Ok(Element::from(Edge { table: id, from, to, discriminator: discriminator.clone() }))
         }
         _ => Err(Error::UnknownTable { kind, name: row.table.clone() }),
     }

@@ -98,11 +98,11 @@ impl Draft<'_> {
                     self.require(&Element::Node(end.clone()))?;
                 }
                 self.check_multiplicity(&edge)?;
-                self.insert(Element::Edge(edge), cells)
+                self.insert(Element::from(edge), cells)
             }
             Statement::UpdateEdge { edge, properties } => {
                 let (edge, cells) = self.edge(edge, properties)?;
-                self.update(Element::Edge(edge), cells)
+                self.update(Element::from(edge), cells)
             }
             Statement::IncrementNode { table, key, column, by } => {
                 let node = self.node(table, key)?;
@@ -110,7 +110,7 @@ impl Draft<'_> {
             }
             Statement::IncrementEdge { edge: name, column, by } => {
                 let (edge, _) = self.edge(name, &Properties::new())?;
-                self.increment(&name.table, Element::Edge(edge), column, by)
+                self.increment(&name.table, Element::from(edge), column, by)
             }
             Statement::SetRule { table, rule } => self.set_rule(table, rule),
             Statement::ByIdentity(ddl) => self.check_rule_needs(ddl).and_then(|()| self.write_as_it_is(ddl.clone())),
@@ -133,7 +133,7 @@ impl Draft<'_> {
             | Statement::CommentOnColumn { .. } => self.change_schema(statement),
             Statement::DeleteEdge { edge } => {
                 let (edge, _) = self.edge(edge, &Properties::new())?;
-                let element = Element::Edge(edge);
+                let element = Element::from(edge);
                 self.require(&element)?;
                 self.delete(element);
                 Ok(())
@@ -456,13 +456,13 @@ impl Draft<'_> {
             other.table == edge.table && other != edge && (at_start || at_end)
         };
         let made = self.made.iter().find_map(|element| match element {
-            Element::Edge(other) if shares(other) => Some(other),
+            Element::Edge(other) if shares(other) => Some(&**other),
             _ => None,
         });
         let Some(existing) = made.or_else(|| self.state.in_the_way_of(edge, multiplicity, &self.gone)) else {
             return Ok(());
         };
-        let describe = |edge: &Edge| self.state.describe(&Element::Edge(edge.clone()));
+        let describe = |edge: &Edge| self.state.describe(&Element::from(edge.clone()));
         let (element, existing) = (describe(edge), describe(existing));
         let (table, multiplicity) = (self.schema.shown_name(edge.table).to_owned(), multiplicity.name());
         Err(Error::Multiplicity { element, existing, table, multiplicity })
@@ -491,7 +491,7 @@ impl Draft<'_> {
         let touches =
             |element: &&Element| matches!(element, Element::Edge(edge) if edge.from == node || edge.to == node);
         let made: Vec<_> = self.made.iter().filter(touches).cloned().collect();
-        let known = self.state.live_edges(&node).cloned().map(Element::Edge);
+        let known = self.state.live_edges(&node).cloned().map(Element::from);
         let edges: BTreeSet<_> = known.chain(made).filter(|edge| !self.gone.contains(edge)).collect();
         let edges = if is_planted(Bug::NodeDeleteKeepsEdges) { BTreeSet::new() } else { edges };
         edges.into_iter().for_each(|edge| self.delete(edge));
@@ -542,7 +542,7 @@ impl Draft<'_> {
         let (table, _) = self.table("edge", &name.table)?;
         let (from, to) = (self.node(&name.from.0, &name.from.1)?, self.node(&name.to.0, &name.to.1)?);
         let edge = Edge { table, from, to, discriminator: name.discriminator.clone() };
-        let element = Element::Edge(edge.clone());
+        let element = Element::from(edge.clone());
         self.schema.check_op(&Op::Delete { element }).map_err(|_| Error::UnknownTable {
             kind: "edge",
             name: format!("{} FROM {} TO {}", name.table, name.from.0, name.to.0),

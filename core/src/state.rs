@@ -168,7 +168,7 @@ impl State {
     pub fn miscasts(&self) -> Vec<Miscast> {
         let numbered = self.numbered();
         let (nodes, edges) =
-            (self.nodes.keys().cloned().map(Element::Node), self.edges.keys().cloned().map(Element::Edge));
+            (self.nodes.keys().cloned().map(Element::Node), self.edges.keys().cloned().map(Element::from));
         let shown = nodes.chain(edges).filter(|element| numbered.is_visible(element));
         shown.flat_map(|element| numbered.miscasts_of(&element)).collect()
     }
@@ -183,7 +183,7 @@ impl State {
     ) -> Option<&'a Edge> {
         let shown = self.shown();
         self.competitors(edge, multiplicity)
-            .filter(|other| *other != edge && !gone.contains(&Element::Edge((*other).clone())))
+            .filter(|other| *other != edge && !gone.contains(&Element::from((*other).clone())))
             .find(|other| shown.is_edge_visible(other))
     }
 
@@ -233,7 +233,7 @@ impl State {
     /// Every row of a table that anything was written to, visible or not.
     pub fn elements(&self, table: TableId) -> impl Iterator<Item = Element> {
         let nodes = self.nodes.keys().filter(move |node| node.table == table).cloned().map(Element::Node);
-        nodes.chain(self.edges_of(table).cloned().map(Element::Edge))
+        nodes.chain(self.edges_of(table).cloned().map(Element::from))
     }
 
     fn revives(&self, table: TableId) -> bool {
@@ -284,7 +284,7 @@ impl State {
         let Element::Node(node) = element else { return };
         let edges: Vec<Edge> = self.incident_edges(node).cloned().collect();
         for edge in edges {
-            self.record(&Element::Edge(edge)).registers.join(place, change, op, Policy::Auto);
+            self.record(&Element::from(edge)).registers.join(place, change, op, Policy::Auto);
         }
     }
 
@@ -337,9 +337,9 @@ impl State {
             Element::Node(node) => self.nodes.entry(node.clone()).or_default(),
             Element::Edge(edge) => {
                 for end in [&edge.from, &edge.to] {
-                    self.incident.entry(end.clone()).or_default().insert(edge.clone());
+                    self.incident.entry(end.clone()).or_default().insert(Edge::clone(edge));
                 }
-                self.edges.entry(edge.clone()).or_default()
+                self.edges.entry(Edge::clone(edge)).or_default()
             }
         }
     }
@@ -357,7 +357,7 @@ impl State {
         let live_edges: BTreeSet<&Edge> =
             self.edges.iter().filter(|(edge, record)| !is_dead(edge.table, record)).map(|(edge, _)| edge).collect();
         let edges =
-            self.edges.iter().map(|(edge, record)| (Element::Edge(edge.clone()), record, !live_edges.contains(edge)));
+            self.edges.iter().map(|(edge, record)| (Element::from(edge.clone()), record, !live_edges.contains(edge)));
         let nodes = self.nodes.iter().map(|(node, record)| {
             let has_edges = self.incident_edges(node).any(|edge| live_edges.contains(edge));
             (Element::Node(node.clone()), record, is_dead(node.table, record) && !has_edges)
@@ -724,7 +724,7 @@ impl Delta {
             let is_altered = |table: TableId| altered_tables.contains(&table);
             state.nodes.keys().filter(|node| is_altered(node.table)).for_each(|node| self.remember_node(state, node));
             let touches = |edge: &&Edge| [edge.table, edge.from.table, edge.to.table].into_iter().any(is_altered);
-            state.edges.keys().filter(touches).for_each(|edge| self.remember(state, &Element::Edge(edge.clone())));
+            state.edges.keys().filter(touches).for_each(|edge| self.remember(state, &Element::from(edge.clone())));
         }
     }
 
@@ -757,10 +757,10 @@ impl Delta {
     /// An edge's visibility may decide that of others.
     fn remember_edge(&mut self, state: &State, edge: &Edge) {
         match state.shown().multiplicity(edge.table) {
-            Multiplicity::ManyMany => self.remember_row(state, Element::Edge(edge.clone())),
+            Multiplicity::ManyMany => self.remember_row(state, Element::from(edge.clone())),
             multiplicity => {
                 for edge in state.rivals(edge, multiplicity) {
-                    self.remember_row(state, Element::Edge(edge));
+                    self.remember_row(state, Element::from(edge));
                 }
             }
         }
@@ -792,7 +792,7 @@ impl Delta {
                 }
             }
             let nodes = state.nodes.keys().cloned().map(Element::Node);
-            let edges = state.edges.keys().cloned().map(Element::Edge);
+            let edges = state.edges.keys().cloned().map(Element::from);
             let lost = nodes.chain(edges).filter(|element| remade.contains(&element.table()));
             rows_before.extend(lost.map(|element| (element, None)));
         }

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Edge, Element, Op};
+use crate::change::{Change, Element, Op};
 use crate::clock::Seen;
 use crate::error::Error;
 use crate::id::{ChangeId, ReplicaId, TxId};
@@ -118,7 +118,7 @@ impl Footprint {
     fn of(ops: &[Op]) -> Footprint {
         let written: BTreeSet<Element> = ops.iter().filter_map(Op::element).cloned().collect();
         let ends = |element: &Element| match element {
-            Element::Edge(Edge { from, to, .. }) => vec![Element::Node(from.clone()), Element::Node(to.clone())],
+            Element::Edge(edge) => vec![Element::Node(edge.from.clone()), Element::Node(edge.to.clone())],
             Element::Node(_) => Vec::new(),
         };
         let connected = written.iter().flat_map(ends).collect();
@@ -291,7 +291,7 @@ impl Letter {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::change::{Cells, Node};
+    use crate::change::{Cells, Edge, Node};
     use crate::id::TableId;
     use crate::value::Value;
 
@@ -314,7 +314,7 @@ pub(crate) mod tests {
     fn connect(from: i64, to: i64) -> Op {
         let (from, to) = (node(from), node(to));
         let edge = Edge { table: TableId([2; 16]), from, to, discriminator: String::new() };
-        Op::Insert { element: Element::Edge(edge), cells: Cells::new() }
+        Op::Insert { element: Element::from(edge), cells: Cells::new() }
     }
 
     /// A proposal of replica 1 to replicas 1, 2 and 3.

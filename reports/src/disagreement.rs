@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use kuzusync_core::change::{ChangeId, Edge, Element, Node, Op};
+use kuzusync_core::change::{ChangeId, Element, Node, Op};
 use kuzusync_core::clock::Rank;
 use kuzusync_core::ddl::{Ddl, Rule, fold};
 use kuzusync_core::id::TableId;
@@ -409,11 +409,11 @@ fn is_row(element: &Element, subject: &Subject, names: &Names) -> bool {
     let is_node = |node: &Node, shown: &NodeRef| node.key == shown.key && is_table(node.table, &shown.table, names);
     match (element, subject) {
         (Element::Node(node), Subject::Node(shown)) => is_node(node, shown),
-        (Element::Edge(Edge { table, from, to, discriminator }), Subject::Edge(shown_table, shown)) => {
-            is_node(from, &shown.from)
-                && is_node(to, &shown.to)
-                && *discriminator == shown.discriminator
-                && is_table(*table, shown_table, names)
+        (Element::Edge(edge), Subject::Edge(table, shown)) => {
+            is_node(&edge.from, &shown.from)
+                && is_node(&edge.to, &shown.to)
+                && edge.discriminator == shown.discriminator
+                && is_table(edge.table, table, names)
         }
         _ => false,
     }

@@ -299,7 +299,8 @@ impl Names {
     pub fn element(&self, element: &Element) -> String {
         match element {
             Element::Node(node) => self.node(node),
-            Element::Edge(Edge { table, from, to, discriminator }) => {
+            Element::Edge(named) => {
+                let Edge { table, from, to, discriminator } = &**named;
                 edge(&self.table(*table), &self.node(from), &self.node(to), discriminator)
             }
         }

@@ -206,7 +206,7 @@ pub(crate) mod samples {
 
     pub fn edge(from: i64, to: i64) -> Element {
         let (from, to) = (node(from), node(to));
-        Element::Edge(Edge { table: follows().table_id(), from, to, discriminator: String::new() })
+        Element::from(Edge { table: follows().table_id(), from, to, discriminator: String::new() })
     }
 
     pub fn column(element: &Element, name: &str) -> ColumnId {

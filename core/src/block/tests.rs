@@ -13,7 +13,7 @@ fn node(table: u8, key: i64) -> Element {
 fn edge(from: i64, to: i64, discriminator: &str) -> Element {
     let end = |key: i64| Node { table: TableId([1; 16]), key: key.into() };
     let discriminator = discriminator.to_owned();
-    Element::Edge(Edge { table: TableId([2; 16]), from: end(from), to: end(to), discriminator })
+    Element::from(Edge { table: TableId([2; 16]), from: end(from), to: end(to), discriminator })
 }
 
 fn change(replica: u8, seq: u64, ops: Vec<Op>) -> Change {

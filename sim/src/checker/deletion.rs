@@ -71,7 +71,7 @@ fn left_behind<'a>(
     purged: &BTreeSet<Purged>,
 ) -> Option<&'a Edge> {
     let is_deleted_with_it = |edge: &Edge| {
-        change.ops.iter().any(|op| matches!(op, Op::Delete { element: Element::Edge(other) } if other == edge))
+        change.ops.iter().any(|op| matches!(op, Op::Delete { element: Element::Edge(other) } if **other == *edge))
     };
     // Of a dropped table nothing may be left that could be deleted.
     let is_left = |edge: &&Edge| !purged.contains(&Purged { table: edge.table, column: None });

@@ -164,13 +164,13 @@ fn ousted(hidden: &Hidden<'_>, policy: Policy) -> Loss {
         Write { rank: add.rank(), written: if is_insert { Written::Inserted } else { Written::Updated } }
     };
     Loss {
-        register: Register { element: Element::Edge(hidden.edge.clone()), column: None },
+        register: Register { element: Element::from(hidden.edge.clone()), column: None },
         conflict: ConflictType::Multiplicity,
         resolution: resolution(&hidden.add, &hidden.taken_with, policy),
         loser: write(&hidden.add),
         winner: write(&hidden.taken_with),
         fields: Vec::new(),
-        taken_by: Some(Element::Edge(hidden.taken_by.clone())),
+        taken_by: Some(Element::from(hidden.taken_by.clone())),
     }
 }
 

@@ -49,7 +49,7 @@ impl<'a> Model<'a> {
             let rows = view.edges.entry(self.tables.name(edge.table)).or_default();
             let (from, to) = (node_ref(&edge.from), node_ref(&edge.to));
             let shown = EdgeRef { from, to, discriminator: edge.discriminator.clone() };
-            rows.insert(shown, self.row(&Element::Edge(edge.clone())));
+            rows.insert(shown, self.row(&Element::from(edge.clone())));
         }
         view
     }
@@ -89,7 +89,7 @@ impl<'a> Model<'a> {
         let nodes =
             self.rows.keys().filter(|element| matches!(element, Element::Node(node) if self.is_node_shown(node)));
         let edges = self.tables.edge_tables().flat_map(|table| self.decide(table).0);
-        nodes.map(|node| (*node).clone()).chain(edges.map(|(edge, _)| Element::Edge(edge.clone()))).collect()
+        nodes.map(|node| (*node).clone()).chain(edges.map(|(edge, _)| Element::from(edge.clone()))).collect()
     }
 
     fn is_node_shown(&self, node: &Node) -> bool {
