@@ -443,7 +443,7 @@ struct Court<'a> {
 impl Court<'_> {
     /// Judges two operations of which neither author had seen the other.
     fn judge(&mut self, one: &Entered, other: &Entered) {
-        let (of_table, placed) = (self.table.policy(), [(one, one.place()), (other, other.place())]);
+        let placed = [(one, one.place()), (other, other.place())];
         let (delete, write) = if one.is_delete() { (one, other) } else { (other, one) };
         if !delete.is_delete() {
             for column in one.columns().filter(|column| other.has_written_to(*column)) {
@@ -460,7 +460,7 @@ impl Court<'_> {
             }
             // A write to a cell may also bring its row back from a delete.
             if write.is_insert() || self.table.update_revives() && write.columns().next().is_some() {
-                self.judge_register(None, placed, of_table);
+                self.judge_register(None, placed, self.table.policy());
             }
         }
     }

@@ -427,6 +427,7 @@ impl ChangeLog {
             let after = ChangeId { replica: head.replica, seq: cursor.seen.head(head.replica).saturating_add(1) };
             (after.seq <= head.seq).then(|| self.changes.range(after..=head).map(|(_, logged)| logged.position))
         });
+        // Of every author the first that is lacking; of these the one that came first is next.
         let mut of_authors: Vec<_> = lacking.collect();
         let firsts = of_authors.iter_mut().enumerate();
         let mut firsts: BinaryHeap<_> =
